@@ -252,26 +252,15 @@ def _nested_variables(
         variable, nested, path = name.upper().partition("__")
         if not (value and nested and variable in _VARIABLES):
             continue
-        from provider_core.settings import schema
-
-        parts = path.lower().split("__")
-        group = variable.removeprefix("TELEX_").lower()
-        inner = "".join(f'{{"{part}": ' for part in parts)
-        words = (
-            f"{name} is not a setting. {variable} takes JSON: {variable}='{inner}\"VALUE\"{'}' * len(parts)}'"
-        )
-        if group not in groups:
-            one_value = f"{name} is not a setting. {variable} takes one value"
-            problems[name] = SettingsError(words if group == "aliases" else one_value)
-            continue
-        known = next((each for each in groups[group] if each.casefold() == parts[0]), parts[0])
-        groups[group].pop(known, None)
-        fields = schema.ENTRIES[group].model_fields
-        problems[f"{group}.{known}"] = (
-            SettingsError(words)
-            if parts[1:2] and parts[1] in fields
-            else schema.not_a_setting(name, [group, *parts], None, fields)
-        )
+        group, parts = variable.removeprefix("TELEX_").lower(), path.lower().split("__")
+        form = "".join(f'{{"{part}": ' for part in parts) + '"VALUE"' + "}" * len(parts)
+        takes = f"JSON: {variable}='{form}'" if group in (*groups, "aliases") else "one value"
+        entry = name
+        if group in groups:
+            known = next((each for each in groups[group] if each.casefold() == parts[0]), parts[0])
+            groups[group].pop(known, None)
+            entry = f"{group}.{known}"
+        problems[entry] = SettingsError(f"{name} is not a setting. {variable} takes {takes}")
     return problems
 
 
@@ -283,15 +272,24 @@ def _servers(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, McpServer]
     return mcp.of_tables(tables)
 
 
-def preview_server(name: str, table: Mapping[str, Any], paths: Paths) -> McpServer:
-    """The server that ``[mcp.NAME]`` with these fields would be; raises ``SettingsError``."""
+def _check_entry(
+    group: str, name: str, table: Mapping[str, Any], paths: Paths, variables: Mapping[str, str]
+) -> dict[str, Any]:
+    """The checked table ``[GROUP.NAME]`` with these fields; raises ``SettingsError``."""
     from provider_core.settings import schema
 
     written = {key: value for key, value in table.items() if value is not None}
-    checked, problems = schema.check({"mcp": {name: written}}, {}, paths.settings_file)
-    for error in problems.values():
-        raise error
-    return _servers(checked["mcp"])[name]
+    checked, problems = schema.check({group: {name: written}}, variables, paths.settings_file)
+    for place in (group, f"{group}.{name}"):
+        if place in problems:
+            raise problems[place]
+    found: dict[str, Any] = checked[group][name]
+    return found
+
+
+def preview_server(name: str, table: Mapping[str, Any], paths: Paths) -> McpServer:
+    """The server that ``[mcp.NAME]`` with these fields would be; raises ``SettingsError``."""
+    return _servers({name: _check_entry("mcp", name, table, paths, {})})[name]
 
 
 def preview(
@@ -301,15 +299,8 @@ def preview(
 
     With ``environ``, its TELEX_PROVIDERS overrides the fields, as in a chat.
     """
-    from provider_core.settings import schema
-
-    written = {key: value for key, value in table.items() if value is not None}
     variables = {"TELEX_PROVIDERS": value} if environ and (value := environ.get("TELEX_PROVIDERS")) else {}
-    checked, problems = schema.check({"providers": {name: written}}, variables, paths.settings_file)
-    for place in ("providers", f"providers.{name}"):
-        if place in problems:
-            raise problems[place]
-    return _provider(name, checked["providers"][name], paths)
+    return _provider(name, _check_entry("providers", name, table, paths, variables), paths)
 
 
 def key_variables(environ: Mapping[str, str]) -> set[str]:

@@ -337,7 +337,6 @@ def test_problem_in_the_file_is_not_blamed_on_the_variable(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("variable", "entry", "form"),
     [
-        ("TELEX_PROVIDERS__LAB__API_KEY", "providers.lab", "keys are not stored in the settings"),
         ("TELEX_ALIASES__FAST", "TELEX_ALIASES__FAST", """TELEX_ALIASES='{"fast": "VALUE"}'"""),
         ("TELEX_MODEL__X", "TELEX_MODEL__X", "TELEX_MODEL takes one value"),
         ("TELEX_PROVIDERS__LAB__BASE_URL", "providers.lab", """'{"lab": {"base_url": "VALUE"}}'"""),

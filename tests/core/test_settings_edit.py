@@ -190,6 +190,7 @@ def test_refused_change_leaves_the_file(file: Path, change: Any, words: str) -> 
 line = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=20)
 
 
+@settings(deadline=None)
 @given(model=line, name=line, alias=st.text(st.sampled_from("ab.\"'\\#=[]é"), min_size=1, max_size=8))
 def test_any_name_can_be_written_and_read_again(
     tmp_path_factory: pytest.TempPathFactory, model: str, name: str, alias: str
