@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provider_core.answer import Answer
 from provider_core.chat.runner import ChatRun
 from provider_core.errors import CoreError
 from provider_core.events import AnswerEnded, ChatEnded
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any, TypeAlias
 
+    from provider_core.answer import Answer
     from provider_core.chat.runner import ChatPlan
     from provider_core.client import OpenProvider
     from provider_core.events import Event
@@ -226,25 +226,9 @@ def _ask_several(app: App, plan: Plan, open_provider: OpensProvider, interrupts:
     console, models = app.console, plan.models
     outcomes: list[Answer | CoreError | None] = [None] * len(models)
 
-    def report(index: int) -> None:
-        match outcomes[index]:
-            case CoreError() as error:
-                console.error(f"{models[index].name}: {error.message}", app.hint(error))
-            case Answer(verdict=verdict) as answer if verdict is not Verdict.INTERRUPTED:
-                code, sentence, hint = outcome_of(app, answer)
-                if code is not ExitCode.OK:
-                    console.error(f"{answer.target}: {sentence}", hint)
-                elif sentence:
-                    console.note(f"{answer.target}: {sentence}")
-
     held = interrupts.held
-    renderer = multi_renderer_for(
-        console,
-        plan.render,
-        [model.chat.target if model.chat is not None else model.name for model in models],
-        report=report,
-        explain=app.hint,
-    )
+    targets = [model.chat.target if model.chat is not None else model.name for model in models]
+    renderer = multi_renderer_for(console, plan.render, targets, explain=app.hint)
 
     def show(index: int, event: Event | CommandEvent) -> None:
         if isinstance(event, ChatEnded):
@@ -285,14 +269,27 @@ def _ask_several(app: App, plan: Plan, open_provider: OpensProvider, interrupts:
             index = indexes[position]
             _handle_last(event, models[index].recorder, partial(show, index), held)
         raise
-    codes = [
-        outcome_of(app, each)[0] if isinstance(each, Answer) else app.advice(each)[0]
-        for each in outcomes
-        if each is not None
-    ]
+    finally:
+        codes = [_report_one(app, model.name, each) for model, each in zip(models, outcomes, strict=True)]
     worst = min((code for code in codes if code), default=ExitCode.OK)
     if worst is not ExitCode.OK:
         raise Stop(worst)
+
+
+def _report_one(app: App, name: str, outcome: Answer | CoreError | None) -> ExitCode:
+    """Report how one of several answers ended; returns its exit code."""
+    if isinstance(outcome, CoreError):
+        (code, hint), sentence = app.advice(outcome), outcome.message
+    elif outcome is None or outcome.verdict is Verdict.INTERRUPTED:
+        return ExitCode.OK
+    else:
+        code, sentence, hint = outcome_of(app, outcome)
+        name = str(outcome.target)
+    if code is not ExitCode.OK:
+        app.console.error(f"{name}: {sentence}", hint)
+    elif sentence:
+        app.console.note(f"{name}: {sentence}")
+    return code
 
 
 def _with_keys(app: App, plan: Plan) -> OpensProvider:

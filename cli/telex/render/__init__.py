@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from telex.render.renderer import ChatFailed, RenderOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from provider_core.types import Target
     from telex.console import Console
@@ -30,27 +30,23 @@ def multi_renderer_for(
     options: RenderOptions,
     targets: Sequence[Target | str],
     *,
-    report: Callable[[int], None] = lambda _: None,
     explain: Explain = lambda _: None,
 ) -> MultiRenderer:
-    """The renderer for the turns of several models. A name in ``targets`` is one that could not be resolved.
-
-    ``report`` is called once for each index when its outcome may be reported on stderr.
-    """
+    """The renderer for the turns of several models. A name in ``targets`` is one that could not be resolved."""
     if options.format == "json" or options.format == "jsonl":
         from telex.render.json import MultiJsonLinesRenderer, MultiJsonRenderer
 
         kind = MultiJsonRenderer if options.format == "json" else MultiJsonLinesRenderer
-        return kind(console, targets, report=report, explain=explain)
+        return kind(console, targets, explain)
     if console.out_is_terminal:
         from telex.render.columns import ColumnsRenderer, fits
         from telex.render.styles import look_for
 
         if fits(len(targets), console.width()) and (look := look_for(console, options.code_theme)):
-            return ColumnsRenderer(console, options, targets, report=report, look=look)
+            return ColumnsRenderer(console, options, targets, look)
     from telex.render.sections import SectionsRenderer
 
-    return SectionsRenderer(console, options, targets, report=report)
+    return SectionsRenderer(console, options, targets)
 
 
 def render_failure(

@@ -27,7 +27,7 @@ from telex.render.highlighting import prepare
 from telex.render.live import Screen, SuspendHandler
 from telex.render.markdown.layout import Layout
 from telex.render.messages import attachment_lines, status_line, usage_line
-from telex.render.renderer import ChatFailed, StatusLine
+from telex.render.renderer import ChatFailed, MultiRenderer, StatusLine
 from telex.render.styles import FAINT
 from telex.render.text import SPINNER_FRAMES, SPINNER_PERIOD, estimated_tokens, reasoning_summary
 from telex.wrapping import Row, cells, chop, wrap
@@ -56,21 +56,18 @@ def fits(count: int, width: int) -> bool:
     return width >= count * (_NARROWEST + _GAP) - _GAP
 
 
-class ColumnsRenderer:
-    """Shows each model in a column; errors are reported when all have ended."""
+class ColumnsRenderer(MultiRenderer):
+    """Shows each model in a column."""
 
     def __init__(
         self,
         console: Console,
         options: RenderOptions,
         targets: Sequence[Target | str],
-        *,
-        report: Callable[[int], None],
         look: Look,
     ) -> None:
         self._console = console
         self._look = look
-        self._report = report
         self._screen = Screen(console.raw_out, console.height, live=True)
         self._width = console.width()
         self._count = len(targets)
@@ -89,8 +86,6 @@ class ColumnsRenderer:
             self._suspend_handler.release()
             with self._lock:
                 self._paint(last=True)
-            for each in range(self._count):
-                self._report(each)
 
     def tick(self) -> None:
         if time.monotonic() < self._next or not any(column.open for column in self._columns):

@@ -33,10 +33,10 @@ from provider_core.types import (
 from telex.console import as_json
 from telex.error_hints import answer_code, code_and_hint
 from telex.exit_codes import ExitCode
-from telex.render.renderer import ChatFailed, StatusLine
+from telex.render.renderer import ChatFailed, MultiRenderer, StatusLine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from provider_core.answer import Answer
     from provider_core.events import Event
@@ -367,20 +367,12 @@ class JsonLinesRenderer(_JsonOutput):
         self._lines.write(kind, {**self._tags, **fields, **self._tags})
 
 
-class MultiJsonRenderer(_JsonOutput):
+class MultiJsonRenderer(_JsonOutput, MultiRenderer):
     """Prints one array of the objects of ``--json`` when the last answer has ended."""
 
-    def __init__(
-        self,
-        console: Console,
-        targets: Sequence[Target | str],
-        *,
-        report: Callable[[int], None],
-        explain: Explain,
-    ) -> None:
+    def __init__(self, console: Console, targets: Sequence[Target | str], explain: Explain) -> None:
         super().__init__(console, explain)
         self._targets = targets
-        self._report = report
         self._objects: list[dict[str, Any]] = [{} for _ in targets]
 
     def handle(self, index: int, event: Event | CommandEvent) -> None:
@@ -395,26 +387,12 @@ class MultiJsonRenderer(_JsonOutput):
         self._objects[index] = found
         if all(self._objects):
             self._console.json(self._objects, indent=2 if self._console.out_is_terminal else None)
-            for each in range(len(self._objects)):
-                self._report(each)
-
-    def tick(self) -> None:
-        pass
 
 
-class MultiJsonLinesRenderer:
+class MultiJsonLinesRenderer(MultiRenderer):
     """Prints the events of all models as they arrive, with one numbering."""
 
-    def __init__(
-        self,
-        console: Console,
-        targets: Sequence[Target | str],
-        *,
-        report: Callable[[int], None],
-        explain: Explain,
-    ) -> None:
-        self._report = report
-        self._open = len(targets)
+    def __init__(self, console: Console, targets: Sequence[Target | str], explain: Explain) -> None:
         lines = _Lines(console)
         self._tags = [{"index": index, **_named(target)} for index, target in enumerate(targets)]
         self._renderers = [JsonLinesRenderer(console, explain, lines=lines, tags=tags) for tags in self._tags]
@@ -426,13 +404,6 @@ class MultiJsonLinesRenderer:
             for renderer, tags in zip(self._renderers, self._tags, strict=True):
                 renderer.start(tags["provider"], tags["model"])
         self._renderers[index].handle(event)
-        if isinstance(event, ChatEnded | ChatFailed):
-            self._open -= 1
-            for each in range(len(self._renderers)) if not self._open else ():
-                self._report(each)
-
-    def tick(self) -> None:
-        pass
 
 
 def _named(target: Target | str, provider: str | None = None) -> dict[str, Any]:

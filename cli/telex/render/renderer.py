@@ -68,3 +68,4 @@ class MultiRenderer(Protocol):
 
     def tick(self) -> None:
         """Repaint if it is time to; called after each event and ten times a second."""
+        return

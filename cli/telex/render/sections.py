@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from provider_core.events import ChatEnded, Connecting
 from provider_core.types import Text
-from telex.render.renderer import ChatFailed
+from telex.render.renderer import ChatFailed, MultiRenderer
 from telex.render.text import TextRenderer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from provider_core.events import Event
     from provider_core.types import Target
@@ -19,21 +19,13 @@ if TYPE_CHECKING:
     from telex.render.renderer import CommandEvent, RenderOptions
 
 
-class SectionsRenderer:
+class SectionsRenderer(MultiRenderer):
     """In a pipe the output is Markdown: headings and answers, with blank lines between them."""
 
-    def __init__(
-        self,
-        console: Console,
-        options: RenderOptions,
-        targets: Sequence[Target | str],
-        *,
-        report: Callable[[int], None],
-    ) -> None:
+    def __init__(self, console: Console, options: RenderOptions, targets: Sequence[Target | str]) -> None:
         self._console = console
         self._options = options
         self._targets = targets
-        self._report = report
         self._waiting: list[list[tuple[float, Event | CommandEvent]]] = [[] for _ in targets]
         """The events of sections that are not shown yet, and when they came."""
         self._shown = -1
@@ -49,9 +41,6 @@ class SectionsRenderer:
             self._waiting[index].append((time.monotonic(), event))
         else:
             self._show(event)
-
-    def tick(self) -> None:
-        pass
 
     def _next(self) -> None:
         """Begin the next section, and show what has come of it."""
@@ -80,7 +69,6 @@ class SectionsRenderer:
                 self._console.out("\n")
         self._renderer.handle(event)
         if isinstance(event, ChatEnded | ChatFailed):
-            self._report(self._shown)
             self._next()
 
     def _heading(self, title: str) -> None:
