@@ -11,7 +11,6 @@ import termios
 import time
 from typing import TYPE_CHECKING, Any
 
-import pyte
 from running import COMMAND, Telex
 from terminal import Pty
 
@@ -21,9 +20,6 @@ from telex.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-
-_WHERE = b"\x1b[6n"
 
 
 class Talk(Pty):
@@ -83,23 +79,6 @@ class Talk(Pty):
         """With the one signal that the system sends, as after a change of a real window."""
         fcntl.ioctl(self._follower, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.screen.resize(lines, columns)
-
-    def rewrap(self, columns: int) -> None:
-        """Make the window narrower, as terminals do that break long rows in two; and tell where the cursor is then."""
-        while self.read(0.2):
-            pass
-        rows, lines = self.rows, self.screen.lines
-        self.screen = pyte.HistoryScreen(columns, lines, history=100_000)
-        self._stream = pyte.ByteStream(self.screen)
-        self._stream.feed("\r\n".join(rows).encode())
-        self.resize(columns, lines)
-        self.tell_cursor()
-
-    def tell_cursor(self) -> None:
-        """Answer the question for the cursor's place once it has come."""
-        asked = self.raw.count(_WHERE)
-        self.until(lambda: self.raw.count(_WHERE) > asked)
-        self.type(f"\x1b[{self.screen.cursor.y + 1};{self.screen.cursor.x + 1}R")
 
     def leave(self) -> int:
         self.type("\x04")

@@ -1,8 +1,9 @@
-"""A command in a real pseudo-terminal, its screen modelled by pyte: type, wait for what shows, read the rows."""
+"""Terminals as pyte models them, and commands in real pseudo-terminals: type, wait for what shows, read the rows."""
 
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import re
@@ -15,9 +16,126 @@ import time
 from typing import TYPE_CHECKING, Self
 
 import pyte
+from pyte.modes import DECAWM
+from wcwidth import wcwidth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+WRAPPED = -1  # the key under which a row keeps that its text goes on in the next one
+
+
+class TerminalStream(io.StringIO):
+    """A stream that says it is a terminal, and keeps what is written."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Terminal(pyte.HistoryScreen):
+    """pyte's screen, which drops the rest of a text at the first character without a width, with those added.
+
+    ``joins``: like newer terminals it draws joined emoji in two cells, and letters that were made emoji too.
+    """
+
+    def __init__(self, columns: int, lines: int = 24, *, joins: bool = True) -> None:
+        super().__init__(columns, lines, history=1_000_000)
+        self.joins = joins
+        self.stream = pyte.Stream(self)
+
+    def feed(self, text: str) -> None:
+        """What a program writes: the line discipline adds the carriage returns."""
+        self.stream.feed(text.replace("\n", "\r\n"))
+
+    def draw(self, data: str) -> None:
+        if data.isascii():
+            super().draw(data)
+            return
+        for char in data:
+            line = self.buffer[self.cursor.y]
+            at = self.cursor.x - 1
+            if at > 0 and line[at].data == "":
+                at -= 1
+            before = line[at].data if at >= 0 else ""
+            if wcwidth(char) == 0 or (self.joins and before.endswith("\u200d")):
+                if before:
+                    line[at] = line[at]._replace(data=before + char)
+                if self.joins and char == "\ufe0f" and at == self.cursor.x - 1:
+                    line[self.cursor.x] = line[at]._replace(data="")
+                    self.cursor.x += 1
+            else:
+                super().draw(char)
+
+    def rows(self) -> list[dict]:
+        """All rows, the oldest first."""
+        return [*self.history.top, *(self.buffer[y] for y in range(self.lines))]
+
+    def text(self) -> list[str]:
+        """All rows as text, without the empty ones at the end."""
+        rows = ["".join(row[x].data for x in range(self.columns)).rstrip() for row in self.rows()]
+        while rows and not rows[-1]:
+            rows.pop()
+        return rows
+
+    def cells(self) -> list[list[tuple]]:
+        """Every cell that is not blank, with its colour and everything else."""
+        return [
+            [(x, row[x]) for x in range(self.columns) if row[x].data not in {" ", ""}] for row in self.rows()
+        ]
+
+
+class Reflowing(Terminal):
+    """A screen that breaks its rows anew when its width changes, as most terminals do; pyte itself cuts them."""
+
+    def draw(self, data: str) -> None:
+        for char in data:
+            if self.cursor.x == self.columns and DECAWM in self.mode:
+                row = self.buffer[self.cursor.y]
+                row[WRAPPED] = row[0]._replace(data="wrapped")
+            super().draw(char)
+
+    def reflow(self, columns: int) -> None:
+        rows = self.rows()[: len(self.history.top) + self.cursor.y + 1]
+        lines: list[list] = [[]]
+        for number, row in enumerate(rows):
+            wrapped = WRAPPED in row and row[WRAPPED].data == "wrapped"
+            used = (
+                self.columns
+                if wrapped
+                else max((x + 1 for x in row if x >= 0 and row[x].data != " "), default=0)
+            )
+            if number == len(rows) - 1:
+                at = len(lines[-1]) + self.cursor.x
+            lines[-1] += [row[x] for x in range(used)]
+            if not wrapped and number < len(rows) - 1:
+                lines.append([])
+        broken: list[tuple[list, bool]] = []
+        for line in lines:
+            parts = [line[x : x + columns] for x in range(0, len(line), columns)] or [[]]
+            broken += [(part, number < len(parts) - 1) for number, part in enumerate(parts)]
+        self.history.top.clear()
+        self.columns = columns
+        self.set_margins()
+        top = max(0, len(broken) - self.lines)
+        for y in range(self.lines):
+            self.buffer.pop(y, None)
+        for number, (part, wrapped) in enumerate(broken):
+            row = self.buffer[number - top] if number >= top else type(self.buffer[0])(self.default_char)
+            for x, char in enumerate(part):
+                row[x] = char
+            if wrapped:
+                row[WRAPPED] = self.default_char._replace(data="wrapped")
+            if number < top:
+                self.history.top.append(row)
+        self.cursor.y = min(len(broken) - 1 - top, self.lines - 1)
+        self.cursor.x = min(at - len(lines[-1]) + len(broken[-1][0]), columns)
+
+
+class Cutting(Reflowing):
+    """pyte's own way, and xterm's: what does not fit into a narrower screen is cut off."""
+
+    def reflow(self, columns: int) -> None:
+        self.resize(columns=columns)
 
 
 class Pty:
@@ -27,7 +145,7 @@ class Pty:
         self, command: Sequence[str], *, env: dict[str, str], columns: int = 80, lines: int = 24
     ) -> None:
         self.leader, self._follower = pty.openpty()
-        self.screen = pyte.HistoryScreen(columns, lines, history=100_000)
+        self.screen = Terminal(columns, lines)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""
         fcntl.ioctl(self._follower, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
@@ -101,14 +219,8 @@ class Pty:
 
     @property
     def rows(self) -> list[str]:
-        """Scrollback and screen, without what trails."""
-        scrolled = [
-            "".join(row[x].data for x in range(self.screen.columns)) for row in self.screen.history.top
-        ]
-        rows = [row.rstrip() for row in (*scrolled, *self.screen.display)]
-        while rows and not rows[-1]:
-            rows.pop()
-        return rows
+        """Scrollback and screen, without the empty rows at the end."""
+        return self.screen.text()
 
     @property
     def text(self) -> str:

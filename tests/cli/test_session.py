@@ -21,7 +21,7 @@ from provider_core.types import Provider, Target
 from telex.app import App
 from telex.repl import commands
 from telex.repl.commands import SLASH_COMMANDS, command_in, complete
-from telex.repl.line_editor import InputHistory, added_rows, has_wrapped, typed_ahead
+from telex.repl.line_editor import InputHistory, typed_ahead
 from telex.repl.session import CommandError, ProviderSession, first_line
 
 
@@ -264,33 +264,6 @@ def test_files_are_completed_as_a_shell_writes_them(telex: Telex, tmp_path: Path
         (found,) = complete(App(environ=telex.env), f"/image {typed}")
         assert found.text == f"{folder}/one\\ two/inner.gif"
         assert found.replaces == len(typed)
-
-
-# --- a window that becomes narrower ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("x", "width", "column", "found"),
-    [
-        (62, 30, 2, True),
-        (60, 30, 0, True),
-        (62, 30, 29, False),
-        (10, 30, 10, None),  # the same in both kinds of terminal
-        (59, 30, 29, None),
-        (62, 30, 7, None),  # an answer about something else
-    ],
-)
-def test_the_column_of_the_cursor_tells_whether_rows_are_wrapped_or_cut(
-    x: int, width: int, column: int, found: bool | None
-) -> None:
-    assert has_wrapped(x, width, column) is found
-
-
-@pytest.mark.parametrize(
-    ("rows", "x", "more"), [([], 62, 2), ([65], 62, 4), ([65], 10, 2), ([0, 30, 31], 29, 1), ([], 30, 1)]
-)
-def test_wrapped_rows_move_the_cursor_down(rows: list[int], x: int, more: int) -> None:
-    assert added_rows(rows, x, 30) == more
 
 
 # --- a provider that stays reached -----------------------------------------------------------------------------

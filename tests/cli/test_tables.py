@@ -6,7 +6,7 @@ import time
 
 import pytest
 from rich.cells import cell_len
-from screens import TerminalStream
+from terminal import TerminalStream
 
 from provider_core.history import SavedConversation
 from provider_core.types import Verdict

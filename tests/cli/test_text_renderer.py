@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from screens import Terminal, TerminalStream
+from terminal import Terminal, TerminalStream
 
 from provider_core.answer import Answer
 from provider_core.errors import BadRequestError

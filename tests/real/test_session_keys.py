@@ -427,38 +427,6 @@ def test_a_resize_in_the_middle_of_a_line_keeps_the_line(talk: Callable[..., Tal
     assert asked(server)[-1] == "a line of more than forty characters, in all!"
 
 
-def test_a_line_that_the_terminal_wrapped_is_not_shown_twice(
-    talk: Callable[..., Talk], server: Scripted
-) -> None:
-    with talk() as terminal:
-        terminal.say("first?")
-        above = terminal.rows[1:-1]
-        terminal.typed("a line of more than forty characters, in all")
-        terminal.rewrap(30)
-        terminal.until(lambda: terminal.rows[-1] == "  aracters, in all")
-        terminal.rewrap(19)
-        terminal.until(lambda: terminal.rows[-1] == "  rs, in all")
-        line = ["> a line of more th", "  an forty characte", "  rs, in all"]
-        assert terminal.rows[3:] == [*above, *line]
-        terminal.type("!\r")
-        terminal.prompt()
-    assert asked(server)[-1] == "a line of more than forty characters, in all!"
-
-
-def test_a_terminal_that_cuts_its_rows_loses_none_above(talk: Callable[..., Talk], server: Scripted) -> None:
-    with talk() as terminal:
-        terminal.say("first?")
-        terminal.typed("a line of more than forty characters, in all")
-        terminal.resize(30, 24)
-        terminal.tell_cursor()
-        terminal.until(lambda: terminal.rows[-1] == "  aracters, in all")
-        assert [row for row in terminal.rows if row][:3] == [
-            "lab/m · /help lists the comman",
-            "> first?",
-            "Blue.",
-        ]
-
-
 def test_without_colour_there_is_none(talk: Callable[..., Talk]) -> None:
     with talk(NO_COLOR="1") as terminal:
         terminal.say("by day?")

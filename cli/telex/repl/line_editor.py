@@ -29,10 +29,9 @@ from telex.repl.terminal import CONTINUED, HOW_TO_LEAVE, PROMPT, print_prompt
 from telex.signals import Terminated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from prompt_toolkit.application import Application
     from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.key_binding import KeyPressEvent
     from prompt_toolkit.output import Output
@@ -49,8 +48,6 @@ _HISTORY_FILE = 2_000_000
 """Bytes from which the file is cut down to its last entries."""
 _IMPORT_PAUSE = 0.05
 """Seconds between two imports while the user types."""
-_CURSOR_REPLY = 0.2
-"""Seconds that a terminal has to report where its cursor is."""
 
 
 class LineEditor:
@@ -80,7 +77,6 @@ class LineEditor:
             self._input = create_input()
         else:
             self._input = _Keyboard(sys.stdin)
-        self._resize = ResizeHandler()
         self._session: PromptSession[str] = PromptSession(
             [("class:prompt", PROMPT)],
             multiline=True,
@@ -117,7 +113,6 @@ class LineEditor:
         keys.add("<sigint>")(self._interrupt)
         for combination in (("c-g",), ("c-x", "c-e")):
             keys.add(*combination, filter=in_prompt)(self._open_editor)
-        keys.add("<cursor-position-response>")(self._resize.on_cursor_position)
         return keys
 
     def _enter(self, event: KeyPressEvent) -> None:
@@ -165,7 +160,6 @@ class LineEditor:
         loop = self._session.app.loop
         if loop is None:
             return
-        self._resize.attach(self._session.app)
         loop.call_later(_IMPORT_PAUSE, self._import_next)
         loop.set_exception_handler(lambda _, context: self._end(context.get("exception")))
         for name in ("SIGTERM", "SIGHUP"):
@@ -312,93 +306,3 @@ if sys.platform != "win32":
             self.vt100_parser.feed(data)
             found, self._buffer = self._buffer, []
             return found
-
-
-class ResizeHandler:
-    """Draws the line again in its place when the window becomes narrower.
-
-    Most terminals then wrap long rows and some cut them; only the column of the cursor tells which. If the terminal
-    does not report it, the old line stays above the new one: better twice than lost.
-    """
-
-    def __init__(self) -> None:
-        self._app: Application[Any]
-        self._questions = 0
-        """How many cursor reports are still to come."""
-        self._timer: Any = None
-        self._wraps = False
-        """Whether this terminal wrapped long rows the last time that it could be seen."""
-
-    def attach(self, app: Application[Any]) -> None:
-        """Handle resizes while ``app`` runs."""
-        self._app, self._questions = app, 0
-        if app.loop is not None and sys.platform != "win32":
-            app.terminal_size_polling_interval = None
-            # Later, to replace the application's own handler, which does not expect wrapped rows.
-            app.loop.call_soon(app.loop.add_signal_handler, signal.SIGWINCH, self._on_resize)
-
-    def on_cursor_position(self, event: KeyPressEvent) -> None:
-        """Take the terminal's report: row and column of its cursor, from 1."""
-        if self._questions:
-            self._questions -= 1
-            if not self._questions:
-                self._draw(column=int(event.data[2:-1].rpartition(";")[2]) - 1)
-
-    def _on_resize(self) -> None:
-        rows, x = self._drawn_rows()
-        width = self._app.output.get_size().columns
-        loop = self._app.loop
-        if loop is None or all(length <= width for length in (*rows, x + 1)):
-            self._draw(column=x)
-            return
-        self._questions += 1
-        self._app.output.ask_for_cpr()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = loop.call_later(_CURSOR_REPLY, self._draw)
-
-    def _draw(self, column: int | None = None) -> None:
-        self._questions = 0
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        app = self._app
-        if not app.is_running or app.is_done:
-            return
-        rows, x = self._drawn_rows()
-        if column is not None:
-            width = app.output.get_size().columns
-            wraps = has_wrapped(x, width, column)
-            self._wraps = self._wraps if wraps is None else wraps
-            app.output.cursor_up(added_rows(rows, x, width) if self._wraps else 0)
-        app.renderer.erase(leave_alternate_screen=False)
-        app.invalidate()
-
-    def _drawn_rows(self) -> tuple[list[int], int]:
-        """The widths of the rows above the cursor's, as they were drawn, and the cursor's column in its row."""
-        screen = self._app.renderer.last_rendered_screen
-        if screen is None:
-            return [], 0
-        cursor = screen.get_cursor_position(self._app.layout.current_window)
-        rows = (screen.data_buffer[y] for y in range(cursor.y))
-        widths = [max((at + 1 for at, cell in row.items() if cell.char != " "), default=0) for row in rows]
-        return widths, cursor.x
-
-
-def has_wrapped(x: int, width: int, column: int) -> bool | None:
-    """Whether the terminal has wrapped a long row (True) or cut it; None if the cursor's column does not tell.
-
-    The cursor was in column ``x`` of its row, from 0; it is in ``column`` of a window that is ``width`` wide now.
-    """
-    wrapped, cut = x % width, min(x, width - 1)
-    if wrapped == cut or column not in (wrapped, cut):
-        return None
-    return column == wrapped
-
-
-def added_rows(rows: Sequence[int], x: int, width: int) -> int:
-    """How many rows wrapping at ``width`` adds above the cursor.
-
-    ``rows`` are the widths of the rows above the cursor's own, in which it was in column ``x``.
-    """
-    return sum((max(length, 1) - 1) // width for length in rows) + x // width
