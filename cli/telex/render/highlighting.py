@@ -12,7 +12,6 @@ import re
 import signal
 import threading
 import time
-from collections import Counter
 from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -37,9 +36,6 @@ _RESERVE = 0.1
 _PER_BLOCK, _PER_CHARACTER = 0.005, 2.5e-6
 """CPU seconds that each block and each character of code add to what is left; common lexers take a third of it."""
 
-_FAILURES = 3
-"""Blocks of a language that may exceed the limit before it is no longer highlighted at all."""
-
 _HERE_DOCUMENT = re.compile(r"<<-?\s*['\"]?([A-Za-z_]\w*)['\"]?(?=\n)")
 _COMMENTS = ((re.compile(r"/\*\*?(?!/)"), "*/"), (re.compile("<!--"), "-->"))
 _LANGUAGE = re.compile(r"[\w+#.-]+")
@@ -63,13 +59,12 @@ class _Allowance:
 
     def __init__(self) -> None:
         self.left = _RESERVE
-        self.failures: Counter[type] = Counter()
 
     def add(self, seconds: float) -> None:
         self.left = min(self.left + seconds, _RESERVE)
 
     @contextlib.contextmanager
-    def limit(self, lexer: object, characters: int) -> Iterator[None]:
+    def limit(self, characters: int) -> Iterator[None]:
         """Raise ``_TooSlow`` in the block when its time is over, even inside a regular expression.
 
         Only the main thread can be interrupted so; the caller makes sure that it is the one.
@@ -98,7 +93,6 @@ class _Allowance:
                 self.left = min(max(seconds - (time.thread_time() - begun), 0), _RESERVE)
         except _TooSlow:
             self.left = 0
-            self.failures[type(lexer)] += 1
             raise
 
 
@@ -111,8 +105,6 @@ class Highlighter:
     def __init__(self, info: str | None, look: Look) -> None:
         self._look = look
         self._lexer = _lexer(info or "") if look.colour is not Colour.NONE else None
-        if self._lexer is not None and _allowance.failures[type(self._lexer)] >= _FAILURES:
-            self._lexer = None
         self._colour = _painter(look) if self._lexer else None
         self._pending: list[str] = []
         self._shown: list[tuple[str, list[Piece]]] = []
@@ -173,7 +165,7 @@ class Highlighter:
         text = "\n".join(pending) + "\n"
         opener = f"{self._open[0]}\n" if self._open else ""
         try:
-            with _allowance.limit(self._lexer, len(text)):
+            with _allowance.limit(len(text)):
                 tokens = self._tokens(opener + text)
         except (Exception, _TooSlow):  # noqa: BLE001 - a failing lexer must not end the answer
             self._failed.set()
@@ -226,12 +218,7 @@ class Highlighter:
                 # Answers rarely begin PHP with its tag.
                 inline = "php" in lexer.aliases and not text.lstrip().startswith("<")
                 self._state = ["root", "php"] if inline else ["root"]
-            before = tuple(self._state)
-            tokens = list(_run(lexer, text, self._state))
-            if _reads_again(lexer):
-                # Some lexers look at the tokens once more, for the names of types and functions.
-                return [(token, value) for _, token, value in lexer.get_tokens_unprocessed(text, before)]
-            return tokens
+            return list(_run(lexer, text, self._state))
         return [(token, value) for _, token, value in lexer.get_tokens_unprocessed(text)]
 
 
@@ -248,15 +235,6 @@ def _unclosed(text: str) -> list[tuple[str, str]]:
         if not re.search(rf"^\s*{here[1]}$", text[here.end() :], re.MULTILINE)
     ]
     return found
-
-
-def _reads_again(lexer: Any) -> bool:
-    """Whether the lexer overrides ``get_tokens_unprocessed`` and takes a state."""
-    from pygments.lexer import RegexLexer
-
-    own = type(lexer).get_tokens_unprocessed
-    takes = own.__code__.co_varnames[: own.__code__.co_argcount]
-    return own is not RegexLexer.get_tokens_unprocessed and "stack" in takes
 
 
 def _run(lexer: Any, text: str, stack: list[str]) -> Iterator[tuple[Any, str]]:

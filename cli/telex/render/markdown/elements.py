@@ -19,7 +19,6 @@ from rich.theme import Theme
 
 from telex.console import visible
 from telex.render.highlighting import Highlighter
-from telex.render.markdown.parser import JOIN
 from telex.render.styles import BOLD, CODE, FAINT, HEADING, ITALIC, LINK, MARKER, STRIKE, Colour
 from telex.wrapping import Row, cells, chop, wrap
 
@@ -83,10 +82,6 @@ class Drawing(base.Markdown):
         """How the table is drawn that the first block continues."""
         self.last_columns: Columns | None = None
         """How the last table was drawn."""
-        self.open_row: Text | None = None
-        """The unprinted last row of the paragraph that the first block continues; then, that of the last."""
-        self.unfinished = False
-        """Whether the last block continues: then its last row is not printed."""
 
     def rows(self, width: int, *, narrow: bool) -> list[Row]:
         """Rows of at most ``width`` cells; lines of code are longer unless they have to be ``narrow``, too."""
@@ -180,7 +175,7 @@ class _Element(base.TextElement):
 
 
 class Paragraph(_Element):
-    """A paragraph, or a part of a long one."""
+    """A paragraph."""
 
     style_name = "markdown.paragraph"
 
@@ -189,15 +184,7 @@ class Paragraph(_Element):
         self.text = Text(end="")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        drawing, text = self.drawing, self.text
-        if text.plain.startswith(JOIN):
-            text = text[1:]
-            if drawing.open_row is not None:
-                text = drawing.open_row + text
-                drawing.open_row = None
-        rows = broken(text, options.max_width)
-        if drawing.unfinished:
-            drawing.open_row = rows.pop()
+        rows = broken(self.text, options.max_width)
         return chain.from_iterable(map(methodcaller("render", console, end="\n"), rows))
 
 
@@ -298,7 +285,7 @@ class Definition(Code):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for line in self.code.split("\n"):
-            for row in broken(Text(line.removeprefix(JOIN)), options.max_width):
+            for row in broken(Text(line), options.max_width):
                 yield Segment(row.plain, console.get_style("telex.faint"))
                 yield Segment.line()
 

@@ -1,7 +1,7 @@
 """The text of an answer as rows while it arrives: final rows, and a draft of the open rest.
 
-Blocks are final when another one follows. Of lists, tables, code and long paragraphs, the parts that cannot change are
-final too, so each is parsed and drawn once; only the open rest is parsed again.
+Blocks are final when another one follows. Of lists, tables and code, the parts that cannot change are final too, so
+each is parsed and drawn once; only the open rest is parsed again.
 """
 
 from __future__ import annotations
@@ -14,30 +14,24 @@ from rich.segment import Segment
 from telex.console import visible
 from telex.render.highlighting import Highlighter
 from telex.render.markdown.elements import DECIDING, CodeRule, Drawing, code_line, console, drawn
-from telex.render.markdown.parser import JOIN, blocks, closed, is_settled, parse_inline
+from telex.render.markdown.parser import blocks, closed, parse_inline
 from telex.wrapping import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from markdown_it.token import Token
-    from rich.text import Text
 
     from telex.render.markdown.elements import Columns
     from telex.render.markdown.parser import References
     from telex.render.styles import Look
     from telex.wrapping import Piece
 
-LONG = 1024
-"""A paragraph of so many characters is printed in parts; it cannot become a heading or a table any more."""
-_STEP, _MOST = 512, 4096
 _OPEN = 4096
 """A longer open rest is parsed again only when it has grown by a sixteenth."""
 _LARGEST_OPEN = 1 << 18
 """A single block of so many characters is printed, and the text after it is parsed separately."""
 
-_WIDE = "\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"
-_PLACES = re.compile(rf"[ \n]|[{_WIDE}](?=[{_WIDE}])")
 # The beginning of a line that may still become anything is not shown yet.
 _UNDECIDED = re.compile(r"[ >]*(?:[-+*=_#~`:| ]*|[-+*] \[[ xX]?\]? ?|[0-9]{1,9}[.)]? *|\|.*)", re.DOTALL)
 _UNDECIDED_IN_CODE = re.compile(r" {0,3}(?:`+|~+)?")
@@ -92,7 +86,6 @@ class Layout:
         self._joined = ""
         """The kind of block that continues without an empty row, if the source has none."""
         self._columns: Columns | None = None
-        self._open_row: Text | None = None
         self._fence: _Fence | None = None
 
     @property
@@ -214,34 +207,25 @@ class Layout:
     def _blocks(self, *, end: bool) -> list[Row]:
         """Print what is final of the rest, up to the first block that is printed in parts."""
         text = self._rest
-        whole = text if end or len(text) - text.rfind("\n") > LONG else text[: text.rfind("\n") + 1]
+        size = text.rfind("\n") + 1
+        if end or (not size and len(text) > _LARGEST_OPEN):
+            size = len(text)
+        whole, rest_of_text = text[:size], text[size:]
         if not whole:
             return []
         tokens, references = blocks(whole, self._references)
         lines = whole.split("\n")
         found = _top(tokens)
-        for block in found:
-            if _is_long(block, lines):
-                before = found[: found.index(block)]
-                rows = self._part(before, block, lines, text[len(whole) :], references)
-                if rows is not None:
-                    return rows
         if not found:
             self._gap = self._gap or "\n" in whole
-            self._rest = text[len(whole) :]
+            self._rest = rest_of_text
             return []
         *before, last = found
         if end:
             return self._print(found, lines, len(lines), "", references)
-        rest_of_text = text[len(whole) :]
         opening = lines[last.start]
-        open_fence = last.kind == "fence" and not _is_closed(last, lines)
-        deciding = last.start if open_fence else last.end - 1
         match last.kind:
-            case "fence" | "hr" | "heading_open" if deciding == len(lines) - 1 and len(text) <= _LARGEST_OPEN:
-                # The line continues.
-                return self._print(before, lines, last.start, rest_of_text, references) if before else []
-            case "fence" if open_fence:
+            case "fence" if not _is_closed(last, lines):
                 rows = self._print(before, lines, last.start + 1, rest_of_text, references)
                 mark, info = last.tokens[0].markup, last.tokens[0].info
                 highlighter = Highlighter(visible(info), self._look)
@@ -300,32 +284,6 @@ class Layout:
         self._rest = "\n".join([*lines[last.start : last.start + 2], self._rest])
         return rows
 
-    def _part(
-        self, before: list[_Block], block: _Block, lines: list[str], rest: str, references: References
-    ) -> list[Row] | None:
-        """Print the first part of a long paragraph, or what comes before it; None where it is not long enough yet."""
-        if before:
-            return self._print(before, lines, block.start, rest, references)
-        text = "\n".join(lines[block.start :]) + rest
-        size, end = LONG, None
-        while len(text) > size:
-            end = _place(text, size // 2, size)
-            if size >= _MOST or (end is not None and is_settled(text[:end].removeprefix(JOIN), references)):
-                break
-            size, end = size + _STEP, None
-        else:
-            return None
-        end = end or size
-        tokens, _ = blocks(text[:end], {})
-        if _top(tokens)[0].kind != "paragraph_open":
-            tokens, _ = blocks(JOIN + text[:end], {})
-        drawing_tokens = _top(tokens)[:1]
-        rows = self._print(drawing_tokens, text[:end].split("\n"), 0, "", references, unfinished=True)
-        if self._open_row is not None and text[end - 1].isspace():
-            self._open_row.append(text[end - 1])
-        self._rest = JOIN + text[end:].removeprefix(JOIN)
-        return rows
-
     def _print(
         self,
         found: list[_Block],
@@ -335,19 +293,16 @@ class Layout:
         references: References,
         *,
         keep: bool = False,
-        unfinished: bool = False,
     ) -> list[Row]:
         """The rows of blocks that are final; what follows line ``cut`` is the rest."""
         tokens = [token for block in found for token in block.tokens]
         if tokens:
             drawing = self._drawing(tokens, lines, references)
-            drawing.unfinished = unfinished
             space = self._space(tokens)
             rows = drawing.rows(self.width, narrow=self._narrow)
             rows = [*space, *rows] if rows else []
-            self._begun = self._begun or bool(rows) or drawing.open_row is not None
+            self._begun = self._begun or bool(rows)
             self._columns = drawing.last_columns if keep else None
-            self._open_row = drawing.open_row if unfinished else None
             self._joined = found[-1].kind if found[-1].kind == "definition" else ""
             self._gap = cut > found[-1].end or (cut > 0 and not lines[cut - 1].strip())
             self._number = None
@@ -367,13 +322,13 @@ class Layout:
             if token.type == "inline":
                 parse_inline(token, references)
         drawing = Drawing(tokens, lines, self._look, self._console)
-        drawing.number, drawing.columns, drawing.open_row = self._number, self._columns, self._open_row
+        drawing.number, drawing.columns = self._number, self._columns
         return drawing
 
     def _space(self, tokens: list[Token]) -> list[Row]:
         """An empty row, if one belongs between what has been printed and these tokens."""
         first = tokens[0].type
-        continued = (self._columns is not None and first == "table_open") or self._open_row is not None
+        continued = self._columns is not None and first == "table_open"
         gap = self._gap or (tokens[0].map or (0, 0))[0] > 0
         if not self._begun or continued or (first == self._joined and not gap):
             return []
@@ -388,17 +343,6 @@ def _top(tokens: list[Token]) -> list[_Block]:
             found.append(_Block([], start, end))
         found[-1].tokens.append(token)
     return found
-
-
-def _is_long(block: _Block, lines: list[str]) -> bool:
-    kind = block.kind
-    if kind == "table_open":
-        return len(lines[block.start]) > LONG
-    if kind in {"paragraph_open", "definition"} or (
-        kind == "heading_open" and block.tokens[0].markup[0] in "=-"
-    ):
-        return sum(len(line) + 1 for line in lines[block.start : block.end]) > LONG
-    return False
 
 
 def _is_closed(block: _Block, lines: list[str]) -> bool:
@@ -417,13 +361,3 @@ def _ends_in_paragraph(tokens: list[Token]) -> bool:
 def _code_line(line: str, indent: int) -> str:
     spaces = len(line) - len(line.lstrip(" "))
     return visible(line[min(indent, spaces) :]).expandtabs(4)
-
-
-def _place(text: str, low: int, high: int) -> int | None:
-    """The index after the best place to cut between two indices: the end of a line, or else the last space."""
-    if (line := text.rfind("\n", low, high)) >= 0:
-        return line + 1
-    last = None
-    for place in _PLACES.finditer(text, low, high):
-        last = place.end()
-    return last

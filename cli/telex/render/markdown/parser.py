@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import isMdAsciiPunct
 from markdown_it.rules_block.table import escapedSplit
-from markdown_it.rules_inline.state_inline import Delimiter
+from markdown_it.rules_inline import emphasis
 from markdown_it.token import Token
 
 from telex.console import visible
@@ -40,17 +40,12 @@ _NAME = re.compile(
 )
 _WORD = re.compile(r"\S+")
 _NO_ESCAPE = re.compile(r"\\[^\W_]")
-_PATH = re.compile(
-    r"""(?<![^\s("'*_\[])(?:[A-Za-z]:|\.{1,2}|~|%\w+%)\\"""
-    r"""(?:[^\s`|<>"]| (?=(?:[\w.()&-]{1,40} ){0,2}[\w.()&-]{1,40}\\))*"""
-)
 _WIDE = re.compile(
     r"[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60\uffe0-\uffe6\u201c\u201d\u2018\u2019]"
 )
 _FACTORS = re.compile(r"[0-9A-Za-z\u0370-\u03ff)\]][0-9A-Za-z\u0370-\u03ff(]")
 """The characters before and after a sign for multiplication or a power."""
 _BREAK = re.compile(r"</?br\b[^>]*>", re.IGNORECASE)
-_UNSETTLED = re.compile(r"[*_`~\[<$]|\\[(\[]")
 _BRACKET = re.compile(r"[\[\]]")
 _MANY_UNCLOSED = 16
 _level = attrgetter("level")
@@ -58,9 +53,6 @@ _LINE_SPACE = re.compile(r" *\n *")
 
 _DEEPEST = 100
 """Levels of nested blocks, two for each list. markdown-it drops deeper ones, and Python's stack is limited."""
-
-JOIN = "\ue000"
-"""Begins the rest of a paragraph whose start has been printed, so that it is not taken for another kind of block."""
 
 
 @lru_cache(1)
@@ -140,15 +132,6 @@ def parse_inline(token: Token, references: References) -> None:
     token.children = _plain(children)
     while token.children and token.children[-1].type == "hardbreak":
         token.children.pop()
-
-
-def is_settled(text: str, references: References) -> bool:
-    """Whether no emphasis, code, link or formula in ``text`` is still open at its end."""
-    token = Token("inline", "", 0, content=text)
-    parse_inline(token, references)
-    return not any(
-        child.type == "text" and _UNSETTLED.search(child.content) for child in token.children or ()
-    )
 
 
 def closed(text: str) -> str:
@@ -292,7 +275,7 @@ def _literal(text: str) -> frozenset[int]:
         found.update(range(*match.span()))
     if "\\" in text:
         words = [word for word in _WORD.finditer(text) if _NO_ESCAPE.search(word[0])]
-        for match in (*words, *_PATH.finditer(text)):
+        for match in words:
             found.update(at for at in range(*match.span()) if text[at] == "\\")
     return frozenset(found)
 
@@ -339,41 +322,25 @@ def _literal_tilde(state: StateInline, silent: bool) -> bool:
 
 
 def _emphasis(state: StateInline, silent: bool) -> bool:
-    """``markdown_it.rules_inline.emphasis.tokenize``, with Chinese and Japanese writing, which has no spaces.
+    """markdown-it's rule, with Chinese and Japanese writing, which has no spaces.
 
     There a run of marks next to a full stop or a bracket may open or close, as next to a letter.
     """
-    marker = state.src[state.pos]
-    if silent or marker not in "_*":
-        return False
-    if state.pos in _literal(state.src):
+    start, first = state.pos, len(state.delimiters)
+    marker = state.src[start]
+    if not silent and marker in "_*" and start in _literal(state.src):
         state.pending += marker
         state.pos += 1
         return True
-    scanned = state.scanDelims(state.pos, marker == "*")
-    opens, closes = scanned.can_open, scanned.can_close
-    before, after = state.src[state.pos - 1 : state.pos], state.src[state.pos + scanned.length :][:1]
+    if not emphasis.tokenize(state, silent):
+        return False
+    before, after = state.src[start - 1 : start], state.src[state.pos : state.pos + 1]
     if marker == "*" and (_WIDE.match(before) or _WIDE.match(after)):
-        opens, closes = (
-            opens or not (after.isspace() or not after),
-            closes or not (before.isspace() or not before),
-        )
-    factor = marker == "*" and _FACTORS.fullmatch(before + after)
-    for _ in range(scanned.length):
-        state.push("text", "", 0).content = marker
-        if factor:
-            state.env.setdefault("factors", set()).add(len(state.tokens) - 1)
-        state.delimiters.append(
-            Delimiter(
-                marker=ord(marker),
-                length=scanned.length,
-                token=len(state.tokens) - 1,
-                end=-1,
-                open=opens,
-                close=closes,
-            )
-        )
-    state.pos += scanned.length
+        for delimiter in state.delimiters[first:]:
+            delimiter.open = delimiter.open or bool(after.strip())
+            delimiter.close = delimiter.close or bool(before.strip())
+    elif marker == "*" and _FACTORS.fullmatch(before + after):
+        state.env.setdefault("factors", set()).update(each.token for each in state.delimiters[first:])
     return True
 
 
