@@ -7,12 +7,9 @@ overflows; padding is measured as most draw it.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from rich.cells import cell_len, get_character_cell_size
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from rich.cells import get_character_cell_size
 
 Piece: TypeAlias = tuple[str, str]
 """Text, and the parameters of the escape sequence that styles it ("" for none)."""
@@ -66,11 +63,6 @@ def cells(text: str) -> int:
     if text.isascii() or _NARROW.fullmatch(text):
         return len(text)
     return sum(_sizes(text))
-
-
-def drawn(text: str) -> int:
-    """The cells most terminals draw ``text`` in."""
-    return len(text) if is_plain(text) else cell_len(text)
 
 
 def wrap(text: str, width: int) -> list[tuple[int, int]]:
@@ -174,17 +166,6 @@ def chop(text: str, width: int) -> list[str]:
         row += char
         used += size
     return [*rows, row]
-
-
-def trim(pieces: Iterable[Piece], start: int, end: int) -> list[Piece]:
-    """The pieces of the characters from ``start`` to ``end``."""
-    found, at = [], 0
-    for text, style in pieces:
-        behind = at + len(text)
-        if behind > start and at < end:
-            found.append((text[max(start - at, 0) : end - at], style))
-        at = behind
-    return found
 
 
 def _sizes(text: str) -> list[int]:
