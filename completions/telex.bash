@@ -189,7 +189,7 @@ _telex_table() {
         ;;
     'telex doctor')
         options=('--json' '-h,--help')
-        arguments=('*one versions folders settings providers keyring proxies trust models history tools completion terminal')
+        arguments=('*one versions folders settings providers keyring proxies certificates models history tools completion terminal')
         ;;
     'telex help')
         options=('-h,--help')

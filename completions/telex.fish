@@ -144,7 +144,7 @@ function __telex_table --no-scope-shadowing
             set arguments 'one bash zsh fish powershell'
         case 'telex doctor'
             set options '--json	Print a JSON object.' '-h,--help	Show this message and exit.'
-            set arguments '*one versions folders settings providers keyring proxies trust models history tools completion terminal'
+            set arguments '*one versions folders settings providers keyring proxies certificates models history tools completion terminal'
         case 'telex help'
             set options '-h,--help	Show this message and exit.'
             set arguments '*one conversations environment exit-codes files formatting keys limits models proxies scripts settings tools chat providers mcp history templates completion doctor help'

@@ -347,7 +347,7 @@ class ToolArgumentsError(ToolError):
 class ToolRefusedError(ToolError):
     """The call was not approved; ``reason`` is the user's, and may be empty.
 
-    Code "not_allowed": the tools ``names`` are not allowed by name, and there was no terminal to ask on.
+    Code "not_allowed": the tools ``names`` are not allowed by name, and there was no terminal to prompt on.
     """
 
     reason: str = ""

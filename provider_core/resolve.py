@@ -151,7 +151,7 @@ def _model_alone(typed: str, catalog: Catalog) -> Target:
             preset=True,
         )
     raise ModelError(
-        f"no provider that is set up has a model called {typed}",
+        f"unknown model or alias: {typed}",
         name=typed,
         candidates=candidates,
         code="unknown_model",

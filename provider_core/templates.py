@@ -144,7 +144,7 @@ def parse(text: str, path: Path) -> Template:
         if key in table:
             table[key] = table[key].strip("\n")
     if not any(value != "" for key, value in table.items() if key != "description"):
-        raise _invalid("it is empty: add a prompt, a system prompt or a model", path, None)
+        raise _invalid("it is empty: add a prompt, a system message or a model", path, None)
     return Template(name=path.stem, path=path, **table)
 
 

@@ -152,7 +152,7 @@ class Quirks(Struct):
     tool_choice_named: Literal["object", "word"] = "object"
     """How one tool is demanded: with an object that names it, or with ``tool_choice_required`` if there is only one."""
     system_role: Literal["system", "developer", "user"] = "system"
-    """The role of a system prompt; "user" puts its text before the first user message."""
+    """The role of a system message; "user" puts its text before the first user message."""
     alternate_roles: bool = False
     """Whether adjacent messages of one role are merged, because the server refuses them."""
     earlier_calls: Literal["calls", "text"] = "calls"
@@ -441,7 +441,7 @@ class FieldDropped(Struct):
     "tool_choice" has "text", "any" or "required"; "response_format" has "unstreamed" (the whole answer at once),
     "json_schema", "loose_schema", "json_object" or "none", the last two with the schema in the prompt.
 
-    Four more names are about messages: "system", the system prompt's role, swapped for "user" or "system"; "roles",
+    Four more names are about messages: "system", the system message's role, swapped for "user" or "system"; "roles",
     adjacent messages of one role, merged; "calls", tool calls of earlier turns, sent as "text"; "reasoning_send_back",
     the reasoning of earlier answers, sent as "reasoning_content" or "never".
     """

@@ -85,18 +85,18 @@ class App:
             from provider_core import keys
 
             variable = keys.source(provider, runtime.environ).variable
-            words = f"{target} answers, because {variable} is set."
+            words = f"using {target} because {variable} is set."
         elif self.console.stdin_is_terminal() or self.console.err_is_terminal:
             words = (
-                f"{target} answers, a small demo model on this machine that is often wrong.\n"
-                "To set up another: telex providers add openai (telex providers presets lists others)"
+                f"using {target}, a small embedded model that is often wrong.\n"
+                "To set up a provider: telex providers add openai (telex providers presets lists others)"
             )
         else:
             from provider_core.errors import NoProviderError
 
             raise NoProviderError("no provider is set up")
         if not _is_quiet():
-            self.console.note(f"No provider is set up: {words}")
+            self.console.note(f"No provider is set up; {words}")
         return target
 
     def close(self) -> None:

@@ -41,7 +41,8 @@ class Command(click.Command):
     """A command whose help has examples and exit codes, and whose usage errors say what was probably meant.
 
     ``examples`` are command lines that work as they are; at least one of them is a pipe. ``exits`` are the exit codes
-    of the command besides 0 and 2, and besides 1, 130 and 141, which every command can return. ``otherwise`` is the
+    of the command besides 0 and 2, and besides 1, 130 and 141, which every command can return; ``meanings`` are those
+    that differ from the usual ones. ``otherwise`` is the
     advice for an unknown option that resembles no other; "{word}" in it is replaced by the option.
     """
 
@@ -52,12 +53,14 @@ class Command(click.Command):
         *args: Any,
         examples: Sequence[str] = (),
         exits: Sequence[ExitCode] = (),
+        meanings: Mapping[ExitCode, str] | None = None,
         otherwise: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
         self.exits = tuple(sorted({ExitCode.OK, ExitCode.USAGE, *exits} if exits else ()))
+        self.meanings = {code: code.meaning_among(self.exits) for code in self.exits} | dict(meanings or {})
         self.otherwise = otherwise
 
     def make_parser(self, ctx: click.Context) -> Any:
@@ -87,7 +90,7 @@ class Command(click.Command):
         from telex.help import write_examples, write_exits
 
         write_examples(formatter, self.examples)
-        write_exits(formatter, self.exits)
+        write_exits(formatter, self.meanings)
         super().format_epilog(ctx, formatter)
 
 

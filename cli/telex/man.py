@@ -93,7 +93,7 @@ def _command_page(
         page.section("Examples")
         page.lines(command.examples)
         page.section("Exit status")
-        page.rows((bold(str(int(code))), code.meaning_among(command.exits)) for code in command.exits)
+        page.rows((bold(str(int(code))), meaning) for code, meaning in command.meanings.items())
         page.text("All of them are described in telex-exit-codes(7).")
     if context.parent is None:
         page.section("Topics")

@@ -83,7 +83,7 @@ class ChatOptions(TypedDict, total=False):
     """The options of a turn. Defaults are those of ``Request``."""
 
     system: str
-    """The system prompt; it replaces an earlier one."""
+    """The system message; it replaces an earlier one."""
     max_tokens: int | None
     max_characters: int | None
     """The largest text of an answer, in characters; a longer one ends with an error. The default is 100 million."""

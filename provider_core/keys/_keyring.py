@@ -86,20 +86,20 @@ def check_destination(
     if confirmed is not None and all(wanted.adds_to(each) for each in confirmed):
         stored = " and ".join(map(str, confirmed)) or "no address"
         raise KeyDestinationError(
-            f"{what} was stored for {stored}, and is not sent to {wanted}", destination=str(wanted)
+            f"{what} was stored for {stored}, and may not be sent to {wanted}", destination=str(wanted)
         )
     if not url.startswith("http:") or network.allow_http:
         return
     if not validators.is_private_host(url):
         raise KeyDestinationError(
-            f"{what} would travel to {wanted.origin} unencrypted", destination=str(wanted), unencrypted=True
+            f"{what} would be sent unencrypted to {wanted.origin}", destination=str(wanted), unencrypted=True
         )
     from provider_core.http import find_proxy
 
     proxy, _ = find_proxy(url, environ, network.proxy)
     if proxy is not None:  # even on this machine: it may send the secret anywhere
         raise KeyDestinationError(
-            f"{what} would travel to {wanted.origin} unencrypted through the proxy {proxy}",
+            f"{what} would be sent unencrypted to {wanted.origin} through the proxy {proxy}",
             destination=str(wanted),
             unencrypted=True,
         )

@@ -253,7 +253,7 @@ class _Check:
                     finished = event
         seen = self.recorder.calls[-1]
         self._reached()
-        who = "no key needed" if self.key is None else f"the key is accepted for {self.model}"
+        who = "no key is needed" if self.key is None else f"the key is accepted for {self.model}"
         self._note("auth", "ok", seen.head, who)
         seconds = seen.end - (seen.head or 0) if seen.end is not None else None
         if finished is None or finished.verdict in (Verdict.PARTIAL, Verdict.FAILED):

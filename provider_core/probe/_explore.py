@@ -152,9 +152,9 @@ class _Explorer:
         self._note("usage", "yes" if plain.usage else "no", "" if plain.usage else "not reported in streams")
         outcome = self._ask("Hi", system="Answer in one word.", tokens=_SHORT)
         if "system" in outcome.dropped:
-            self._note("system prompt", "no", "goes before the first message instead")
+            self._note("system message", "no", "goes before the first message instead")
         else:
-            self._judge("system prompt", outcome, yes="accepted")
+            self._judge("system message", outcome, yes="accepted")
         outcome = self._ask(
             'Answer with a JSON object that has the one key "colour".',
             params={"response_format": {"type": "json_object"}},

@@ -286,7 +286,7 @@ SWAPS: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens": 
 # The first five are not fields of the body, but change how messages are sent.
 
 SYSTEM: Final = Workaround(field="system", swapped_for="user")
-"""Put the system prompt before the first user message."""
+"""Put the system message before the first user message."""
 
 ROLES: Final = Workaround(field="roles", swapped_for="one")
 """Join neighbouring messages of one role."""

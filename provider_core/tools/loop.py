@@ -165,7 +165,7 @@ class ToolLoop:
         shown = ", ".join(printable(" ".join(name.split()), 100) for name in names)
         if not self._not_allowed:
             return ToolRefusedError(f"{shown} did not run, because you refused {them}")
-        words = f"no terminal to ask whether {shown} may run; {it} did not run"
+        words = f"no terminal to ask for approval of {shown}; {it} did not run"
         return ToolRefusedError(words, names=names, code="not_allowed")
 
     def notice(self, notice: Notice) -> None:

@@ -658,13 +658,15 @@ def test_certificates_are_named_and_a_bundle_that_cannot_be_used_is_a_problem(
             "box = {", 'box = {ca_bundle = "/nowhere", '
         )
     )
-    report = doctor("trust")
-    assert report["trust lab"] == f"ok: {bundle}, 1 authority"
-    assert "/nowhere cannot be used" in report["trust box"]
-    assert report.remedy("trust box") == "telex providers edit box --unset ca-bundle"
-    assert report["trust store"].startswith(("ok: the operating system's", "note: "))
+    report = doctor("certificates")
+    assert report["certificates lab"] == f"ok: {bundle}, 1 authority"
+    assert "/nowhere cannot be used" in report["certificates box"]
+    assert report.remedy("certificates box") == "telex providers edit box --unset ca-bundle"
+    assert report["certificates store"].startswith(("ok: the operating system's", "note: "))
     doctor.env["SSL_CERT_FILE"] = "/nowhere"
-    assert doctor("trust")["trust store"].startswith("problem: the trusted certificates in /nowhere")
+    assert doctor("certificates")["certificates store"].startswith(
+        "problem: the trusted certificates in /nowhere"
+    )
 
 
 def test_model_lists_are_shown_with_their_age(doctor: Doctor) -> None:
@@ -758,9 +760,9 @@ def test_a_pipe_in_place_of_any_file_does_not_block(doctor: Doctor, tmp_path: Pa
     for field in ("ca_bundle", "client_cert"):
         doctor.configure(f'[providers.lab]\nbase_url = "https://a.example/v1"\n{field} = "{path}"\n')
         message = f"problem: the certificates in {path} cannot be used: it is not a regular file"
-        assert doctor("trust")["trust lab"] == message
+        assert doctor("certificates")["certificates lab"] == message
     doctor.env["SSL_CERT_FILE"] = str(path)
-    assert doctor("trust")["trust store"] == message
+    assert doctor("certificates")["certificates store"] == message
     path = pipe(doctor.paths.settings_file)
     assert doctor()["settings file"] == f"problem: {path} cannot be read: it is not a regular file"
     ran = doctor.inside("models", "list")

@@ -125,7 +125,7 @@ def test_show_prints_markdown(telex: Inside, history: Filled) -> None:
     )
     history.said("And?", "On M", id_, verdict=Verdict.PARTIAL, error=ConnectionLostError("lab broke off"))
     assert telex("history", "show").text == (
-        f"# Why?\n\nConversation `{id_}`, begun 2026-05-28 20:26 UTC.\n\n"
+        f"# Why?\n\nConversation `{id_}`, started 2026-05-28 20:26 UTC.\n\n"
         "## System\n\nBe brief.\n\n## User\n\nWhy?\n\n## lab/m/1\n\n*So.*\n\n"
         "## User\n\nAnd?\n\n## lab/m/1\n\nOn M\n\n*The answer is partial: lab broke off.*\n"
     )

@@ -56,7 +56,7 @@ def test_every_command_has_a_page_with_its_help(folder: Path) -> None:
             f"{name} - ",
             *(command.help or "").split("\n\n"),
             *command.examples,
-            *(f"{int(code)} {code.meaning_among(command.exits)}" for code in command.exits),
+            *(f"{int(code)} {meaning}" for code, meaning in command.meanings.items()),
             *(" ".join(record) for param in params if (record := param.get_help_record(context))),
         ]
         assert [text for text in expected if " ".join(text.split()) not in page] == []

@@ -129,7 +129,7 @@ def test_missing_command_is_reported(telex: Inside) -> None:
         (["lab", "--url", "http://a/", "--header", f"Authorization: Bearer {SECRET}"], "Authorization: keyring:NAME"),
         (["lab", "--url", "http://a/", "--header", f"X-Key={SECRET}"], "looks like a secret"),
         (["lab", "--url", "http://a/", "--header", "X-Team"], "--header takes NAME: VALUE"),
-        (["lab", "--url", "http://a.example/", "--header", "X-Key: env:K"], "unencrypted: use https"),
+        (["lab", "--url", "http://a.example/", "--header", "X-Key: env:K"], "would be sent unencrypted to"),
         (["lab", "--timeout", "0", "--", "x"], "--timeout"),
         (["lab", "--url", f"https://me:{SECRET}@a/"], "a user name or a password"),
         (["lab", "--", "x\udcff"], "is not UTF-8 text"),

@@ -64,8 +64,8 @@ def test_terminal_shows_a_note_about_the_embedded_model(telex: Telex) -> None:
     with Pty([str(COMMAND), "chat", "--dry-run", "2+2?"], env=telex.env) as terminal:
         assert terminal.wait() == 0
         shown = " ".join(terminal.text.split())
-    assert "No provider is set up: local/smollm2-135m-instruct answers, a small demo model" in shown
-    assert "often wrong. To set up another: telex providers add openai" in shown
+    assert "No provider is set up; using local/smollm2-135m-instruct, a small embedded model" in shown
+    assert "often wrong. To set up a provider: telex providers add openai" in shown
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_only_key_in_the_environment_selects_the_default(fresh: Inside) -> None:
     ran = fresh("chat", "--dry-run", "hi", env={"DEEPSEEK_API_KEY": KEY})
     assert ran.code == 0
     assert json.loads(ran.text)["url"].startswith("https://api.deepseek.com")
-    assert "No provider is set up: deepseek/" in ran.err
-    assert "answers, because DEEPSEEK_API_KEY is set." in ran.err
+    assert "No provider is set up; using deepseek/" in ran.err
+    assert "because DEEPSEEK_API_KEY is set." in ran.err
     assert "deepseek/" in fresh("models", "list", env={"DEEPSEEK_API_KEY": KEY}).text
     assert "ok\tmodels\tdefault\tdeepseek/" in fresh("doctor", env={"DEEPSEEK_API_KEY": KEY}).text
 

@@ -131,7 +131,7 @@ def test_show(telex: Inside) -> None:
         "key command": "pass lab", "headers": "X-Api-Key: env:TEAM_KEY, X-Team: a", "connect timeout": "2.5",
         "proxy": "http://proxy.invalid:3128",
     }  # fmt: skip
-    assert "pointed at by\tmodel\n" in telex("providers", "show", "open").text
+    assert "used by\tdefault model\n" in telex("providers", "show", "open").text
     assert json.loads(telex("providers", "show", "kept", "--json").out)["pointed_at_by"] == ["aliases.fast"]
     ran = telex("providers", "show", "keept")
     assert (ran.code, "kept" in ran.err) == (3, True)

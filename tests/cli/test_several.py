@@ -167,11 +167,11 @@ def test_an_unsupported_option_fails_one_model_only(lab: Inside, server: Scripte
     ("arguments", "words"),
     [
         ((), "no prompt"),
-        (("-x", "hi"), "--extract is for one model"),
-        (("--schema", "name", "hi"), "--schema is for one model"),
-        (("--tools", "all", "hi"), "--tools is for one model"),
-        (("-c", "hi"), "--continue is for one model"),
-        (("--conversation", "abc", "hi"), "--conversation is for one model"),
+        (("-x", "hi"), "--extract works with one model only"),
+        (("--schema", "name", "hi"), "--schema works with one model only"),
+        (("--tools", "all", "hi"), "--tools works with one model only"),
+        (("-c", "hi"), "--continue works with one model only"),
+        (("--conversation", "abc", "hi"), "--conversation works with one model only"),
         (("--json", "--jsonl", "hi"), "take one of them"),
     ],
 )

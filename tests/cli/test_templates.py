@@ -154,7 +154,7 @@ def test_failing_and_missing_editors_are_errors(inside: Inside, tmp_path: Path) 
     )
     ran = inside("templates", "edit", "b")
     assert ran.code == 2
-    assert "set EDITOR" in ran.err
+    assert "Set VISUAL or EDITOR." in ran.err
     path = inside.paths.templates / "a.toml"
     ran = inside("templates", "edit", "a.md", env={"EDITOR": "true"})
     assert (ran.code, ran.err) == (2, f"telex: there is a template a already: {path}\n")

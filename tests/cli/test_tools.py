@@ -80,12 +80,12 @@ def test_a_call_that_is_not_allowed_does_not_run_and_exits_8(desk: Desk, server:
     server.will(calling(call("lab__echo", {"n": 1}), call("lab__about", {}, id="b", index=1)), DONE_NOW)
     ran = desk("chat", "--tools", "lab", "--allow", "lab/wait", "hi")
     assert (ran.code, ran.text) == (8, "It is done.\n")
-    why = "did not run: it is not allowed by name, and there is no terminal to ask on"
+    why = "did not run: --allow does not match it, and there is no terminal to ask for approval"
     assert last_results(server) == [f"lab/echo {why}", f"lab/about {why}"]
     assert ran.err.splitlines() == [
         "lab/echo (1): refused",
         "lab/about: refused",
-        "telex: no terminal to ask whether lab/echo, lab/about may run; they did not run",
+        "telex: no terminal to ask for approval of lab/echo, lab/about; they did not run",
         "  To allow them: --allow lab/echo --allow lab/about",
     ]
 
@@ -337,7 +337,7 @@ def test_a_choice_that_cannot_be_made_is_a_usage_error(desk: Desk, server: Scrip
     assert desk("chat", "--tool-choice", "auto", "hi").code == 2
     ran = desk("chat", "-m", "p/m", "-m", "p/n", "--tools", "lab", "hi")
     assert (ran.code, server.asked) == (2, [])
-    assert "--tools is for one model" in ran.err
+    assert "--tools works with one model only" in ran.err
 
 
 def test_a_choice_that_the_server_does_not_make_is_reported(telex: Telex, server: Scripted) -> None:

@@ -358,7 +358,7 @@ def test_a_server_that_cannot_be_started_says_why(tmp_path: Path) -> None:
     ("flaw", "words"),
     [
         ("dies", "broke off while starting (exit 1): ModuleNotFoundError: No module named 'tools'"),
-        ("refuses", "refuses: no licence"),
+        ("refuses", "returned an error: no licence"),
         ("malformed", "sent an answer that is not valid"),
         ("silent", "did not start within 1 s"),
         ("listless", "did not start within 1 s"),

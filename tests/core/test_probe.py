@@ -249,10 +249,10 @@ def test_capable_model_has_every_trait(provider: Provider, server: Scripted) -> 
     server.will(able)
     card = explore(provider, "m", key=KEY)
     accepted = {trait.name for trait in card.traits if trait.answer == "accepted"}
-    assert accepted == {"system prompt", *(trait.name for trait in card.traits if trait.group == "fields")}
+    assert accepted == {"system message", *(trait.name for trait in card.traits if trait.group == "fields")}
     assert set(traits(card).values()) == {"yes", "accepted"}
     assert [trait.name for trait in card.traits if trait.group == "answers"] == [
-        "streaming", "usage", "system prompt", "JSON object", "JSON schema", "tools", "reasoning"
+        "streaming", "usage", "system message", "JSON object", "JSON schema", "tools", "reasoning"
     ]  # fmt: skip
     assert next(t.detail for t in card.traits if t.name == "reasoning") == "in reasoning_content"
     assert len(server.asked) == 6  # optional fields cost one request where all are taken
@@ -262,7 +262,7 @@ def test_field_without_effect_is_a_no(provider: Provider, server: Scripted) -> N
     server.will(CHAT)
     found = traits(explore(provider, "m", key=KEY))
     assert (found["JSON object"], found["JSON schema"], found["tools"]) == ("no", "no", "no")
-    assert (found["streaming"], found["system prompt"], found["reasoning"]) == ("yes", "accepted", "no")
+    assert (found["streaming"], found["system message"], found["reasoning"]) == ("yes", "accepted", "no")
 
 
 def test_refused_fields_are_reported_and_remembered(

@@ -106,7 +106,7 @@ def test_server_without_a_key_from_discover_to_remove(telex: Inside, opened: str
     assert telex("providers", "test", "llamacpp").text.startswith("llamacpp\tpassed\t")
     ran = telex("providers", "add", "lab", "--base-url", opened, "--no-key")
     assert ran.code == 0, ran.err
-    assert "no key needed" in ran.err
+    assert "No key is needed" in ran.err
     assert telex("chat", "--no-stdin", "-m", "lab", "--max-tokens", "4", "Hi").code == 0
     assert telex("providers", "test", "--all").code == 0
     for name in ("lab", "llamacpp"):
@@ -122,7 +122,7 @@ def test_card_of_a_real_model(telex: Inside, opened: str) -> None:
     answers = {name: trait["answer"] for name, trait in card["traits"].items()}
     for name in ("streaming", "usage", "JSON object", "JSON schema"):
         assert answers[name] == "yes", (name, card["traits"][name])
-    for name in ("system prompt", "temperature", "seed"):
+    for name in ("system message", "temperature", "seed"):
         assert answers[name] == "accepted", (name, card["traits"][name])
     assert answers["reasoning"] == "no"
     assert answers["tools"] == "no"  # its template has none

@@ -127,7 +127,7 @@ def check(options: Options) -> None:
     if options.variables and options.template is None:
         raise click.UsageError("--var is for the variables of a --template")
     if not options.tools and (options.allow or options.tool_choice):
-        raise click.UsageError("--allow and --tool-choice are for the tools of --tools")
+        raise click.UsageError("--allow and --tool-choice require --tools")
     if options.params:
         from provider_core.request import sets_token_limit
 
@@ -309,7 +309,7 @@ def _check_several(options: Options, schema: object) -> None:
         ("--conversation", options.conversation),
     ):
         if given:
-            raise click.UsageError(f"{name} is for one model: give --model once")
+            raise click.UsageError(f"{name} works with one model only: use --model once")
 
 
 def _schema(options: Options, template: Template | None) -> Mapping[str, Json] | None:

@@ -163,12 +163,12 @@ class Approver:
         self._pause = pause
 
     def approve(self, call: PlannedCall) -> Decision:
-        """Raises ``ToolRefusedError`` for a call that nothing allows if there is no terminal to ask on."""
+        """Raises ``ToolRefusedError`` for a call that nothing allows if there is no terminal to ask for approval."""
         if self._policy.allows(call):
             return Approve()
         if not self._prompt.is_available:
             raise ToolRefusedError(
-                f"{call.name} did not run: it is not allowed by name, and there is no terminal to ask on",
+                f"{call.name} did not run: --allow does not match it, and there is no terminal to ask for approval",
                 names=(call.name,),
                 code="not_allowed",
             )

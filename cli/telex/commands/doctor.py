@@ -36,6 +36,7 @@ _TWO_COLUMNS = 60
         "telex doctor --json | jq -r '.findings[] | select(.level == \"problem\").remedy'",
     ),
     exits=(ExitCode.SETTINGS,),
+    meanings={ExitCode.SETTINGS: "a problem was found"},
 )
 @click.argument("families", metavar="[FAMILY]...", type=click.Choice(tuple(CHECKS)), nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
@@ -47,7 +48,7 @@ def command(app: App, ctx: click.Context, *, families: tuple[str, ...], as_json:
     The families of checks are versions, folders, settings, providers, keyring, proxies, certificates, models, history,
     tools, completion and terminal. Checks all of them, or only the families that you name. Each finding is ok, a note,
     or a problem with a fix. telex doctor changes nothing, contacts no server (see telex providers test), and shows no
-    key. It exits with 3 if it finds a problem. In a pipe, each line has LEVEL, FAMILY, SUBJECT, DETAIL and REMEDY,
+    key. In a pipe, each line has LEVEL, FAMILY, SUBJECT, DETAIL and REMEDY,
     separated by tabs.
     """
     from telex.doctor import examine

@@ -82,8 +82,11 @@ def _unknown(context: click.Context, command: click.Command, word: str, *, first
 
         found = [f"{noun} {verb}" for noun, verb in suggest.subcommands(context, command, {word})]
     meant = " or ".join(f"`{start} {name}`" for name in found)
-    what = "neither a topic nor a command" if first else f"not a command of {context.command_path}"
-    return f"{word!r} is {what}. " + (f"Did you mean {meant}?" if meant else f"There are: {', '.join(names)}")
+    what = "not a command or topic" if first else f"not a command of {context.command_path}"
+    if meant:
+        return f"{word!r} is {what}\nDid you mean {meant}?"
+    lines = [f"{word!r} is {what}", f"Commands: {', '.join(command.list_commands(context))}"]
+    return "\n".join([*lines, f"Topics: {', '.join(TOPICS)}"] if first else lines)
 
 
 def _words(context: click.Context) -> str:

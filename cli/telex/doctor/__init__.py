@@ -25,7 +25,7 @@ CHECKS = {
     "providers": "setup",
     "keyring": "setup",
     "proxies": "setup",
-    "trust": "machine",
+    "certificates": "machine",
     "models": "setup",
     "history": "setup",
     "tools": "setup",

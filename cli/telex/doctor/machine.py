@@ -189,17 +189,17 @@ def _user(number: int) -> str:
         return f"user {number}"
 
 
-# --- trust ----------------------------------------------------------------------------------------------------------
+# --- certificates ---------------------------------------------------------------------------------------------------
 
 
-def trust(context: DoctorContext) -> Iterator[Finding]:
+def certificates(context: DoctorContext) -> Iterator[Finding]:
     """Which certificates are trusted, by all providers and by those with settings of their own."""
     import ssl
 
     from provider_core.types import Network
 
     remedy = "Set SSL_CERT_FILE and SSL_CERT_DIR to an existing file and folder, or unset them"
-    yield _certificates(context, "store", Network(), remedy)
+    yield _trusted(context, "store", Network(), remedy)
     for provider in context.settings.providers.values():
         fields = [
             name for name in ("ca_bundle", "client_cert") if getattr(provider.network, name) is not None
@@ -207,11 +207,11 @@ def trust(context: DoctorContext) -> Iterator[Finding]:
         if fields:
             unset = " ".join(f"--unset {name.replace('_', '-')}" for name in fields)
             remedy = f"telex providers edit {provider.name} {unset}"
-            yield _certificates(context, provider.name, provider.network, remedy)
+            yield _trusted(context, provider.name, provider.network, remedy)
     yield ok("TLS", ssl.OPENSSL_VERSION)
 
 
-def _certificates(context: DoctorContext, subject: str, network: Network, remedy: str) -> Finding:
+def _trusted(context: DoctorContext, subject: str, network: Network, remedy: str) -> Finding:
     from provider_core.http import trust
 
     try:

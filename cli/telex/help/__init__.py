@@ -10,7 +10,7 @@ import click
 from telex.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 TOPICS = {
     "conversations": "Interactive conversations, and the history.",
@@ -68,15 +68,15 @@ def write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> N
             write_commands(formatter, examples)
 
 
-def write_exits(formatter: click.HelpFormatter, exits: Sequence[ExitCode]) -> None:
+def write_exits(formatter: click.HelpFormatter, meanings: Mapping[ExitCode, str]) -> None:
     """The exit codes of a command with their meanings; for a group, which has none, a reference."""
-    if not exits:
+    if not meanings:
         formatter.write_paragraph()
         formatter.write_text("Exit codes: see telex help exit-codes")
         return
     with formatter.section("Exit codes"):
-        formatter.write_dl([(str(int(code)), code.meaning_among(exits)) for code in exits])
-        *others, last = [str(int(code)) for code in _COMMON_EXITS if code not in exits]
+        formatter.write_dl([(str(int(code)), meaning) for code, meaning in meanings.items()])
+        *others, last = [str(int(code)) for code in _COMMON_EXITS if code not in meanings]
         formatter.write_text(f"For {', '.join(others)} and {last}, see telex help exit-codes.")
 
 

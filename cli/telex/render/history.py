@@ -263,8 +263,8 @@ def _message_object(message: Message) -> dict[str, Any]:
 
 def markdown(conversation: SavedConversation, turns: Sequence[SavedTurn]) -> str:
     """The conversation as Markdown: a heading for each message, and its text unchanged."""
-    begun = time.strftime("%Y-%m-%d %H:%M", time.gmtime(conversation.begun))
-    parts = [f"# {conversation.title}", f"Conversation `{conversation.id}`, begun {begun} UTC."]
+    started = time.strftime("%Y-%m-%d %H:%M", time.gmtime(conversation.begun))
+    parts = [f"# {conversation.title}", f"Conversation `{conversation.id}`, started {started} UTC."]
     for turn in turns:
         parts += (part for message in turn.messages for part in _asked(message))
         parts += _answered(turn)

@@ -51,8 +51,11 @@ def status_line(
 
 
 _CHANGES: Final[dict[tuple[str, str | None], str]] = {
-    ("system", "system"): "does not support the developer role; sending the system prompt as system",
-    ("system", "*"): "does not support system messages; sending the system prompt before the first prompt",
+    (
+        "system",
+        "system",
+    ): "does not support the developer role; sending the system message with the role system",
+    ("system", "*"): "does not support system messages; sending its text before the first prompt",
     ("roles", "*"): "requires alternating roles; joining neighbouring messages",
     ("calls", "*"): "does not accept earlier tool calls without tools; sending them as text",
     ("tool_images", "*"): (

@@ -156,8 +156,12 @@ def card(
             for row in PROVIDER_FIELDS
             if row.name not in above and values.get(row.name) not in (None, "")
         ),
-        ("pointed at by", ", ".join(references)),
+        ("used by", ", ".join(map(_reference, references))),
     ]
+
+
+def _reference(setting: str) -> str:
+    return "default model" if setting == "model" else setting.replace("aliases.", "alias ")
 
 
 def setting_text(name: str, value: Any) -> str:

@@ -398,7 +398,9 @@ class McpSession:
             case CoreError(message=message):
                 return ToolServerError(message, server=self.server.name)
             case MCPError():
-                return await self._own_failure(error) or self._error(f"refuses: {self._line(error.message)}")
+                return await self._own_failure(error) or self._error(
+                    f"returned an error: {self._line(error.message)}"
+                )
             case ValidationError():
                 first = error.errors(include_url=False, include_input=False, include_context=False)[0]
                 words = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

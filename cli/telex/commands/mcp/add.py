@@ -164,7 +164,7 @@ def _require_encryption(app: App, server: McpServer) -> None:
         try:
             check_destination(", ".join(names), server.url, server.network, environ=app.runtime.environ)
         except KeyDestinationError as error:
-            raise click.UsageError(f"{error.message}: use https, or --allow-http") from None
+            raise click.UsageError(f"{error.message}\nUse https, or --allow-http.") from None
 
 
 def _missing(app: App, server: McpServer, stored: Collection[str] = ()) -> list[str]:

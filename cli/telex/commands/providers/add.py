@@ -132,8 +132,8 @@ def _address_parts(app: App, preset: Preset | None, fields: Mapping[str, Any]) -
         else:
             require_terminal(
                 app.console,
-                f"there is no terminal to ask for the {name} of the address: give --set {name}=…"
-                + (f", or set {variable.env[0]}" if variable.env else ""),
+                f"no value for {name}, a part of the address, and no terminal to prompt on\nUse --set {name}=VALUE"
+                + (f", or set {variable.env[0]}." if variable.env else "."),
             )
             values[name] = str(click.prompt(variable.prompt, err=True)).strip()
     for name, value in values.items():

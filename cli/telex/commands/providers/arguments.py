@@ -226,8 +226,8 @@ def _from_variable(app: App, name: str) -> KeyChoice:
 def _prompted(app: App, provider: Provider) -> KeyChoice:
     require_terminal(
         app.console,
-        f"there is no terminal to ask for the key of {provider.name}: give {_KEY_FLAGS}"
-        + (f", or set {provider.key_env[0]}" if provider.key_env else ""),
+        f"no key for {provider.name}, and no terminal to prompt on\nUse {_KEY_FLAGS}"
+        + (f", or set {provider.key_env[0]}." if provider.key_env else "."),
     )
     from provider_core.errors import KeyStoreError
 

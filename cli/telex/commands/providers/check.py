@@ -44,7 +44,7 @@ def require_encryption(app: App, provider: Provider, key: str | None) -> None:
     try:
         check_destination("the key", provider.base_url, provider.network, environ=app.runtime.environ)
     except KeyDestinationError as error:
-        raise click.UsageError(f"{error.message}: use https, or --allow-http") from None
+        raise click.UsageError(f"{error.message}\nUse https, or --allow-http.") from None
 
 
 def verify(app: App, provider: Provider, key: str | None, *, can_retry: bool = False) -> CheckReport | None:
@@ -134,10 +134,11 @@ def _report_unasked(
     if isinstance(why, NotFoundError) and not suggested:
         lines.insert(0, f"Check the address: {edit}--base-url URL")
     reason = f" ({why.message})" if why is not None else ""
-    app.console.error(
-        f"{provider.name} could not be asked: no model of it is known, and it lists none{reason}",
-        "\n".join(filter(None, (*lines, last))),
-    )
+    if isinstance(why, NotFoundError):
+        words = f"no API found at {provider.base_url}{reason}"
+    else:
+        words = f"{provider.name} lists no models{reason}, so there is none to test"
+    app.console.error(words, "\n".join(filter(None, (*lines, last))))
     if suggested:
         return ExitCode.PROVIDER
     if why is None or isinstance(why, NotFoundError | ProtocolError):
@@ -159,15 +160,21 @@ def suggestion(app: App, report: CheckReport) -> str | None:
 def summary(report: CheckReport) -> str:
     """One line about the result of a check: what works, and what is missing."""
     count = len(report.models)
-    none = "no model yet" if report["models"].status == "ok" else "no list of models"
-    parts = [plural(count, "model") if count else none]
+    lists = report["models"].status == "ok"
+    models = (
+        f"lists {plural(count, 'model') if count else 'no models yet'}"
+        if lists or count
+        else "lists no models"
+    )
+    lines = [f"The server responds and {models}."]
     if report["auth"].status == "ok":
-        parts.append(report["auth"].detail or "the key is accepted")
+        detail = report["auth"].detail or "the key is accepted"
+        lines.append(f"{detail[:1].upper()}{detail[1:]}.")
     if report["stream"].status == "absent":
-        parts.append("answers come in one piece")
+        lines.append("Answers arrive in one piece.")
     if report["usage"].status == "absent":
-        parts.append("no token counts")
-    return f"It answers: {', '.join(parts)}."
+        lines.append("It sends no token counts.")
+    return " ".join(lines)
 
 
 # --- test ------------------------------------------------------------------------------------------------
@@ -232,14 +239,16 @@ def _wanted(app: App, names: Sequence[str], *, every: bool) -> list[Provider]:
     from provider_core.errors import NoProviderError
 
     if names and every:
-        raise click.UsageError("name providers or give --all, not both")
+        raise click.UsageError("NAME and --all cannot be used together")
     configured = app.runtime.settings.providers
     if names:
         return [app.runtime.provider(name) for name in dict.fromkeys(names)]
     if not configured:
         raise NoProviderError("no provider is set up")
     if not every and len(configured) > 1:
-        raise click.UsageError(f"say which to test, or --all: {', '.join(configured)}")
+        raise click.UsageError(
+            f"several providers are set up: {', '.join(configured)}\nName the ones to test, or use --all."
+        )
     enabled = [provider for provider in configured.values() if provider.enabled]
     return enabled or list(configured.values())
 
