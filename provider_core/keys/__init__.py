@@ -19,7 +19,14 @@ from provider_core.errors import (
     KeyStoreError,
     MissingKeyError,
 )
-from provider_core.keys._keyring import Destination, KeyringStore, check_destination, seal, unseal
+from provider_core.keys._keyring import (
+    Destination,
+    KeyringStore,
+    check_destination,
+    find_redirection,
+    seal,
+    unseal,
+)
 from provider_core.structs import Struct, field, replace
 
 if TYPE_CHECKING:
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
     from provider_core.settings.validators import SecretReference
     from provider_core.types import Provider
 
-__all__ = ["Destination", "KeyringStore", "check_destination", "seal", "unseal"]
+__all__ = ["Destination", "KeyringStore", "check_destination", "find_redirection", "seal", "unseal"]
 
 
 _BEFORE = re.compile(r"(?:authorization:\s*)?bearer(?:\s+|$)", re.IGNORECASE)

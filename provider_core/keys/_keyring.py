@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, TypeVar
 from provider_core import files
 from provider_core.errors import FileError, KeyDestinationError, KeyStoreError
 from provider_core.settings import validators
-from provider_core.structs import Struct
+from provider_core.structs import Struct, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from keyring.backend import KeyringBackend
 
-    from provider_core.types import Network
+    from provider_core.types import Network, Provider
 
 
 class Destination(Struct):
@@ -103,6 +103,48 @@ def check_destination(
             destination=str(wanted),
             unencrypted=True,
         )
+
+
+def find_redirection(provider: Provider, before: Provider | None, known: Collection[Provider]) -> str:
+    """Why ``provider`` would send a key to another place than now, as a sentence, or "".
+
+    ``before`` is the provider of this name with a stored key, which ``provider`` replaces. ``known`` are all providers
+    of the settings: the key in a variable belongs to those that name it, and to the presets that do.
+    """
+    from provider_core import presets
+
+    name, here = provider.name, Destination.of(provider.base_url, provider.network)
+    if before is not None:
+        there = Destination.of(before.base_url, before.network)
+        changes = {
+            "address": here.origin != there.origin,
+            "proxy": here.proxy != there.proxy,
+            "CA bundle": here.ca_bundle != there.ca_bundle,
+            "client certificate": before.network.client_cert != provider.network.client_cert,
+            "headers": dict(before.headers) != dict(provider.headers),
+            "preset": before.preset != provider.preset,
+            "key": provider.auth == "none",
+        }
+        if changed := [what for what, differs in changes.items() if differs]:
+            to = f": {here}" if here != there else ""
+            return (
+                f"the stored key of {name} is for {there}, and its {' and '.join(changed)} would change{to}"
+            )
+    for variable in _sent_variables(provider):
+        users = [each for each in known if variable in _sent_variables(each)]
+        owners = [preset for preset in presets.all_presets() if variable in preset.key_env]
+        places = [Destination.of(each.base_url, each.network) for each in users]
+        places += [replace(here, ca_bundle="") for preset in owners if preset.serves(provider.base_url)]
+        if (users or owners) and all(map(here.adds_to, places)):
+            owner = users[0].name if users else owners[0].name
+            return f"{name} would send the key in {variable}, which is for {owner}, to {here}"
+    return ""
+
+
+def _sent_variables(provider: Provider) -> tuple[str, ...]:
+    """The environment variables whose values are sent to the provider: as its key, and in its headers."""
+    headers = filter(None, map(validators.parse_reference, provider.headers.values()))
+    return (*provider.key_env[:1], *(found.name for found in headers if found.kind == "env"))
 
 
 def seal(secret: str, destinations: Iterable[Destination]) -> str:

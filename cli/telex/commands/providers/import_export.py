@@ -158,8 +158,14 @@ def import_(
             merged[name]["key_env"] = provider.key_env[0]
     providers = [preview(name, entry, app.runtime.paths) for name, entry in merged.items()]
     for provider in providers:
-        if provider.name not in trust:
-            _check_key_stays(app, provider, existing.get(provider.name))
+        name, before = provider.name, existing.get(provider.name, {})
+        former = preview(name, before, app.runtime.paths) if before.get("key") == "keyring" else None
+        known = app.runtime.settings.providers.values()
+        if name not in trust and (why := keys.find_redirection(provider, former, known)):
+            app.console.error(
+                f"nothing was imported: {why}", f"If you trust this file and this address: --trust {name}"
+            )
+            raise Stop(ExitCode.SETTINGS)
         check.require_encryption(app, provider, None)
     edit.put(app.runtime.paths.settings_file, merged, replace=replace)
     for provider in providers:
@@ -186,65 +192,6 @@ def _kept(before: Mapping[str, Any] | None, entry: Mapping[str, Any], *, http: b
     if before is not None and before.get("key") == "keyring":
         fields.setdefault("key", "keyring")
     return fields
-
-
-def _variables(provider: Provider) -> tuple[str, ...]:
-    """The environment variables whose values are sent to the provider: as its key, and in its headers."""
-    from provider_core.settings.validators import parse_reference
-
-    headers = [found for found in map(parse_reference, provider.headers.values()) if found is not None]
-    return (*provider.key_env[:1], *(found.name for found in headers if found.kind == "env"))
-
-
-def _check_key_stays(app: App, provider: Provider, before: Mapping[str, Any] | None) -> None:
-    """Stop if the file would send a key of this machine to a new destination."""
-    from dataclasses import replace
-
-    from provider_core import presets
-    from provider_core.keys import Destination
-    from provider_core.settings import preview
-
-    name, here = provider.name, Destination.of(provider.base_url, provider.network)
-    why = ""
-    if before is not None and before.get("key") == "keyring":
-        old = preview(name, before, app.runtime.paths)
-        there = Destination.of(old.base_url, old.network)
-        changed = [
-            what
-            for what, differs in (
-                ("address", here.origin != there.origin),
-                ("proxy", here.proxy != there.proxy),
-                ("CA bundle", here.ca_bundle != there.ca_bundle),
-                ("client certificate", old.network.client_cert != provider.network.client_cert),
-                ("headers", dict(old.headers) != dict(provider.headers)),
-                ("preset", old.preset != provider.preset),
-                ("key", provider.auth == "none"),
-            )
-            if differs
-        ]
-        if changed:
-            why = f"the stored key of {name} is for {there}, and the file changes its {' and '.join(changed)}"
-            why += f": {here}" if here != there else ""
-    for variable in _variables(provider):
-        known = [
-            (each.name, Destination.of(each.base_url, each.network))
-            for each in app.runtime.settings.providers.values()
-            if variable in _variables(each)
-        ]
-        owners = [preset for preset in presets.all_presets() if variable in preset.key_env]
-        known += [
-            (preset.name, replace(here, ca_bundle=""))
-            for preset in owners
-            if preset.serves(provider.base_url)
-        ]
-        if not why and (known or owners) and all(here.adds_to(there) for _, there in known):
-            owner = known[0][0] if known else owners[0].name
-            why = f"{name} would send the key in {variable}, which is for {owner}, to {here}"
-    if why:
-        app.console.error(
-            f"nothing was imported: {why}", f"If you trust this file and this address: --trust {name}"
-        )
-        raise Stop(ExitCode.SETTINGS)
 
 
 def _summary(app: App, provider: Provider, entry: Mapping[str, Any]) -> str:
