@@ -94,18 +94,14 @@ def text_of(data: bytes, name: str) -> TextFile:
         )
     try:
         text = data[len(mark) :].decode(encoding)
-        at = text.find("\0")
-        if at < 0:
-            return TextFile(name=name, text=text, size=len(data))
-        at, byte = len(mark) + len(text[:at].encode(encoding)), 0
     except UnicodeDecodeError as error:
-        at = len(mark) + error.start
-        byte = data[at]
-    why = "which text does not contain" if byte == 0 else f"which is not valid {encoding[:6].upper()}"
-    why = f"byte {at + 1:,} of {len(data):,} is 0x{byte:02x}, {why}"
+        why = f"byte {len(mark) + error.start + 1:,} of {len(data):,} is not valid {encoding[:6].upper()}"
+    else:
+        if "\0" not in text:
+            return TextFile(name=name, text=text, size=len(data))
+        why = "it contains NUL characters"
     raise AttachmentError(
-        f"{name} is not a text file: "
-        + (f"it looks like {found.name} ({why})" if found is not None else why),
+        f"{name} is not a text file: {f'it looks like {found.name} ({why})' if found is not None else why}",
         name=name,
         looks_like=found.name if found is not None else "",
         image=found is not None and bool(found.media),
@@ -262,8 +258,7 @@ def _read(source: str | os.PathLike[str], limit: int, what: str) -> bytes:
             raise AttachmentError(f"{name} is a folder: name the files in it", name=name) from None
         reason = getattr(error, "strerror", None) or error
         raise AttachmentError(f"{name} cannot be read: {reason}", name=name) from None
-    if len(data) > limit:
-        raise _too_large(name, f"more than {_megabytes(limit)}", limit, what)
+    _check_size(len(data), name, limit, what)
     return data
 
 
@@ -286,19 +281,9 @@ def _label(source: str | os.PathLike[str]) -> str:
 
 def _check_size(size: int, name: str, limit: int, what: str) -> None:
     if size > limit:
-        shown = _megabytes(size)
-        raise _too_large(name, f"{size:,} bytes" if shown == _megabytes(limit) else shown, limit, what)
-
-
-def _too_large(name: str, size: str, limit: int, what: str) -> AttachmentError:
-    return AttachmentError(f"{name} has {size}, and {what} may have at most {_megabytes(limit)}", name=name)
-
-
-def _megabytes(count: int) -> str:
-    """A size such as "20 MB", "12.5 MB" or "800 kB"."""
-    if count < 1_000_000:
-        return f"{count / 1000:.0f} kB" if count >= 1000 else f"{count} bytes"
-    return f"{count / 1_000_000:.1f}".removesuffix(".0") + " MB"
+        raise AttachmentError(
+            f"{name} is too large: {what} may have at most {limit // 1_000_000} MB", name=name
+        )
 
 
 # --- whether the model can take it ---------------------------------------------------------------------------

@@ -121,12 +121,6 @@ class Database:
                     lambda: connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 )
                 yield connection
-            except (ValueError, TypeError, LookupError) as error:
-                raise HistoryError(
-                    f"the history {self.path} is damaged: it contains an invalid value",
-                    path=self.path,
-                    code="corrupt",
-                ) from error
             finally:
                 _roll_back(connection)
 

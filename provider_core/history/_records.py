@@ -218,20 +218,17 @@ def _verdict(stored: str | None) -> Verdict | None:
 
 _Numbers = TypeVar("_Numbers", Usage, Timing)
 
-_BETWEEN = "\n\n"
-"""Separates the texts of a message that has several."""
-
 
 def message_columns(message: Message) -> tuple[str, str, str | None]:
-    """The message's role, its text, and the rest of it as JSON."""
+    """The message's role, its text for searches, and the rest of it as JSON."""
     more: dict[str, Json] = {}
     if isinstance(message.content, str):
         text = message.content
     else:
-        text = _BETWEEN.join(part.text for part in message.content if isinstance(part, TextPart))
-        # Texts are stored as lengths, because the text itself is in the other column.
+        text = "\n\n".join(part.text for part in message.content if isinstance(part, TextPart))
         more["parts"] = [
-            len(part.text) if isinstance(part, TextPart) else {"image": part.url} for part in message.content
+            {"text": part.text} if isinstance(part, TextPart) else {"image": part.url}
+            for part in message.content
         ]
     for name in ("tool_call_id", "reasoning", "reasoning_details", "extra", "provider"):
         if value := getattr(message, name):
@@ -247,15 +244,10 @@ def read_message(role: Any, text: str, more: str | None) -> Message:
     rest = from_json(more)
     content: str | tuple[Part, ...] = text
     if "parts" in rest:
-        parts: list[Part] = []
-        at = 0
-        for part in rest.pop("parts"):
-            if isinstance(part, int):
-                parts.append(TextPart(text=text[at : at + part]))
-                at += part + len(_BETWEEN)
-            else:
-                parts.append(ImagePart(url=part["image"]))
-        content = tuple(parts)
+        content = tuple(
+            TextPart(text=part["text"]) if "text" in part else ImagePart(url=part["image"])
+            for part in rest.pop("parts")
+        )
     return Message(
         role=role,
         content=content,

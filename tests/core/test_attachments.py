@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider_core import limits
 from provider_core.attachments import (
     TextFile,
     check_vision,
@@ -118,14 +117,10 @@ def test_byte_order_mark_selects_the_encoding_and_is_removed(mark: bytes, encodi
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        ("grüße".encode("latin-1"), "byte 3 of 5 is 0xfc, which is not valid UTF-8"),
-        (b"one\0two", "byte 4 of 7 is 0x00, which text does not contain"),
-        (
-            codecs.BOM_UTF16_LE + "a\0b".encode("utf-16-le"),
-            "byte 5 of 8 is 0x00, which text does not contain",
-        ),
-        (codecs.BOM_UTF16_LE + b"a\0\x00\xd8", "byte 5 of 6 is 0x00"),
-        (png(), "it looks like a PNG image (byte 1 of 67 is 0x89, which is not valid UTF-8)"),
+        ("grüße".encode("latin-1"), "byte 3 of 5 is not valid UTF-8"),
+        (b"one\0two", "it contains NUL characters"),
+        (codecs.BOM_UTF16_LE + b"a\0\x00\xd8", "byte 5 of 6 is not valid UTF-16"),
+        (png(), "it looks like a PNG image (byte 1 of 67 is not valid UTF-8)"),
         (b"%PDF-1.7\nall of it ASCII", "it looks like a PDF document"),
         (b"PK\x03\x04\x14\0\0\0\x08\0\xff", "it looks like a ZIP archive or an Office document"),
     ],
@@ -161,24 +156,20 @@ def test_file_without_permission_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such device")
 def test_endless_device_is_read_up_to_the_limit() -> None:
-    message = "/dev/zero has more than 10 MB, and a text file may have at most 10 MB"
-    assert refused("/dev/zero").message == message
+    assert refused("/dev/zero").message == "/dev/zero is too large: a text file may have at most 10 MB"
 
 
-def test_too_large_file_is_refused_unread_with_its_size(tmp_path: Path) -> None:
+def test_too_large_file_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "big"
     path.touch()
-    for size, by, words in (
-        (52_400_000_000, text_file, "has 52400 MB"),
-        (limits.TEXT_FILE + 1, text_file, "has 10,000,001 bytes, and a text file may have at most 10 MB"),
-        (31_200_000, image, "has 31.2 MB, and an image may have at most 20 MB"),
+    for by, words in (
+        (text_file, "a text file may have at most 10"),
+        (image, "an image may have at most 20"),
     ):
-        os.truncate(path, size)
-        assert words in refused(path, by).message
-    with pytest.raises(AttachmentError, match="stdin has 12 MB"):
+        os.truncate(path, 52_400_000_000)
+        assert f"big is too large: {words} MB" in refused(path, by).message
+    with pytest.raises(AttachmentError, match="stdin is too large: a text file"):
         text_of(b"x" * 12_000_000, "stdin")
-    with pytest.raises(AttachmentError, match=r"stdin has 20\.1 MB"):
-        image_of(png() + bytes(20_100_000), "stdin")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no such pipes")

@@ -395,17 +395,6 @@ def test_damaged_pages_are_found_when_they_are_read(path: Path) -> None:
         health(path)
 
 
-@pytest.mark.parametrize("change", ["params = '{'", "usage = '{'", "timing = 'x'"])
-def test_unreadable_value_is_damage(path: Path, change: str) -> None:
-    with History(path) as history:
-        conversation = said(history, "a")
-        with held(path) as connection:
-            connection.execute(f"UPDATE turns SET {change}")
-            connection.execute("COMMIT")
-        with pytest.raises(HistoryError, match="is damaged"):
-            history.turns(conversation)
-
-
 def test_upgrade_takes_all_steps_or_none(path: Path) -> None:
     path.parent.mkdir()
     older = (("CREATE TABLE notes (a TEXT)",),)
