@@ -1,4 +1,4 @@
-"""HTTP over real sockets: the only package that imports httpx, and only when its transport is used."""
+"""HTTP over real sockets: the only package that imports httpcore and httpx, when its transport is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors of httpx and of sockets, turned into telex's own."""
+"""The errors of httpcore, httpx and sockets, turned into telex's own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import ssl
 import sys
 from typing import TYPE_CHECKING
 
+import httpcore
 import socksio
 
 from provider_core.errors import (
@@ -20,24 +21,13 @@ from provider_core.errors import (
 )
 from provider_core.structs import Struct
 
-# httpx imports its own command line, and with that click, rich and pygments: half of its 100 ms. None in sys.modules
-# makes that import fail, which httpx allows for.
-_COMMAND_LINE = "httpx._main"
-_hidden = sys.modules.setdefault(_COMMAND_LINE, None) is None  # type: ignore[arg-type]
-try:
-    import httpx
-finally:
-    if _hidden:
-        del sys.modules[_COMMAND_LINE]
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
     from provider_core.errors import CoreError, NetworkError
     from provider_core.http._connections import Deadline
     from provider_core.http._proxies import Proxy
-
-__all__ = ["Route", "httpx", "map_errors", "proxy_error"]
 
 _TLS_CAUSES = {
     **dict.fromkeys((2, 18, 19, 20, 21), "issuer"),
@@ -45,6 +35,21 @@ _TLS_CAUSES = {
     **dict.fromkeys((62, 64), "name"),
 }
 """OpenSSL's X509_V_ERR codes: issuer missing, self-signed or unknown; not valid now; for another host."""
+
+
+_COMMAND_LINE = "httpx._main"
+
+
+def import_httpx() -> ModuleType:
+    """httpx, without its own command line: with click, rich and pygments, that takes half of its 100 ms."""
+    # None in sys.modules makes the import of the command line fail, which httpx allows for.
+    hidden = sys.modules.setdefault(_COMMAND_LINE, None) is None  # type: ignore[arg-type]
+    try:
+        import httpx
+    finally:
+        if hidden:
+            del sys.modules[_COMMAND_LINE]
+    return httpx
 
 
 class Route(Struct):
@@ -76,67 +81,66 @@ class Route(Struct):
 
 @contextlib.contextmanager
 def map_errors(route: Route, deadline: Deadline) -> Iterator[None]:
-    """Turn exceptions of httpx, socksio and sockets into ``CoreError``."""
+    """Turn exceptions of httpcore, httpx, socksio and sockets into ``CoreError``."""
     try:
         yield
-    except (
-        httpx.HTTPError,
-        httpx.StreamError,
-        httpx.InvalidURL,
-        httpx.CookieConflict,
-        socksio.SOCKSError,
-        OSError,
-    ) as error:
-        mapped = _mapped(error, route, deadline)
-        # The libraries quote what they could not send or read, which may contain the key.
-        raise mapped from None if isinstance(mapped, InvalidInputError | ProtocolError) else error
     except AssertionError as error:
         # httpcore asserts that a SOCKS proxy's answer is of the expected kind.
         if route.proxy is None or route.proxy.scheme != "socks5":
             raise
         raise _mapped(socksio.SOCKSError(), route, deadline) from error
+    except Exception as error:
+        if not (isinstance(error, OSError) or _is_from(error, "httpcore", "httpx", "socksio")):
+            raise
+        mapped = _mapped(error, route, deadline)
+        # The libraries quote what they could not send or read, which may contain the key.
+        raise mapped from None if isinstance(mapped, InvalidInputError | ProtocolError) else error
+
+
+def _is_from(error: Exception, *libraries: str) -> bool:
+    return any(each.__module__.partition(".")[0] in libraries for each in type(error).__mro__)
 
 
 def _mapped(error: Exception, route: Route, deadline: Deadline) -> CoreError:
     connecting = deadline.phase == "connect"
-    match error:
-        case httpx.TimeoutException() | TimeoutError():
-            return _timed_out(error, route, deadline)
-        case httpx.ProxyError():
+    names = [each.__name__ for each in type(error).__mro__]
+    same = error
+    if _is_from(error, "httpx"):  # its errors have the names of httpcore's
+        same = next((getattr(httpcore, name)() for name in names if hasattr(httpcore, name)), error)
+    match same:
+        case httpcore.TimeoutException() | TimeoutError() as timeout:
+            return _timed_out(timeout, route, deadline)
+        case httpcore.ProxyError():
             return proxy_error(str(error).rstrip("."), route)
         case socksio.SOCKSError():
             return _connect_error(f"{route.first_hop} does not answer as a SOCKS5 proxy does", route)
-        case httpx.RemoteProtocolError() if route.proxy and connecting:
+        case httpcore.RemoteProtocolError() if route.proxy and connecting:
             return _connect_error(f"{route.first_hop} does not answer as an HTTP proxy does", route)
-        case httpx.RemoteProtocolError() if not deadline.closed_by_server:
+        case httpcore.RemoteProtocolError() if not deadline.closed_by_server:
             text = f"{route.name} answered with something that is not HTTP"
             return ProtocolError(text, provider=route.provider, code="not_http")
-        case httpx.ConnectError():
+        case httpcore.ConnectError():
             return _unconnected(_root_cause(error), route)
-        case httpx.NetworkError() if connecting:
+        case httpcore.NetworkError() if connecting:
             return _unconnected(_root_cause(error), route)
-        case httpx.DecodingError():
+        case _ if "DecodingError" in names:
             return ProtocolError(
                 f"{route.name} sent a body that does not decompress", provider=route.provider
             )
-        case (
-            httpx.UnsupportedProtocol()
-            | httpx.LocalProtocolError()
-            | httpx.InvalidURL()
-            | httpx.CookieConflict()
-        ):
-            text = f"the request to {route.name} is not one that HTTP can carry"
-            return InvalidInputError(text, provider=route.provider)
-        case _:
+        case httpcore.UnsupportedProtocol() | httpcore.LocalProtocolError():
+            pass
+        case _ if not {"InvalidURL", "CookieConflict"}.intersection(names):
             return _lost(_root_cause(error), route, deadline)
+    text = f"the request to {route.name} is not one that HTTP can carry"
+    return InvalidInputError(text, provider=route.provider)
 
 
 def _timed_out(error: Exception, route: Route, deadline: Deadline) -> DeadlineError:
     phase, seconds = "idle", deadline.limit
-    if isinstance(error, httpx.WriteTimeout):
+    if isinstance(error, httpcore.WriteTimeout):
         seconds = deadline.write()
         text = f"{route.name} did not take the request for {seconds:g} s"
-    elif deadline.phase == "connect" or isinstance(error, httpx.ConnectTimeout):
+    elif deadline.phase == "connect" or isinstance(error, httpcore.ConnectTimeout):
         phase, seconds = "connect", route.connect_timeout
         by = f" through the proxy {route.proxy}" if route.proxy else ""
         text = f"no connection to {route.url}{by} within {seconds:g} s"

@@ -1,4 +1,8 @@
-"""One HTTP request over an ``httpx.Client``, and its answer as it arrives."""
+"""One HTTP request over a pool of connections, and its answer as it arrives.
+
+The pools are httpcore's. httpx, which takes as long to import as all that is below it, is left to what is rare: a
+client of the caller's own, an unusual URL, and an answer that is compressed.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import selectors
 import ssl
 import threading
 import weakref
+from collections.abc import Mapping
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Self
@@ -25,12 +30,15 @@ from provider_core.errors import (
     TLSError,
 )
 from provider_core.http._connections import Deadline, connect, system_lookup, tls_context, trust_source
-from provider_core.http._errors import Route, httpx, map_errors, proxy_error
+from provider_core.http._errors import Route, import_httpx, map_errors, proxy_error
 from provider_core.http._proxies import check_host, find_proxy, is_loopback
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
+
+    import httpx
 
     from provider_core.http._connections import Lookup, Preconnection
     from provider_core.http._proxies import Proxy
@@ -50,6 +58,14 @@ _TAIL_BYTES = 1 << 16
 _IDLE_TOTAL = 2.5
 """How many of the pauses of ``limit_idle`` the rest of the body may last: keep-alive comments do not extend it."""
 
+_USUAL_URL = re.compile(
+    r"(https?)://(?=[^/:]{1,253}[/:])"
+    r"((?:[a-z0-9_-]{1,63}\.)*[a-z][a-z0-9_-]{0,62}|(?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2}))"
+    r"(?::([1-9][0-9]{0,3}|[1-5][0-9]{4}))?(/[A-Za-z0-9/._~:+,=-]*(?:\?[A-Za-z0-9/._~:+,=&-]+)?)"
+)
+"""Scheme, host, port and target of a URL that means what it says; the numbers of an address may be too large."""
+
+_PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9a-z]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _KEYS = frozenset(("authorization", "api-key", "x-api-key"))
@@ -75,12 +91,12 @@ class HttpTransport:
         ahead: Preconnection | None = None,
     ) -> None:
         self._environ = os.environ if environ is None else environ
+        self._client = client
         self._pools: Pools | None = None
         if client is None:
-            client = self._pools = Pools(self._environ, lookup or system_lookup, ahead)
+            self._pools = Pools(self._environ, lookup or system_lookup, ahead)
             # Idle sockets must not be left to the garbage collector, nor to the end of Python.
-            weakref.finalize(self, client.close)
-        self._client = client
+            weakref.finalize(self, self._pools.close)
 
     @contextlib.contextmanager
     def send(self, call: Call) -> Iterator[HttpReply]:
@@ -91,43 +107,46 @@ class HttpTransport:
         answer that is not HTTP; and before anything is sent ``InvalidInputError``, ``InvalidKeyError`` or
         ``SettingsError``.
         """
-        url = _url(call)
-        address = url.netloc.decode("ascii")
+        url = parse_url(call)
         proxy, proxy_source = None, ""
         if self._pools is not None:
-            proxy, proxy_source = find_proxy(str(url), self._environ, call.network.proxy)
+            proxy, proxy_source = find_proxy(
+                f"{url.scheme}://{url.netloc}", self._environ, call.network.proxy
+            )
         route = Route(
             provider=call.provider,
             scheme=url.scheme,
             host=url.host,
-            address=address,
+            address=url.netloc,
             proxy=proxy,
             proxy_source=proxy_source,
             loopback=is_loopback(url.host),
             connect_timeout=call.network.connect_timeout,
         )
         deadline = Deadline(call.network)
-        request = httpx.Request(
-            call.method,
-            url,
-            headers=_headers(call),
-            content=call.body if call.method == "POST" else None,
-            extensions={
-                "network": call.network,
-                "proxy": proxy,
-                "timeout": self._timeouts(deadline, call.network),
-            },
-        )
+        headers = _headers(call, url)
+        body = call.body if call.method == "POST" else None
+        extensions: dict[str, Any] = {}
         if (trace := call.trace) is not None:
             deadline.on_idle = partial(trace, "idle")
-            request.extensions["trace"] = lambda event, _: trace(event)
+            extensions["trace"] = lambda event, _: trace(event)
             if proxy is not None:
                 trace(f"proxy {proxy}")
-        if "%" in address:  # the zone of an IPv6 address means nothing to the server
-            request.headers["host"] = re.sub(r"%[^\]]*", "", address)
         try:
             with map_errors(route, deadline):
-                response = self._response(request)
+                if self._pools is None:
+                    response: httpx.Response | _Response = self._send_by_client(
+                        call, headers, body, extensions, deadline
+                    )
+                else:
+                    extensions["timeout"] = {"connect": deadline, "read": deadline, "write": deadline}
+                    target = httpcore.URL(
+                        scheme=url.scheme, host=url.raw_host, port=url.port, target=url.target
+                    )
+                    request = httpcore.Request(
+                        call.method, target, headers=headers, content=body, extensions=extensions
+                    )
+                    response = _Response(self._pools.send(request, call.network, proxy, deadline))
         except BaseException as error:
             deadline.abandon()
             if isinstance(error, TLSError):
@@ -146,23 +165,34 @@ class HttpTransport:
             response.close()
             deadline.on_idle = None  # the connection keeps its first deadline, which must not keep the caller
 
-    def _response(self, request: httpx.Request) -> httpx.Response:
-        if isinstance(self._client, httpx.Client):
-            # httpx.Auth() does nothing; without it, httpx would send a user and password of the URL.
-            return self._client.send(request, stream=True, auth=httpx.Auth(), follow_redirects=False)
-        # Not by way of a client: for a redirect that is not followed it would still check the location, and raise.
-        return self._client.handle_request(request)
-
-    def _timeouts(self, deadline: Deadline, network: Network) -> dict[str, float | None]:
-        if self._pools is not None:
-            return {"connect": deadline, "read": deadline, "write": deadline}
+    def _send_by_client(
+        self,
+        call: Call,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes | None,
+        extensions: dict[str, Any],
+        deadline: Deadline,
+    ) -> httpx.Response:
+        library = import_httpx()
         deadline.phase = "first byte"  # httpx's own errors say whether it was connecting
-        return httpx.Timeout(
-            connect=network.connect_timeout,
-            read=max(network.first_byte_timeout, network.idle_timeout),
-            write=network.idle_timeout,
+        timeout = library.Timeout(
+            connect=call.network.connect_timeout,
+            read=max(call.network.first_byte_timeout, call.network.idle_timeout),
+            write=call.network.idle_timeout,
             pool=None,
-        ).as_dict()
+        )
+        extensions = {**extensions, "timeout": timeout.as_dict()}
+        request = library.Request(call.method, call.url, headers=headers, content=body, extensions=extensions)
+        client: Any = self._client
+        if isinstance(client, library.Client):
+            # httpx.Auth() does nothing; without it, httpx would send a user and password of the URL.
+            response: httpx.Response = client.send(
+                request, stream=True, auth=library.Auth(), follow_redirects=False
+            )
+        else:
+            # Not by way of a client: for a redirect that is not followed it would still check the location, and raise.
+            response = client.handle_request(request)
+        return response
 
     def close(self) -> None:
         """Close all idle connections; the next call opens new ones."""
@@ -179,7 +209,7 @@ class HttpTransport:
 class HttpReply:
     """An HTTP answer whose body is still to come."""
 
-    def __init__(self, response: httpx.Response, route: Route, deadline: Deadline) -> None:
+    def __init__(self, response: httpx.Response | _Response, route: Route, deadline: Deadline) -> None:
         self._route = route
         self._deadline = deadline
         self._response = response
@@ -236,8 +266,51 @@ class HttpReply:
         return chunk
 
 
-class Pools(httpx.BaseTransport):
-    """The transport below ``HttpTransport``: one pool for each origin, proxy and set of certificates.
+class _Response:
+    """An answer of httpcore, with the attributes of ``httpx.Response`` that are used here."""
+
+    def __init__(self, response: httpcore.Response) -> None:
+        self.status_code: int = response.status
+        self.headers: Mapping[str, str] = _Headers(response.headers)
+        self._response = response
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        """The body, decompressed."""
+        body = self._response.iter_stream()
+        if self.headers.get("content-encoding", "identity") == "identity":
+            return body
+        decoding: httpx.Response = import_httpx().Response(200, headers=self._response.headers, content=body)
+        return decoding.iter_bytes()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+class _Headers(Mapping[str, str]):
+    """The headers of an answer; repeated ones are joined by commas."""
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        self._fields: dict[str, str] = {}
+        for key, data in raw:
+            name = key.decode("latin-1").lower()
+            try:
+                value = data.decode()
+            except UnicodeDecodeError:
+                value = data.decode("latin-1")
+            self._fields[name] = f"{self._fields[name]}, {value}" if name in self._fields else value
+
+    def __getitem__(self, name: str) -> str:
+        return self._fields[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+
+class Pools:
+    """The connections of an ``HttpTransport``: one pool for each origin, proxy and set of certificates.
 
     The pools are separate because a truststore context allows only one handshake at a time.
     """
@@ -246,17 +319,18 @@ class Pools(httpx.BaseTransport):
         self._environ = environ
         self._lookup = lookup
         self._ahead = ahead
-        self._pools: dict[object, httpx.HTTPTransport] = {}
+        self._pools: dict[object, httpcore.ConnectionPool] = {}
         self._lock = threading.Lock()
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        network: Network = request.extensions["network"]
-        proxy: Proxy | None = request.extensions["proxy"]
-        key = (request.url.scheme, request.url.netloc, proxy, network.ca_bundle, network.client_cert)
+    def send(
+        self, request: httpcore.Request, network: Network, proxy: Proxy | None, deadline: Deadline
+    ) -> httpcore.Response:
+        url = request.url
+        key = (url.scheme, url.host, url.port, proxy, network.ca_bundle, network.client_cert)
         with self._lock:
             pool = self._pools.get(key)
             if pool is None:
-                pool = self._pools[key] = self._new_pool(request)
+                pool = self._pools[key] = self._new_pool(url, network, proxy, deadline)
         return pool.handle_request(request)
 
     def close(self) -> None:
@@ -265,15 +339,14 @@ class Pools(httpx.BaseTransport):
                 pool.close()
             self._pools.clear()
 
-    def _new_pool(self, request: httpx.Request) -> httpx.HTTPTransport:
-        network: Network = request.extensions["network"]
-        proxy: Proxy | None = request.extensions["proxy"]
-        deadline: Deadline = request.extensions["timeout"]["connect"]
-        secure = request.url.scheme == "https"
+    def _new_pool(
+        self, url: httpcore.URL, network: Network, proxy: Proxy | None, deadline: Deadline
+    ) -> httpcore.ConnectionPool:
+        secure = url.scheme == b"https"
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
-            url = request.url
-            if proxy is not None or not ahead.wait(url.scheme, url.host, url.port, network, deadline):
+            scheme, host = url.scheme.decode("ascii"), url.host.decode("ascii")
+            if proxy is not None or not ahead.wait(scheme, host, url.port, network, deadline):
                 ahead.close()
                 ahead = None
         context = ahead.context if ahead is not None else None
@@ -289,9 +362,7 @@ class Pools(httpx.BaseTransport):
                 auth=(proxy.auth[0].encode(), proxy.auth[1].encode()) if proxy.auth else None,
                 ssl_context=certificates,
             )
-        # HTTPTransport translates from httpx to httpcore and back. Its constructor cannot make this pool.
-        transport = httpx.HTTPTransport.__new__(httpx.HTTPTransport)
-        transport._pool = httpcore.ConnectionPool(
+        return httpcore.ConnectionPool(
             ssl_context=context,
             proxy=server,
             max_connections=None,
@@ -300,10 +371,33 @@ class Pools(httpx.BaseTransport):
                 self._lookup, secure + (proxy is not None and proxy.scheme == "https"), ahead
             ),
         )
-        return transport
 
 
-def _url(call: Call) -> httpx.URL:
+class Url(Struct):
+    """The parts of a URL that a request needs; the port of the scheme is left out."""
+
+    scheme: str
+    host: str
+    raw_host: str
+    port: int | None
+    netloc: str
+    """Host and port."""
+    target: str
+
+
+def parse_url(call: Call) -> Url:
+    """The parts of the URL of ``call``. The usual ones are found here, all others by httpx.
+
+    Raises ``InvalidInputError``.
+    """
+    if (usual := _USUAL_URL.fullmatch(call.url)) is not None:
+        scheme, host, digits, target = usual.groups()
+        odd = "xn--" in host or "/." in target or any(int(n) > 255 for n in host.split(".") if n.isdigit())
+        if not odd:
+            port = int(digits) if digits and int(digits) != _PORTS[scheme] else None
+            netloc = f"{host}:{port}" if port else host
+            return Url(scheme=scheme, host=host, raw_host=host, port=port, netloc=netloc, target=target)
+    httpx = import_httpx()
     name = call.provider or "the server"
     try:
         url = httpx.URL(call.url)
@@ -315,10 +409,17 @@ def _url(call: Call) -> httpx.URL:
     if url.scheme not in ("http", "https") or not url.host or (url.port or 0) > 65535:
         text = f"the address of {name} must be http:// or https://, a host, and at most a port"
         raise InvalidInputError(text, provider=call.provider)
-    return url
+    return Url(
+        scheme=url.scheme,
+        host=url.host,
+        raw_host=url.raw_host.decode("ascii"),
+        port=url.port,
+        netloc=url.netloc.decode("ascii"),
+        target=url.raw_path.decode("ascii"),
+    )
 
 
-def _headers(call: Call) -> list[tuple[bytes, bytes]]:
+def _headers(call: Call, url: Url) -> list[tuple[bytes, bytes]]:
     """The headers in bytes. No error made here, nor its context, contains a value: it may be the key."""
     # Compression would hold tokens back until the encoder flushes.
     fields = {"accept-encoding": "identity"}
@@ -335,7 +436,11 @@ def _headers(call: Call) -> list[tuple[bytes, bytes]]:
             raise InvalidInputError(text, provider=call.provider)
         if name in ("content-length", "transfer-encoding", "host"):
             raise InvalidInputError(f"the header {name!r} cannot be set", provider=call.provider)
-    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields.items()]
+    headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields.items()]
+    if call.method == "POST":
+        headers.append((b"Content-Length", b"%d" % len(call.body)))
+    # The zone of an IPv6 address means nothing to the server.
+    return [(b"Host", re.sub(r"%[^\]]*", "", url.netloc).encode("ascii")), *headers]
 
 
 # --- httpcore's view of a connection ------------------------------------------------------------------------

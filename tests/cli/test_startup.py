@@ -17,7 +17,7 @@ from scripted import Scripted, answer, delta, sse
 
 from provider_core.stream import Decoder
 
-HTTP = {"h11", "httpcore", "httpx", "idna", "socksio"}
+HTTP = {"h11", "httpcore", "socksio"}
 LOOSE = {"anyio", "certifi", "sniffio", "typing_extensions"}
 """Packages that some releases of httpcore and httpx import."""
 

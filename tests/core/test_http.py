@@ -8,6 +8,7 @@ import socket
 import threading
 import traceback
 import zlib
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import httpcore
@@ -20,6 +21,7 @@ from scripted import Answer, Asked, Cut, Pause, Scripted
 
 from provider_core import errors
 from provider_core.http import HttpTransport
+from provider_core.http._transport import parse_url
 from provider_core.types import Call
 
 if TYPE_CHECKING:
@@ -361,7 +363,7 @@ def test_user_and_password_in_an_address_are_never_shown() -> None:
 # --- what it costs -----------------------------------------------------------------------------------------
 
 
-def test_httpx_is_imported_late_and_without_its_command_line_and_plain_http_makes_no_tls_context(
+def test_plain_http_needs_neither_httpx_nor_the_certificates_of_the_system(
     server: Scripted,
 ) -> None:
     server.will([b"ok"])
@@ -370,10 +372,31 @@ import sys; sys.path.insert(0, 'tests')
 def imported(*names): return [name for name in names if name in sys.modules]
 import provider_core.client; print(imported('httpx', 'httpcore', 'ssl'))
 from calls import call, fetch; print(fetch(call({server.url!r})))
-print(imported('click', 'rich', 'pygments', 'truststore', 'trio', 'httpx._main'))
-import httpx; print(callable(httpx.Client))
+print(imported('click', 'rich', 'pygments', 'truststore', 'trio', 'httpx'))
+fetch(call({server.url!r} + '?a=é'))
+print(imported('click', 'rich', 'pygments', 'httpx', 'httpx._main'), callable(sys.modules['httpx'].Client))
 """
-    assert python(code).splitlines() == ["[]", "(200, b'ok')", "[]", "True"]
+    assert python(code).splitlines() == ["[]", "(200, b'ok')", "[]", "['httpx'] True"]
+
+
+def test_usual_urls_are_read_as_httpx_reads_them() -> None:
+    usual = ("api.test", "10.1.2.3", "a_b.c", "localhost", "host.")
+    odd = ("A.test", "256.1.1.1", "01.2.3.4", "1.2.3", "xn--a-8ga.de", "a..b", "[::1]")
+    ports = ("", ":80", ":443", ":8080", ":065", ":99999")
+    targets = ("/v1", "", "/a/../b", "/v1?x=1", "/v1?", "/a%20b", "/a b", "/v1#f")
+    for scheme, host, port, target in product(("http", "https"), usual + odd, ports, targets):
+        text = f"{scheme}://{host}{port}{target}"
+        try:
+            url = httpx.URL(text)
+            expected = (url.scheme, url.host, url.port, url.netloc.decode(), url.raw_path.decode())
+        except httpx.InvalidURL:
+            expected = None
+        if expected is None or host == "256.1.1.1" or port == ":99999":
+            with pytest.raises(errors.InvalidInputError):
+                parse_url(call(text))
+            continue
+        found = parse_url(call(text))
+        assert (found.scheme, found.host, found.port, found.netloc, found.target) == expected, text
 
 
 def test_a_transport_closes_its_connections_when_it_is_collected(server: Scripted) -> None:
