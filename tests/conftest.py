@@ -12,9 +12,10 @@ from scripted import Scripted
 from worlds import FakeWorld, RealWorld
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from keyring.backend import KeyringBackend
     from worlds import World
 
     from provider_core.http import HttpTransport
@@ -103,3 +104,13 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 def telex(tmp_path: Path) -> Telex:
     """The installed command in a home of its own, with no key and no proxy in its environment."""
     return Telex(tmp_path / "home")
+
+
+@pytest.fixture
+def keyring_in_use() -> Iterator[Callable[[KeyringBackend], None]]:
+    """Puts a backend in the place of the one that the keyring package has chosen."""
+    import keyring
+
+    before = keyring.get_keyring()
+    yield keyring.set_keyring
+    keyring.set_keyring(before)

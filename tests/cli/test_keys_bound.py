@@ -6,10 +6,9 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import keyring
 import pytest
 from inprocess import Inside
-from keyring.backend import KeyringBackend
+from memory_keyring import Backend
 from scripted import Scripted
 from servers import by_path, keyed
 
@@ -19,39 +18,18 @@ from provider_core.keys import KeyringStore, MemoryStore
 from provider_core.types import Network, Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 KEY = "sk-canary-0123456789abcdef"
 OTHER = "sk-second-9876543210fedcba"
 
 
-class Shared(KeyringBackend):
-    """The one keyring of a user with several homes."""
-
-    priority = 1  # type: ignore[assignment]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: dict[tuple[str, str], str] = {}
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.kept.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.kept[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        del self.kept[service, username]
-
-
 @pytest.fixture
-def shared() -> Iterator[Shared]:
-    before = keyring.get_keyring()
-    backend = Shared()
-    keyring.set_keyring(backend)
-    yield backend
-    keyring.set_keyring(before)
+def shared(keyring_in_use: Callable[[Backend], None]) -> Backend:
+    """The one keyring of a user with several homes."""
+    keyring_in_use(backend := Backend())
+    return backend
 
 
 @pytest.fixture
@@ -84,7 +62,7 @@ def asks(telex: Inside, *arguments: str, env: Mapping[str, str] | None = None) -
 
 
 def test_key_of_another_home_is_not_used(
-    shared: Shared, tmp_path: Path, server: Scripted, other: Scripted
+    shared: Backend, tmp_path: Path, server: Scripted, other: Scripted
 ) -> None:
     stored(home(tmp_path / "a"), server.url)
     second = home(tmp_path / "b")
@@ -95,7 +73,7 @@ def test_key_of_another_home_is_not_used(
     assert sent(other) == []
 
 
-def test_homes_have_keys_of_their_own(shared: Shared, tmp_path: Path, server: Scripted) -> None:
+def test_homes_have_keys_of_their_own(shared: Backend, tmp_path: Path, server: Scripted) -> None:
     server.will(by_path())
     first = stored(home(tmp_path / "a"), server.url)
     second = stored(home(tmp_path / "b"), server.url, OTHER)
@@ -108,7 +86,7 @@ def test_homes_have_keys_of_their_own(shared: Shared, tmp_path: Path, server: Sc
     assert shared.kept == {}
 
 
-def test_copied_home_has_no_keys_but_a_link_has(shared: Shared, tmp_path: Path, server: Scripted) -> None:
+def test_copied_home_has_no_keys_but_a_link_has(shared: Backend, tmp_path: Path, server: Scripted) -> None:
     server.will(by_path())
     stored(home(tmp_path / "a"), server.url)
     shutil.copytree(tmp_path / "a", tmp_path / "copy")

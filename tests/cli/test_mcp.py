@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from inprocess import Inside
 
-from provider_core.errors import KeyStoreError
-from provider_core.keys import MemoryStore
+from provider_core.testing import FakeKeyStore
 from telex.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -28,19 +27,6 @@ def telex(tmp_path: Path) -> Inside:
     telex = Inside(tmp_path / "home")
     telex.env |= {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     return telex
-
-
-class Broken(MemoryStore):
-    """A keyring that does not work."""
-
-    def get(self, name: str) -> str | None:
-        raise KeyStoreError("the keyring is locked")
-
-    def set(self, name: str, key: str) -> None:
-        raise KeyStoreError("the keyring is locked")
-
-    def delete(self, name: str) -> None:
-        raise KeyStoreError("the keyring is locked")
 
 
 def tables(telex: Inside) -> dict[str, Any]:
@@ -352,7 +338,7 @@ def test_invalid_secret_is_refused(telex: Inside, arguments: list[str], stdin: b
 
 
 def test_broken_keyring_suggests_a_variable(tmp_path: Path) -> None:
-    telex = Inside(tmp_path / "home", Broken())
+    telex = Inside(tmp_path / "home", FakeKeyStore(broken="the keyring is locked"))
     telex("mcp", "add", "lab", "--env", "TOKEN=keyring:lab", "--", *COMMAND)
     for arguments in (["set-secret", "lab", "--stdin"], ["test"]):
         refused(telex("mcp", *arguments, stdin=b"x"), ExitCode.KEY, "the keyring is locked", "env:VARIABLE")

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from inprocess import Inside
 
-from provider_core.errors import InvalidInputError, KeyStoreError
-from provider_core.keys import MemoryStore
+from provider_core.errors import InvalidInputError
 from provider_core.settings.mcp_import import ImportedServer, read
+from provider_core.testing import FakeKeyStore
 from telex.exit_codes import ExitCode
 
 SECRET = "hunter22-hunter22"
@@ -280,11 +280,7 @@ def test_plain_secrets_can_be_read_from_variables(telex: Inside) -> None:
 
 
 def test_broken_keyring_imports_nothing(tmp_path: Path) -> None:
-    class Broken(MemoryStore):
-        def set(self, name: str, key: str) -> None:
-            raise KeyStoreError("the keyring is locked")
-
-    telex = Inside(tmp_path / "home", Broken())
+    telex = Inside(tmp_path / "home", FakeKeyStore(broken="the keyring is locked"))
     ran = telex("mcp", "import", "-", "--secrets", "keyring", stdin=PLAIN)
     assert ran.code == ExitCode.KEY
     assert "the keyring is locked" in ran.err

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import keyring
 import pytest
 from conformance import KeyStoreConformance
-from keyring.backend import KeyringBackend
 from keyring.backends import fail, null
+from memory_keyring import Backend
 
 from provider_core.errors import ApiKeyError, InvalidKeyError, KeyStoreError, MissingKeyError
 from provider_core.keys import (
@@ -33,8 +33,9 @@ from provider_core.testing import FakeKeyStore
 from provider_core.types import Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from keyring.backend import KeyringBackend
 
 CLOUD = Provider(
     name="cloud", base_url="https://host.invalid", key_env=("CLOUD_KEY", "OTHER_KEY"), key_stored=True
@@ -231,43 +232,6 @@ def test_output_of_a_command_must_be_a_key(command: str, words: str) -> None:
 
 
 # --- stores ------------------------------------------------------------------------------------------------
-
-
-class Backend(KeyringBackend):
-    """A keyring in memory whose every call can be made to wait, fail or forget."""
-
-    priority = 1  # type: ignore[assignment]
-
-    def __init__(self, *, waits: float = 0, error: Exception | None = None, forgets: bool = False) -> None:
-        super().__init__()
-        self.kept: dict[tuple[str, str], str] = {}
-        self.waits, self.error, self.forgets = waits, error, forgets
-
-    def get_password(self, service: str, username: str) -> str | None:
-        self._pass()
-        return self.kept.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self._pass()
-        if not self.forgets:
-            self.kept[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        self._pass()
-        del self.kept[service, username]
-
-    def _pass(self) -> None:
-        time.sleep(self.waits)
-        if self.error:
-            raise self.error
-
-
-@pytest.fixture
-def keyring_in_use() -> Iterator[Any]:
-    """Puts a backend in the place of the one the keyring package has chosen."""
-    before = keyring.get_keyring()
-    yield keyring.set_keyring
-    keyring.set_keyring(before)
 
 
 class TestMemory(KeyStoreConformance):

@@ -408,15 +408,6 @@ def ctrl_c() -> None:
 FAULTS = (KeyStoreError, KeyboardInterrupt, SettingsError)
 
 
-def test_settings_and_key_are_added_and_removed_together(path: Path) -> None:
-    store = MemoryStore()
-    provider_store.add(path, store, "lab", URL, key="secret")
-    assert (entries(path), store.get("lab")) == ({"lab": {**URL, "key": "keyring"}}, "secret")
-    assert "secret" not in path.read_text()
-    provider_store.remove(path, store, "lab")
-    assert (entries(path), store.get("lab")) == ({}, None)
-
-
 def test_store_is_not_touched_without_need(path: Path) -> None:
     provider_store.add(path, Faulty("get", locked), "lab", {**URL, "key_env": "LAB"})
     assert entries(path)["lab"] == {**URL, "key_env": "LAB"}
@@ -478,31 +469,6 @@ def test_ctrl_c_after_the_file_was_replaced_keeps_both(path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         provider_store.add(path, store, "lab", URL, key="secret")
     assert (entries(path)["lab"]["key"], store.get("lab")) == ("keyring", "secret")
-
-
-def test_new_source_of_a_key(path: Path) -> None:
-    store = MemoryStore()
-    provider_store.add(path, store, "lab", {**URL, "key_env": "LAB", "headers": {"X-A": "1"}})
-    provider_store.set_key(path, store, "lab", {}, key="secret")
-    assert (entries(path)["lab"], store.get("lab")) == (
-        {**URL, "headers": {"X-A": "1"}, "key": "keyring"}, "secret",
-    )  # fmt: skip
-    provider_store.set_key(path, store, "lab", {"key_command": "pass lab"}, key=None)
-    assert entries(path)["lab"]["key"] == "keyring", "it is kept for when the command goes"
-    assert store.get("lab") == "secret"
-    provider_store.set_key(path, store, "lab", {"key": "none"}, key=None)
-    assert (entries(path)["lab"]["key"], store.get("lab")) == ("none", None)
-    provider_store.set_key(path, store, "lab", {}, key="secret")
-    provider_store.add(path, store, "lab", {**URL, "key_env": "LAB"}, replace=True)
-    assert (entries(path)["lab"], store.get("lab")) == ({**URL, "key_env": "LAB"}, None)
-
-
-def test_removal_that_the_keyring_prevents_changes_nothing(path: Path) -> None:
-    provider_store.add(path, MemoryStore(), "lab", URL, key="secret")
-    store = Faulty("delete", locked, lab="secret")
-    with pytest.raises(KeyStoreError, match=r"lab was not removed, and its key is unchanged: .*locked"):
-        provider_store.remove(path, store, "lab")
-    assert ("lab" in entries(path), store.get("lab")) == (True, "secret")
 
 
 def test_rename_takes_along_the_key_and_what_names_the_provider(path: Path) -> None:
