@@ -407,11 +407,11 @@ def test_declared_facts_override_the_servers(telex: Inside) -> None:
         ("alias LAB lab/m", 2, "the name of a provider"),
         ("alias local lab/m", 2, "the name of a provider"),
         ("alias x x", 2, "would mean itself"),
-        ("alias x nobody/m", 3, "no provider"),
+        ("alias x nobody/m", 3, "unknown model"),
         ("alias --remove x", 3, "there is no alias x"),
         ("alias x", 2, "there is no alias x"),
         ("alias --remove", 2, "--remove"),
-        ("default nobody/x", 3, "no provider"),
+        ("default nobody/x", 3, "unknown model"),
         ("default lab/a --unset", 2, "--unset"),
     ],
 )

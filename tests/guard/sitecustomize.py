@@ -21,8 +21,13 @@ def _refuse(event: str, arguments: tuple[object, ...]) -> None:
 
 
 # Packages that this child shall not find, as if an extra had not been installed.
-for name in os.environ.get("TELEX_TEST_WITHOUT", "").split():
-    sys.modules[name] = None  # type: ignore[assignment]
+hidden = os.environ.get("TELEX_TEST_WITHOUT", "").split()
+if hidden:
+    from importlib.machinery import PathFinder
+
+    find_spec = PathFinder.find_spec
+    PathFinder.find_spec = lambda name, *more: None if name in hidden else find_spec(name, *more)  # type: ignore[assignment, method-assign]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
 
 if not os.environ.get("TELEX_TEST_MAY_FETCH"):
     sys.addaudithook(_refuse)
