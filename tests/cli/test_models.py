@@ -493,28 +493,6 @@ def test_show_has_what_is_known_and_marks_estimates(telex: Inside) -> None:
 # --- files ---------------------------------------------------------------------------------------------------
 
 
-def test_completion_knows_changes_by_commands_by_hand_and_by_servers(telex: Inside, server: Scripted) -> None:
-    def names(kind: str) -> list[str]:
-        return (telex.paths.cache / "completion" / kind).read_text().splitlines()
-
-    configure(telex, "lab", url=server.url)
-    telex("models", "list")
-    assert "lab" in names("providers")
-    assert not [line for line in names("models") if line.startswith("lab/")]
-    server.will(listing("a", "text-embedding-x"))
-    telex("models", "list", "--refresh", "-P", "lab")
-    assert [line for line in names("models") if line.startswith("lab/")] == ["lab/a"]
-    telex("models", "add", "lab", "b")
-    assert "lab/b" in names("models")
-    telex("models", "alias", "fast", "lab/b")
-    assert names("aliases") == ["fast"]
-    with telex.settings.open("a") as settings:
-        settings.write('[providers.hand]\nbase_url = "http://127.0.0.1:9"\nkey = "none"\nmodels = ["h"]\n')
-    server.will(answer("ok"))
-    chat(telex, "-m", "lab/b")
-    assert "hand/h" in names("models")
-
-
 def test_cache_that_cannot_be_written_is_one_warning(telex: Inside, server: Scripted) -> None:
     configure(telex, "lab", url=server.url)
     telex.paths.cache.parent.mkdir(parents=True, exist_ok=True)

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from listings import listing, paths
 from scripted import Answer, Pause, Scripted
 
 from provider_core import catalog, errors, presets
 from provider_core.catalog import CachedModelList, Catalog, ModelListing, RefreshResult
-from provider_core.catalog._parse import CONTEXT, OUTPUT, find, kind_of_id, parse_models, tokens
+from provider_core.catalog._parse import kind_of_id, parse_models
 from provider_core.types import Model, Provider
 
 if TYPE_CHECKING:
@@ -81,31 +79,6 @@ def test_longest_answer_is_found_in_every_known_field(
     preset: str | None, fields: dict[str, Any], most: int | None
 ) -> None:
     assert parse(preset, **fields).max_output == most
-
-
-def test_every_path_finds_its_value() -> None:
-    def entry_with(path: str, value: int) -> Any:
-        head, _, rest = path.partition(".")
-        inner = entry_with(rest, value) if rest else value
-        name, bracket, choice = head.partition("[")
-        if not bracket:
-            return {name: inner}
-        key, equals, wanted = choice.rstrip("]").partition("=")
-        return {name: [{**inner, **({key: wanted} if equals else {})}]}
-
-    for path in (*CONTEXT, *OUTPUT):
-        assert tokens(entry_with(path, 4321), (path,)) == 4321, path
-
-
-nested = st.recursive(
-    st.none() | st.integers() | st.text(max_size=3),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from("abc"), inner),
-)
-
-
-@given(nested, st.text(st.sampled_from("abc.[]="), max_size=10))
-def test_any_path_in_any_value_is_searched_without_error(entry: Any, path: str) -> None:
-    assert isinstance(find(entry, path), list)
 
 
 # --- kinds, abilities and names ------------------------------------------------------------------------------

@@ -8,8 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from listings import InMemory, as_html, as_json, by_path, listing
 from scripted import Answer, Cut, Pause
 
@@ -276,49 +274,6 @@ def test_echoed_key_is_redacted_in_models_and_errors() -> None:
         fetch(InMemory(f'{{"error": {{"message": "{KEY} {secret}"}}}}'.encode(), status=401), provider, KEY)
     assert KEY not in caught.value.message
     assert secret not in caught.value.message
-
-
-FIELDS = (
-    "data models result id name error object context_length capabilities architecture input_modalities type meta "
-    "n_ctx has_more last_id next nextPageToken result_info providers supported_parameters task max_model_len"
-)
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(FIELDS.split(" ")) | st.text(max_size=6), inner, max_size=5)
-    ),
-    max_leaves=25,
-)
-
-
-@given(
-    json_values,
-    st.sampled_from([None, "openrouter", "cloudflare", "huggingface", "ollama", "llamacpp", "lmstudio"]),
-)
-def test_any_json_gives_models_or_a_provider_error(value: Any, preset: str | None) -> None:
-    provider = Provider(name="lab", base_url="http://x/v1", preset=preset)
-    models, complaint = outcome(InMemory(json.dumps(value).encode()), provider)
-    assert complaint.startswith("lab ") or not complaint
-    for model in models:
-        json.dumps(model.id, ensure_ascii=False).encode()
-        assert model.id == model.id.strip() != ""
-        assert model.context is None or 256 <= model.context <= 20_000_000
-        assert model.name.isprintable()
-
-
-@given(st.binary(max_size=60), st.sampled_from([200, 204, 301, 400, 401, 404, 429, 500, 503]))
-def test_any_bytes_give_models_or_a_provider_error(body: bytes, status: int) -> None:
-    _, complaint = outcome(InMemory(body, status=status), Provider(name="lab", base_url="http://h/v1"))
-    assert complaint.startswith("lab ") or status < 300
-
-
-def outcome(transport: InMemory, provider: Provider) -> tuple[tuple[Model, ...], str]:
-    try:
-        return fetch(transport, provider, KEY), ""
-    except errors.ProviderError as error:
-        return (), error.message
 
 
 # --- the servers' own APIs ---------------------------------------------------------------------------------

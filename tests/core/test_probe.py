@@ -24,7 +24,6 @@ from provider_core.probe import (
     discover,
     explore,
 )
-from provider_core.probe._discover import _addresses
 from provider_core.request import UnsupportedFieldCache
 from provider_core.types import Model, Network, Provider
 
@@ -365,17 +364,6 @@ def test_all_ports_are_asked_at_once(server: Scripted) -> None:
         assert time.monotonic() - started < 4
         assert [each.base_url for each in found] == [port_of(server)]
         assert len(discover([server.port], transport=transport)) == 1  # it was not closed
-
-
-def test_default_ports_are_those_of_the_presets() -> None:
-    tried = set(_addresses(()))
-    assert {
-        "http://127.0.0.1:11434/v1",
-        "http://127.0.0.1:1234/v1",
-        "http://127.0.0.1:8080/v1",
-        "http://127.0.0.1:13305/api/v1",
-    } <= tried
-    assert all(address.startswith("http://127.0.0.1:") for address in tried)
 
 
 @pytest.mark.parametrize(
