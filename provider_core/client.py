@@ -6,6 +6,7 @@ import json
 import math
 import time
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin, urlsplit
 
@@ -29,7 +30,6 @@ from provider_core.errors import (
 )
 from provider_core.redaction import printable, redact
 from provider_core.request import RequestAdapter, build_headers, known_secrets, sets_token_limit
-from provider_core.stream import Decoder, ErrorReader
 from provider_core.structs import Struct, field
 from provider_core.types import (
     Call,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from provider_core.errors import CoreError
     from provider_core.request import UnsupportedFieldCache
+    from provider_core.stream import Decoder
     from provider_core.types import AnswerEvent, Json, Network, Notice, Provider, Reply, Request, Transport
 
 _TRAILER = 2.0
@@ -112,13 +113,21 @@ class Client:
         adapter = RequestAdapter(provider, request, cache=self._cache, notify=notify)
         secrets = known_secrets(provider, key)
         limit: dict[str, Json] = {provider.quirks.max_tokens_field: request.max_tokens}
-        new_decoder = partial(
-            Decoder,
-            provider=provider.name,
-            secrets=secrets,
-            own_limit=sets_token_limit({**limit, **request.params}),
-            max_characters=request.max_characters,
-        )
+        own_limit = sets_token_limit({**limit, **request.params})
+
+        def new_decoder(status: int, content_type: str, *, streamed: bool) -> Decoder:
+            from provider_core.stream import Decoder
+
+            return Decoder(
+                status=status,
+                content_type=content_type,
+                provider=provider.name,
+                secrets=secrets,
+                own_limit=own_limit,
+                streamed=streamed,
+                max_characters=request.max_characters,
+            )
+
         send = self._transport.send
         if log is not None:
             from provider_core.wire_log import WireLog
@@ -206,7 +215,7 @@ def _attempt(
         if not 200 <= reply.status < 300:
             raise _refusal(reply, call, secrets)
         accepted()
-        decoder = new_decoder(status=reply.status, content_type=reply.headers.get("content-type", ""))
+        decoder = new_decoder(reply.status, reply.headers.get("content-type", ""))
         broken: NetworkError | ProviderError | None = None
         idle_limited = False
         try:
@@ -232,6 +241,7 @@ def _trace_for(notify: Callable[[Notice], None]) -> Callable[[str], None]:
     def trace(step: str) -> None:
         if step.endswith(".send_request_body.complete"):
             notify(Sent())
+            import_module("provider_core.stream")  # the server works meanwhile
         elif step == "idle":
             notify(Idle())
 
@@ -261,6 +271,8 @@ def _encoded(body: dict[str, object]) -> bytes:
 
 
 def _refusal(reply: Reply, call: Call, secrets: tuple[str, ...]) -> ProviderError:
+    from provider_core.stream import ErrorReader
+
     headers = dict(reply.headers)
     place = ""
     if 300 <= reply.status < 400:

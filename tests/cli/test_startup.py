@@ -30,7 +30,11 @@ def watch(event, arguments):
         opened.append(arguments[0])
     elif event == "socket.connect":
         connected.append(arguments[1])
-        early.extend(() if early else sys.modules)
+        sys.modules["socket"].socket.sendall = sys.modules["socket"].socket.send = send
+
+def send(self, data):
+    early.extend(() if early else sys.modules)
+    return super(type(self), self).send(data)
 
 sys.addaudithook(watch)
 from telex.__main__ import run
@@ -65,7 +69,7 @@ class Watched:
         self.packages = set(seen["packages"]) - {"telex", "provider_core"}
         self.connected: list[object] = seen["connected"]
         self.early = set(seen["early"])
-        """The modules imported before the first connection."""
+        """The modules imported before the request was sent."""
         opened = [Path(path) for path in seen["opened"]]
         self.at_home = sorted(str(p.relative_to(telex.home)) for p in opened if p.is_relative_to(telex.home))
         self.own = {p for p in opened if {"telex", "provider_core"} & set(p.parts) and p.suffix == ".pyc"}
@@ -132,10 +136,12 @@ def test_a_piped_answer_imports_only_click_and_http(lab: Telex) -> None:
     assert not seen.modules & {"httpx._main", "asyncio", "telex.render.markdown", "telex.repl"}
 
 
-def test_the_history_is_opened_after_the_request_is_sent(lab: Telex) -> None:
+def test_the_history_and_the_decoder_are_imported_after_the_request_is_sent(lab: Telex) -> None:
     seen = Watched(lab, "chat", "hi")
-    assert {"sqlite3", "provider_core.history"} <= seen.modules
-    assert not {"sqlite3", "provider_core.history"} & seen.early
+    late = {"sqlite3", "provider_core.history", "provider_core.stream"}
+    assert late <= seen.modules
+    assert "provider_core.http" in seen.early
+    assert not late & seen.early
     assert "sqlite3" not in Watched(lab, "chat", "--no-save", "hi").modules
 
 

@@ -46,7 +46,9 @@ class HistoryRecorder:
                 self._new_messages = new
             case AnswerEnded():
                 self._end(event)
-            case Sent() | FieldDropped():
+            case Sent():
+                _ = self._runtime.history  # imported while the server works
+            case FieldDropped():
                 pass  # the server answers sooner if nothing is written between request and answer
             case _ if self._new_messages is not None:
                 self._begin()
