@@ -204,19 +204,6 @@ def test_arguments_that_are_not_valid_json_fail_their_call_alone(lab: McpToolbox
     assert run(lab, "echo", n=3).text == '{"n": 3}'
 
 
-def test_calls_run_at_the_same_time() -> None:
-    slow = server(name="slow")
-    with McpServers([slow, server(name="quick")]) as started:
-        one, two = started.toolboxes
-        done: list[str] = []
-        call = threading.Thread(target=lambda: done.append(run(one, "wait", n=1).text))
-        call.start()
-        assert run(two, "echo").text == "{}"
-        assert done == []
-        call.join()
-        assert done == ["waited"]
-
-
 @pytest.mark.parametrize(("flaw", "protocol", "tools"), [
     ("modern", "2026-07-28", 20), ("toolless", "2025-06-18", 0), ("circle", "2025-06-18", 7)
 ])  # fmt: skip
@@ -406,28 +393,6 @@ def test_a_server_that_dies_in_a_call_is_reported_and_the_others_go_on(tool: str
         with pytest.raises(ToolServerError, match=r"the MCP server lab (broke off|ended)"):
             run(box, "echo")
         assert run(other, "echo", n=1).text == '{"n": 1}'
-
-
-def test_every_waiting_call_fails_when_the_server_dies() -> None:
-    with McpServers([server()]) as started:
-        (box,) = started.toolboxes
-        heard: list[ToolError] = []
-
-        def wait() -> None:
-            try:
-                run(box, "wait", n=60)
-            except ToolError as error:
-                heard.append(error)
-
-        pid = json.loads(run(box, "about").text)["pid"]
-        calls = [threading.Thread(target=wait) for _ in range(3)]
-        for call in calls:
-            call.start()
-        time.sleep(0.2)
-        os.kill(pid, 9)
-        for call in calls:
-            call.join(10)
-        assert [type(error) for error in heard] == [ToolServerError] * 3
 
 
 def test_a_call_that_times_out_is_cancelled_at_the_server() -> None:
