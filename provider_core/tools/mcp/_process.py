@@ -1,9 +1,9 @@
 """A server's process: its pipes, its end together with everything that it has started, its variables and secrets.
 
 The SDK's ``stdio_client`` is not used, because these guarantees need more than it offers: no message fills the memory
-(it reads lines of any length); the end reaches the children of a server that has already exited; errors quote the exit
-status and stderr; no variable of ``excluded_env`` is passed on; and the process starts while the SDK is still being
-imported.
+(it reads lines of any length); the end reaches the children of a server that has already exited, and also comes if
+telex is killed (it does not tell the process's number); errors quote the exit status and stderr; no variable of
+``excluded_env`` is passed on; and the process starts while the SDK is still being imported.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import KeyDestinationError, KeyStoreError, ToolSecretError
@@ -167,6 +168,73 @@ class Process:
         except (ProcessLookupError, PermissionError):  # PermissionError: a group of zombies on macOS
             pass
         return False
+
+
+# --- the watchdog ------------------------------------------------------------------------------------------
+
+_SCRIPT = """
+groups=
+while read -r sign group; do
+  rest=
+  for each in $groups; do [ "$each" = "$group" ] || rest="$rest $each"; done
+  groups=$rest
+  [ "$sign" = + ] && groups="$groups $group"
+done
+[ -n "$groups" ] || exit 0
+for each in $groups; do kill -s TERM -- "-$each"; done
+sleep 1
+for each in $groups; do kill -s KILL -- "-$each"; done
+"""
+
+
+class Watchdog:
+    """Ends the servers' process groups if telex is killed.
+
+    A server should exit when its stdin is closed, which the kernel does. Some do not, and their children seldom do. So
+    a shell waits for the end of a pipe that only this process holds open, and then ends the groups that it was given.
+    Before ``start``, and without a POSIX shell, nothing happens.
+    """
+
+    def __init__(self) -> None:
+        self._shell: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Start the shell, before the first group: a later one might be killed together with telex."""
+        if os.name != "posix":
+            return
+        with contextlib.suppress(OSError):
+            self._shell = subprocess.Popen(
+                ["/bin/sh", "-c", _SCRIPT],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                cwd="/",
+                env={"PATH": os.defpath},
+                start_new_session=True,  # Ctrl-C on the terminal must not reach it
+            )
+
+    def watch(self, group: int) -> None:
+        self._send(f"+ {group}\n")
+
+    def forget(self, group: int) -> None:
+        """Stop watching a group that has ended: its number may soon be another's."""
+        self._send(f"- {group}\n")
+
+    def close(self) -> None:
+        with self._lock:
+            shell, self._shell = self._shell, None
+        if shell is not None and shell.stdin is not None:
+            with contextlib.suppress(OSError):
+                shell.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                shell.wait(3)
+
+    def _send(self, line: str) -> None:
+        with self._lock, contextlib.suppress(OSError):
+            if self._shell is not None and self._shell.stdin is not None:
+                self._shell.stdin.write(line.encode())
 
 
 # --- variables ---------------------------------------------------------------------------------------------

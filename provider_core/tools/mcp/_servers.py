@@ -21,6 +21,7 @@ from provider_core.structs import Struct, field
 from provider_core.tools.mcp._process import (
     Process,
     SecretResolver,
+    Watchdog,
     proxies_with_password,
     server_environment,
 )
@@ -75,7 +76,7 @@ class McpServers:
     """A context manager: inside it, ``toolboxes`` are the servers that work and ``failures`` those that do not.
 
     Each server has one session for the whole block. Leaving the block ends all servers and everything in the groups of
-    their processes, within a few seconds.
+    their processes, within a few seconds; so does the end of this process.
 
     ``environ`` is the environment: a server gets the variables that every program needs, those of certificates and
     proxies, and those of its settings, but none of ``excluded_env``. ``without_proxies`` has the proxy variables that a
@@ -98,6 +99,7 @@ class McpServers:
         self._excluded_env = frozenset(excluded_env)
         self._on_step = on_step
         self._loop = EventLoopThread()
+        self._watchdog = Watchdog()
         self._hosts: list[_Host] = []
         self.toolboxes: tuple[McpToolbox, ...] = ()
         self.failures: tuple[FailedServer, ...] = ()
@@ -120,6 +122,8 @@ class McpServers:
 
     def _start(self) -> None:
         failed: dict[str, FailedServer] = {}
+        if any(server.command for server in self._servers):
+            self._watchdog.start()
         self._loop.start()
         imported = asyncio.Event()
         resolver = SecretResolver(self._environ, self._store)
@@ -134,7 +138,7 @@ class McpServers:
                 env = server_environment(self._environ, credentials.values, excluded_env=self._excluded_env)
                 if proxies := proxies_with_password(self._environ, credentials.values):
                     self.without_proxies[server.name] = proxies
-            host = _Host(server, credentials, self._environ, env, self._on_step)
+            host = _Host(server, credentials, self._environ, env, self._watchdog, self._on_step)
             self._hosts.append(host)
             self._loop.submit(host.live(imported))
         if self._hosts:
@@ -164,6 +168,7 @@ class McpServers:
             for host in self._hosts:
                 host.kill()
             self._loop.stop(1.0)
+            self._watchdog.close()
 
 
 @contextlib.contextmanager
@@ -239,6 +244,7 @@ class _Host:
         credentials: ServerCredentials,
         environ: Mapping[str, str],
         env: Mapping[str, str] | None,
+        watchdog: Watchdog,
         on_step: Callable[[McpServer, StartupStep], None],
     ) -> None:
         self.server = server
@@ -248,6 +254,7 @@ class _Host:
         self._credentials = credentials
         self._environ = environ
         self._env = env
+        self._watchdog = watchdog
         self._on_step = on_step
         self._at_once = False
         self._process: Process | None = None
@@ -270,6 +277,7 @@ class _Host:
             try:
                 if self._process is not None:
                     await self._process.end(at_once=self._at_once)
+                    self._watchdog.forget(self._process.pid)
             finally:
                 self.gone.set_result(None)
 
@@ -282,6 +290,7 @@ class _Host:
                 )
             except (OSError, ValueError) as error:
                 raise ToolServerError(_start_problem(self.server, error), server=self.server.name) from None
+            self._watchdog.watch(self._process.pid)
             self._done("start", time.monotonic() - began)
         await imported.wait()
         from provider_core.tools.mcp._session import McpSession
