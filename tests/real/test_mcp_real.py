@@ -86,22 +86,6 @@ class Served:
 # --- in Python ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    path = tmp_path / "repository"
-    path.mkdir()
-    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GIT_CONFIG_GLOBAL": os.devnull}
-    (path / "poem.txt").write_text("The quick brown fox\n")
-    for command in (
-        ["init", "-q"],
-        ["add", "."],
-        ["-c", "user.name=A", "-c", "user.email=a@a.test", "commit", "-qm", "A fox"],
-    ):
-        subprocess.run(["git", *command], cwd=path, env=environ, check=True)
-    (path / "poem.txt").write_text("The quick red fox\n")
-    return path
-
-
 def test_the_time_server_converts_times() -> None:
     server = McpServer(name="time", command=(sys.executable, "-m", "mcp_server_time"))
     with McpServers([server]) as started:
@@ -116,17 +100,6 @@ def test_the_time_server_converts_times() -> None:
         wrong = run(box, "get_current_time", timezone="Middle/Earth")
         assert wrong.is_error
         assert "Middle/Earth" in wrong.text
-
-
-def test_the_git_server_reads_a_repository(repository: Path) -> None:
-    command = (sys.executable, "-m", "mcp_server_git", "--repository", str(repository))
-    with McpServers([McpServer(name="git", command=command)]) as started:
-        (box,) = started.toolboxes
-        assert {"git_status", "git_log", "git_commit"} <= names(box)
-        hints = {offered.tool.name: offered.annotations.read_only for offered in box.tools}
-        assert (hints["git_log"], hints["git_commit"]) == (True, False)
-        assert "A fox" in run(box, "git_log", repo_path=str(repository)).text
-        assert "+The quick red fox" in run(box, "git_diff_unstaged", repo_path=str(repository)).text
 
 
 HTTP_IN_PYTHON = """
@@ -214,21 +187,20 @@ def test_the_everything_server_works(everything: McpServer) -> None:
 # --- by the command ----------------------------------------------------------------------------------------
 
 
-def test_real_servers_pass_telex_mcp_test(telex: Telex, repository: Path) -> None:
+def test_real_servers_pass_telex_mcp_test(telex: Telex, tmp_path: Path) -> None:
     served = Served([node("mcp-server-everything"), "streamableHttp"])
     try:
         python = sys.executable
         for arguments in (
             ["time", "--", python, "-m", "mcp_server_time"],
-            ["git", "--", python, "-m", "mcp_server_git", "--repository", str(repository)],
-            ["files", "--", node("mcp-server-filesystem"), str(repository)],
+            ["files", "--", node("mcp-server-filesystem"), str(tmp_path)],
             ["web", "--url", served.url],
         ):
             assert telex("mcp", "add", *arguments).code == 0
         ran = telex("mcp", "test")
         assert ran.code == 0, ran.err
         rows = [line.split("\t") for line in ran.text.splitlines()]
-        assert [row[:2] for row in rows] == [[name, "passed"] for name in ("time", "git", "files", "web")]
+        assert [row[:2] for row in rows] == [[name, "passed"] for name in ("time", "files", "web")]
         assert all(int(row[5]) > 0 for row in rows)
         ran = telex("mcp", "tools", "files")
         assert "read_text_file\treads\tyes\t" in ran.text

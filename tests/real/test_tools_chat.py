@@ -294,14 +294,6 @@ def test_without_a_terminal_on_stderr_there_is_no_question(desk: Telex, server: 
         assert "code 8" in pty.text
 
 
-def test_a_process_without_a_terminal_is_not_asked(desk: Telex, server: Scripted) -> None:
-    process = desk.start("chat", "--tools", "lab", "hi", start_new_session=True)
-    with process:
-        _, err = process.communicate(timeout=20)
-    assert process.returncode == 8
-    assert b"--allow lab/echo" in err
-
-
 # --- limits, interrupts ------------------------------------------------------------------------------------
 
 

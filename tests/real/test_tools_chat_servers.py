@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from running import COMMAND, Telex
-from scripted import Scripted, answer
 from terminal import Pty
-from toolboxes import call, calling
 from toolcalling import serving
-from toolchat import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,12 +32,6 @@ def desk(telex: Telex, model: str) -> Telex:
     added = telex("mcp", "add", "met", "--", sys.executable, str(WEATHER))
     assert added.code == 0, added.err
     return telex
-
-
-def installed(name: str) -> str:
-    path = Path(sys.executable).parent / name
-    assert path.exists(), f"{name} comes with the dev extra"
-    return str(path)
 
 
 def test_a_real_model_calls_a_real_server_and_answers_from_what_it_said(desk: Telex) -> None:
@@ -78,42 +68,3 @@ def test_at_a_terminal_the_real_call_is_asked_about(desk: Telex) -> None:
         pty.type("y\n")
         pty.wait_for(r"met/weather \(.*\): \d+ bytes in")
         assert pty.wait(60) == 0
-
-
-def test_two_servers_that_others_have_written_answer_in_one_turn(
-    telex: Telex, server: Scripted, tmp_path: Path
-) -> None:
-    me = ("-c", "user.name=a", "-c", "user.email=a@x.test")
-    for words in (["init", "-q"], [*me, "commit", "-q", "--allow-empty", "-m", "First light"]):
-        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
-    telex.provider("p", server.url)
-    for name, *command in (
-        ("time", installed("mcp-server-time")),
-        ("git", installed("mcp-server-git"), "--repository", str(tmp_path)),
-    ):
-        assert telex("mcp", "add", name, "--", *command).code == 0
-    noon = {"source_timezone": "Europe/Oslo", "time": "12:00", "target_timezone": "Asia/Tokyo"}
-    server.will(
-        calling(
-            call("time__convert_time", noon),
-            call("git__git_log", {"repo_path": str(tmp_path)}, id="b", index=1),
-            call("time__convert_time", {**noon, "source_timezone": "Nowhere"}, id="c", index=2),
-            call("git__git_log", {}, id="d", index=3),
-        ),
-        answer("There you are."),
-    )
-    ran = telex("chat", "--tools", "time,git", "--allow", "time/*", "--allow", "git_log", "hi")
-    assert (ran.code, ran.text) == (0, "There you are.\n")
-    converted, log, nowhere, bare = results(server.asked[1])
-    assert json.loads(converted)["target"]["timezone"] == "Asia/Tokyo"
-    assert "First light" in log
-    assert nowhere.startswith("Error")
-    assert bare.startswith("Error: the arguments for git/git_log cannot be used")
-    lines = sorted(ran.err.splitlines())
-    assert len(lines) == 4
-    assert [line.partition(" ")[0] for line in lines] == [
-        "git/git_log",
-        "git/git_log:",
-        "time/convert_time",
-        "time/convert_time",
-    ]
