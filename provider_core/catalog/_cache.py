@@ -79,7 +79,7 @@ def read_cached(folder: Path, provider: Provider) -> CachedModelList | None:
         rows = zip(*(columns[name] for name in _FIELDS), strict=True)
         models = tuple(Model(**dict(zip(_FIELDS, row, strict=True))) for row in rows)
         return CachedModelList(fetched_at=fetched_at, models=models, first=first)
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
 

@@ -41,8 +41,7 @@ QWEN: Final = Quirks(
     ),
     # While reasoning, which most models do by default, a required tool call is a 400: QwenLM/qwen-code issue 7659.
     tool_choice_while_thinking=False,
-    # For the DeepSeek, GLM and Kimi models; Qwen's own ignore it: anomalyco/models.dev,
-    # providers/alibaba-cn.
+    # For the DeepSeek, GLM and Kimi models; Qwen's own ignore it: anomalyco/models.dev, providers/alibaba-cn.
     reasoning_send_back="reasoning_content",
 )
 
@@ -152,8 +151,7 @@ PRESETS: Final = (
         keys_url="https://console.volcengine.com/ark/region:ark+cn-beijing/apiKey",
         docs_url="https://www.volcengine.com/docs/82379/1298454",
         quirks=Quirks(
-            # BerriAI/litellm, llms/volcengine: Doubao has levels and a switch, other models only
-            # the switch.
+            # BerriAI/litellm, llms/volcengine: Doubao has levels and a switch, other models only the switch.
             effort=(Effort(models=("doubao*",), levels=DOUBAO), Effort(levels=THINKING_TYPE)),
         ),
     ),

@@ -60,8 +60,7 @@ PRESETS: Final = (
         # GET /models answers 405; in the catalog the name of a model ("@cf/...") is in "name", and "id" is a UUID.
         models_path="/../models/search", models_query="task=Text+Generation&per_page=100", models_id="name",
         quirks=Quirks(
-            # The server's default of 256 tokens cuts nearly every answer: lobehub/lobe-chat issue
-            # 7450.
+            # The server's default of 256 tokens cuts nearly every answer: lobehub/lobe-chat issue 7450.
             default_max_tokens=8192,
         ),
     ),
@@ -81,8 +80,7 @@ PRESETS: Final = (
         keys_url="https://app.fireworks.ai/settings/users/api-keys",
         docs_url="https://docs.fireworks.ai/tools-sdks/openai-compatibility",
         quirks=Quirks(
-            # A whole answer of more than 4096 tokens is refused without streaming: BerriAI/litellm issue
-            # 14180.
+            # A whole answer of more than 4096 tokens is refused without streaming: BerriAI/litellm issue 14180.
             always_stream=True,
             reasoning_send_back="reasoning_content",  # anomalyco/models.dev, providers/fireworks-ai
         ),
@@ -147,8 +145,7 @@ PRESETS: Final = (
         keys_url="https://build.nvidia.com/settings/api-keys",
         docs_url="https://docs.api.nvidia.com/nim/reference/llm-apis",
         quirks=Quirks(
-            # Each model has its own schema: docs.api.nvidia.com NIM; anomalyco/models.dev,
-            # providers/nvidia.
+            # Each model has its own schema: docs.api.nvidia.com NIM; anomalyco/models.dev, providers/nvidia.
             effort=(
                 Effort(models=("deepseek-v4*", "gpt-oss*", "kimi*", "mistral*", "step*")),
                 Effort(levels=TEMPLATE_SWITCH),

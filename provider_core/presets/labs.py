@@ -23,8 +23,7 @@ PRESETS: Final = (
         models_query="limit=1000", models_key_header="x-api-key",
         models_headers={"anthropic-version": "2023-06-01"},
         quirks=Quirks(
-            # reasoning_effort and response_format are silently ignored: docs.claude.com "OpenAI SDK
-            # compatibility".
+            # reasoning_effort and response_format are silently ignored: docs.claude.com "OpenAI SDK compatibility".
             effort=(Effort(levels=FIXED),),
             json_schema="none",
         ),
@@ -91,8 +90,7 @@ PRESETS: Final = (
         also=("codestral", "magistral"), key_env=("MISTRAL_API_KEY",),
         keys_url="https://console.mistral.ai/api-keys", docs_url="https://docs.mistral.ai/api/",
         quirks=Quirks(
-            # Older deployments refuse it, and usage is always in the last chunk: vercel/ai,
-            # packages/mistral.
+            # Older deployments refuse it, and usage is always in the last chunk: vercel/ai, packages/mistral.
             stream_usage=False,
             # docs.mistral.ai "Reasoning"; Magistral always reasons.
             effort=(
@@ -112,8 +110,7 @@ PRESETS: Final = (
         keys_url="https://platform.openai.com/api-keys",
         docs_url="https://platform.openai.com/docs/api-reference/chat",
         quirks=Quirks(
-            # The o-series, gpt-5 and later refuse max_tokens: openai/openai-python, chat completion
-            # parameters.
+            # The o-series, gpt-5 and later refuse max_tokens: openai/openai-python, chat completion parameters.
             max_tokens_field="max_completion_tokens",
             # Older models refuse images in a tool message, and newer ones do not see them: openai/openai-openapi
             # issue 523.

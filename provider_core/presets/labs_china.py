@@ -78,8 +78,7 @@ PRESETS: Final = (
         key_env=("DEEPSEEK_API_KEY",),
         keys_url="https://platform.deepseek.com/api_keys", docs_url="https://api-docs.deepseek.com/",
         quirks=Quirks(
-            # The server accepts every level and maps it to those it has: api-docs.deepseek.com "Thinking
-            # Mode".
+            # The server accepts every level and maps it to those it has: api-docs.deepseek.com "Thinking Mode".
             effort=(Effort(levels=THINKING_AND_EFFORT),),
             # Conversations with tools are refused without the reasoning of every answer: the same page.
             reasoning_send_back="reasoning_content",
@@ -150,9 +149,7 @@ PRESETS: Final = (
     ),
     Preset(
         id="zhipu", name="Zhipu BigModel (China)", base_url="https://open.bigmodel.cn/api/paas/v4",
-        other_base_urls=(
-            ("https://open.bigmodel.cn/api/coding/paas/v4", "coding plan, with keys of its own"),
-        ),
+        other_base_urls=(("https://open.bigmodel.cn/api/coding/paas/v4", "coding plan, with keys of its own"),),
         also=("glm", "bigmodel", "chatglm"), key_env=("ZHIPU_API_KEY", "ZHIPUAI_API_KEY", "BIGMODEL_API_KEY"),
         keys_url="https://bigmodel.cn/usercenter/proj-mgmt/apikeys",
         docs_url="https://docs.bigmodel.cn/cn/guide/develop/openai/introduction", regions=("zai",),
