@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import select
 import shutil
-import struct
-import termios
 import time
-from fcntl import ioctl
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,28 +39,11 @@ def many(telex: Telex, providers: int, models: int) -> None:
     telex.configure(text)
 
 
-def on_terminal(telex: Telex, *arguments: str, rows: int = 40, columns: int = 100, **env: str) -> str:
-    """The output on a terminal of this size, stdout and stderr together."""
-    ours, theirs = pty.openpty()
-    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    process = telex.start(
-        *arguments, stdin=theirs, stdout=theirs, stderr=theirs, env={"TERM": "xterm-256color", **env}
-    )
-    os.close(theirs)
-    seen = b""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if select.select([ours], [], [], 0.2)[0]:
-            try:
-                piece = os.read(ours, 65536)
-            except OSError:  # Linux's way of saying that the other end is closed
-                break
-            if not piece:
-                break
-            seen += piece
-    assert process.wait(timeout=10) == 0, seen
-    os.close(ours)
-    return seen.decode().replace("\r\n", "\n")
+def on_terminal(telex: Telex, *arguments: str, columns: int = 100, **env: str) -> str:
+    """The output on a terminal, stdout and stderr together."""
+    with Pty([str(COMMAND), *arguments], env={**telex.env, **env}, columns=columns, lines=40) as terminal:
+        assert terminal.wait() == 0, terminal.text
+        return terminal.raw.decode().replace("\r\n", "\n")
 
 
 URL = "http://127.0.0.1:9/v1"
