@@ -8,12 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING
 
 from provider_core import files
-from provider_core.errors import FileError, LocalModelError, ModelFileError
+from provider_core.errors import FileError, LocalModelError
 from provider_core.local._model import DEFAULT_MODEL, Progress
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 _WORKSPACE = ".fetching-"
-_STAMP = f"{DEFAULT_MODEL.file}.verified"
-"""A file that describes the model file when it was verified."""
 _POLL = 0.1
 _NEW_GROUP_NO_WINDOW = 0x08000200  # of CreateProcess
 _LONGEST_LOG = 1 << 16
@@ -33,45 +31,27 @@ _WAITING = Progress(phase="wait", done=0, total=DEFAULT_MODEL.download_size)
 
 
 def ensure_default_model(models_dir: Path, on_progress: Callable[[Progress], None] | None = None) -> Path:
-    """The path of the verified model file, which is downloaded into ``models_dir`` if it does not exist.
+    """The path of the model file, which is downloaded into ``models_dir`` and verified if it does not exist.
 
-    A verified file is hashed again only after it has changed. While one process downloads, others wait for it.
-    ``on_progress`` is called in this thread; if it raises, the download is stopped and removed. Raises
-    ``ModelFileError`` if the file has the wrong content, which stays unchanged, and ``LocalModelError`` if it cannot be
-    downloaded, or stored in ``models_dir`` (the error's ``path``).
+    While one process downloads, others wait for it. ``on_progress`` is called in this thread; if it raises, the
+    download is stopped and removed. Raises ``LocalModelError`` if the file cannot be downloaded, or stored in
+    ``models_dir`` (the error's ``path``).
     """
     report = on_progress or (lambda _: None)
     target = models_dir / DEFAULT_MODEL.file
     try:
         if target.exists():
-            return _verified(target, models_dir, report)
-        packaged = _packaged()
-        if packaged is not None:
-            with suppress(ModelFileError):
-                return _verified(packaged, models_dir, report)
+            return target
         files.private_folder(models_dir)
         with files.locked(target, waiting=lambda: report(_WAITING)):
-            if target.exists():
-                return _verified(target, models_dir, report)
-            _fetch(models_dir, target, report)
+            if not target.exists():
+                _fetch(models_dir, target, report)
     except (FileError, OSError) as error:
         reason = error.reason if isinstance(error, FileError) else error.strerror or str(error)
         raise LocalModelError(
             f"the default model cannot be stored in {models_dir}: {reason}", path=models_dir
         ) from error
     return target
-
-
-def _packaged() -> Path | None:
-    """The file in the installed package, which is not imported."""
-    import importlib.util
-
-    spec = importlib.util.find_spec(DEFAULT_MODEL.module)
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(folder) / DEFAULT_MODEL.file
-        if path.is_file():
-            return path
-    return None
 
 
 def _fetch(models_dir: Path, target: Path, report: OnProgress) -> None:
@@ -99,7 +79,6 @@ def _fetch(models_dir: Path, target: Path, report: OnProgress) -> None:
             raise LocalModelError(f"the downloaded file is not the default model: {difference}", code="fetch")
         model.replace(target)
         files.sync_folder(models_dir)
-    _write_stamp(target, models_dir)
 
 
 def _unpack(delivery: Path, model: Path, report: OnProgress) -> str | None:
@@ -112,48 +91,21 @@ def _unpack(delivery: Path, model: Path, report: OnProgress) -> str | None:
     with os.fdopen(descriptor, "wb") as output:
         if (unpacked := delivery / member).is_file():
             with unpacked.open("rb") as source:
-                return _difference(source, unpacked.stat().st_size, "unpack", report, output)
+                return _difference(source, unpacked.stat().st_size, report, output)
         wheel = next(iter(delivery.glob("*.whl")), None)
         if wheel is None:
             raise LocalModelError("the installer succeeded without downloading a wheel", code="fetch")
         try:
             with zipfile.ZipFile(wheel) as archive, archive.open(member) as source:
-                return _difference(source, archive.getinfo(member).file_size, "unpack", report, output)
+                return _difference(source, archive.getinfo(member).file_size, report, output)
         except (KeyError, NotImplementedError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise LocalModelError(
                 f"the wheel {wheel.name} has no readable {DEFAULT_MODEL.file}", code="fetch"
             ) from error
 
 
-def _verified(path: Path, models_dir: Path, report: OnProgress) -> Path:
-    found = path.stat()
-    with suppress(OSError, ValueError):
-        if (models_dir / _STAMP).read_text("ascii") == _stamp(found):
-            return path
-    try:
-        with path.open("rb") as file:
-            difference = _difference(file, found.st_size, "verify", report)
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}", path=path) from error
-    if difference is not None:
-        raise ModelFileError(
-            f"{path} is not the default model ({difference}); delete it, and telex downloads the model again",
-            path=path,
-        )
-    with suppress(FileError, OSError):  # without the stamp the file is only hashed at each start
-        files.private_folder(models_dir)
-        _write_stamp(path, models_dir)
-    return path
-
-
-def _difference(
-    source: IO[bytes],
-    size: int,
-    phase: Literal["unpack", "verify"],
-    report: OnProgress,
-    output: IO[bytes] | None = None,
-) -> str | None:
-    """How ``source`` differs from the default model, if it does; copies it to ``output``, synced to the disk."""
+def _difference(source: IO[bytes], size: int, report: OnProgress, output: IO[bytes]) -> str | None:
+    """Copy ``source`` to ``output``, synced to the disk; returns how it differs from the default model, if it does."""
     import hashlib
 
     if size != DEFAULT_MODEL.size:
@@ -161,24 +113,13 @@ def _difference(
     digest, done = hashlib.sha256(), 0
     while done < size and (chunk := source.read(_CHUNK)):
         digest.update(chunk)
-        if output is not None:
-            output.write(chunk)
+        output.write(chunk)
         done += len(chunk)
-        report(Progress(phase=phase, done=done, total=size))
-    if output is not None:
-        output.flush()
-        os.fsync(output.fileno())
+        report(Progress(phase="unpack", done=done, total=size))
+    output.flush()
+    os.fsync(output.fileno())
     found = digest.hexdigest()
     return None if found == DEFAULT_MODEL.sha256 else f"its checksum is {found}, not {DEFAULT_MODEL.sha256}"
-
-
-def _stamp(found: os.stat_result) -> str:
-    """The checksum, and properties that change with the file's content."""
-    return f"{DEFAULT_MODEL.sha256} {found.st_size} {found.st_mtime_ns} {found.st_dev} {found.st_ino}\n"
-
-
-def _write_stamp(path: Path, models_dir: Path) -> None:
-    files.replace(models_dir / _STAMP, _stamp(path.stat()).encode("ascii"))
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class DefaultModel(Struct):
 class Progress(Struct):
     """Progress of ``ensure_default_model``: bytes of this phase. In "wait", another process downloads the file."""
 
-    phase: Literal["wait", "fetch", "unpack", "verify"]
+    phase: Literal["wait", "fetch", "unpack"]
     done: int
     total: int
 

