@@ -8,6 +8,8 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
+from provider_core.structs import pattern
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -16,7 +18,7 @@ MASK = "[redacted]"
 _SHORTEST = 4
 """Shorter secrets are placeholders ("x", "no"): redacting them would garble every sentence."""
 
-_SEQUENCE = re.compile(
+_SEQUENCE = pattern(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f]*(?:\x07|\x1b\\|\x9c)"  # OSC and its kin: titles, links
     r"|\x9b[0-?]*[ -/]*[@-~]"
@@ -26,7 +28,7 @@ _UNSEEN = (
     "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
 )
 """Unicode's default ignorable code points without joiners and variation selectors, and the line separators."""
-_INVISIBLE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_UNSEEN}]")  # and C0 and C1 but tab and newline
+_INVISIBLE = pattern(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_UNSEEN}]")  # and C0 and C1 but tab and newline
 _HIDDEN = (  # compiled when it is first used
     # The flags of England, Scotland and Wales stay: they consist of a flag and tags.
     "(\U0001f3f4[\U000e0030-\U000e007a]{2,8}\U000e007f)"
@@ -36,7 +38,7 @@ _HIDDEN = (  # compiled when it is first used
     f"|(?<=[\x00-\x22\x24-\x29\x2b-\x2f\x3a-\x7f\u200c\u200d\ufffd\ufe00-\ufe0f\U000e0100-\U000e01ef{_UNSEEN}])"
     "[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = pattern("[\ud800-\udfff]")
 
 
 def printable(text: str, limit: int = 2000) -> str:

@@ -1,10 +1,12 @@
-"""Frozen value classes that are cheap to define.
+"""Frozen value classes, and regular expressions, that are cheap to define.
 
 ``dataclasses`` compiles five functions for every class, which took 15 ms of each start. Here, all classes share theirs.
+A pattern is compiled when it is first used, and most commands use few.
 """
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
@@ -131,3 +133,19 @@ _S = TypeVar("_S", bound=Struct)
 def replace(value: _S, /, **changes: Any) -> _S:
     """A copy with other values of some fields, as ``dataclasses.replace`` makes it, without importing that module."""
     return type(value)(**{name: getattr(value, name) for name in type(value)._fields} | changes)
+
+
+class _Pattern:
+    def __init__(self, text: str, flags: int) -> None:
+        self._text, self._flags = text, flags
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(re.compile(self._text, self._flags), name)
+        self.__dict__[name] = found
+        return found
+
+
+def pattern(text: str, flags: int = 0) -> re.Pattern[str]:
+    """As ``re.compile``, but what is invalid raises at the first use."""
+    lazy: Any = _Pattern(text, flags)
+    return lazy  # type: ignore[no-any-return]

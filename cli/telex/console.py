@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from provider_core import limits
+from provider_core.structs import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -376,7 +376,7 @@ def visible(text: str) -> str:
 _PIECE = 1 << 20
 """Characters of a string in JSON that are written at once."""
 
-_HALVES = re.compile("[\ud800-\udfff]")
+_HALVES = pattern("[\ud800-\udfff]")
 
 _LINE_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 

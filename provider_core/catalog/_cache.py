@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import time
 from typing import TYPE_CHECKING
 
 from provider_core import files
 from provider_core.errors import FileError
 from provider_core.settings.validators import NAME
-from provider_core.structs import Struct
+from provider_core.structs import Struct, pattern
 from provider_core.types import Model
 
 if TYPE_CHECKING:
@@ -30,8 +29,8 @@ _MAX_CLOCK_SKEW = 86_400.0
 """Seconds that the time of a list may be in the future, as clocks are set back."""
 
 _MAX_ID = 512
-_NOT_IN_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_NUMBERS = re.compile(r"(\d+)")
+_NOT_IN_ONE_LINE = pattern(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NUMBERS = pattern(r"(\d+)")
 
 
 def are_ids(texts: Sequence[str]) -> bool:

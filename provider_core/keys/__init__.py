@@ -27,7 +27,7 @@ from provider_core.keys._keyring import (
     seal,
     unseal,
 )
-from provider_core.structs import Struct, field, replace
+from provider_core.structs import Struct, field, pattern, replace
 
 if TYPE_CHECKING:
     import subprocess
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["Destination", "KeyringStore", "check_destination", "find_redirection", "seal", "unseal"]
 
 
-_BEFORE = re.compile(r"(?:authorization:\s*)?bearer(?:\s+|$)", re.IGNORECASE)
-_QUOTED = re.compile(r"([\"'`])(.*)\1|[\u201c\u2018](.*)[\u201d\u2019]", re.DOTALL)
-_PLACEHOLDER = re.compile(r"\$\{[^}]*\}|\$\w+|\$\(.*\)|%\w+%|<.*>|\{\{.*\}\}|(?:env|keyring):[\w.-]+")
+_BEFORE = pattern(r"(?:authorization:\s*)?bearer(?:\s+|$)", re.IGNORECASE)
+_QUOTED = pattern(r"([\"'`])(.*)\1|[\u201c\u2018](.*)[\u201d\u2019]", re.DOTALL)
+_PLACEHOLDER = pattern(r"\$\{[^}]*\}|\$\w+|\$\(.*\)|%\w+%|<.*>|\{\{.*\}\}|(?:env|keyring):[\w.-]+")
 """Placeholders that a shell, a CI system or a person should have replaced with a key."""
 
 
@@ -291,7 +291,7 @@ def ending(key: str) -> str:
 _REST = 0.5
 """Seconds to read the rest of the pipe after the command has ended."""
 
-_SHELL = re.compile(r"[|&;<>()$`*?\[\]~\n]|^\s*\w+=")
+_SHELL = pattern(r"[|&;<>()$`*?\[\]~\n]|^\s*\w+=")
 """Syntax of a shell: pipes, variables, redirections, patterns, assignments."""
 
 

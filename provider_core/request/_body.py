@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from provider_core.errors import InvalidInputError
 from provider_core.request._messages import wire_messages
-from provider_core.structs import Struct, replace
+from provider_core.structs import Struct, pattern, replace
 from provider_core.types import Message
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def build_headers(provider: Provider, key: str | None) -> dict[str, str]:
     return fields
 
 
-_SECRET: Final = re.compile(
+_SECRET: Final = pattern(
     r"token|secret|passw|passphrase|(?<![a-z])pass(?![a-z])|pwd|cookie|session|credential|bearer|jwt"
     r"|auth(?!or(?!i))"  # not author, but authorization
     r"|(?<!mon|tur|don)key(?!word|board)"

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from provider_core.errors import InvalidInputError, SettingsError
-from provider_core.structs import Struct
+from provider_core.structs import Struct, pattern
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?")
+NAME = pattern(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?")
 """A provider's name."""
 
-ALIAS = re.compile(r"(?!-)[^\s/\x00-\x1f\x7f]{1,64}")
+ALIAS = pattern(r"(?!-)[^\s/\x00-\x1f\x7f]{1,64}")
 """An alias of a model: nothing that looks like an option or a PROVIDER/MODEL."""
 
 RESERVED = frozenset({"local", "all", "none", "default"})
@@ -25,7 +25,7 @@ RESERVED = frozenset({"local", "all", "none", "default"})
 
 LONGEST_URL = 512
 _PASTED_ENDS = ("/chat/completions", "/models")
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
+_HEADER_NAME = pattern(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
 _OWN_HEADERS = frozenset({"authorization", "host", "content-length", "transfer-encoding"})
 _NEAR = tuple(
     ipaddress.ip_network(network)
@@ -38,8 +38,8 @@ _NEAR = tuple(
 )  # fmt: skip
 """This machine and private networks. 100.64.0.0/10 is missing because customers of a carrier share it."""
 
-_VARIABLE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = pattern(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_VARIABLE_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 _LIKE_A_KEY = 32
 """The length of the shortest keys with small letters, which no name of a variable has."""
 
@@ -224,16 +224,16 @@ def without_credentials(url: str) -> str:
     return f"{scheme}{mark}{rest.rpartition('@')[2]}"
 
 
-_REFERENCE = re.compile(
+_REFERENCE = pattern(
     r"(?P<before>[A-Za-z][A-Za-z-]* )?(?P<kind>keyring|env):(?P<name>[A-Za-z0-9_][\w.-]{0,127})"
 )
-_TOKEN = re.compile(
+_TOKEN = pattern(
     r"(?:sk|pk|rk|ghp|gho|ghs|ghu|github_pat|glpat|xox[abeprs]|hf|npm|pypi|dop_v1|AKIA|ASIA|AIza|ya29|eyJ)"
     r"[A-Za-z0-9_.=-]{12,}"
 )
 """The keys of some large services, for values whose names do not give them away."""
 
-_HARMLESS = re.compile(
+_HARMLESS = pattern(
     r"(?i:true|false|yes|no|on|off|none|null|auto|default|basic|bearer|oauth2?|jwt)?"
     r"|-?\d{1,6}(?:\.\d{1,6})?"
     r"|(?:~|\.{1,2})?/.*|[A-Za-z]:\\.*"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,6 +11,7 @@ from provider_core.stream.chunks import AnswerState
 from provider_core.stream.failures import ErrorReader
 from provider_core.stream.fields import decode_json
 from provider_core.stream.verdict import StreamEnd, classify, standard_reason
+from provider_core.structs import pattern
 from provider_core.types import Finished, Reasoning, Sources, Text
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ _CHECK_EVERY = 1 << 16
 _ERROR_STARTS = ('{"error"', '{"detail"', '{"object":"error"', '{"object": "error"')
 _KEEPALIVES = ("ping", "pong", "heartbeat", "keepalive", "keep-alive", "keep_alive")
 """Names of events whose data is ignored."""
-_BROKEN_ERROR = re.compile(r'^\{"(?:error|detail)": ?"|"?\}\s*$')
+_BROKEN_ERROR = pattern(r'^\{"(?:error|detail)": ?"|"?\}\s*$')
 """What surrounds the words of an error that was quoted without escaping its own quotes."""
-_BEFORE_VALUE = re.compile(r"\s*(?:data:\s*)?")
+_BEFORE_VALUE = pattern(r"\s*(?:data:\s*)?")
 """Blanks, and the field's name once more if a proxy framed a frame."""
 
 Frame: TypeAlias = tuple[str, str]

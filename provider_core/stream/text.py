@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from provider_core.structs import pattern
 from provider_core.types import Reasoning, Text
 
 if TYPE_CHECKING:
@@ -39,10 +40,10 @@ _HARMONY: Final = ("<|channel|>", "<|start|>assistant")
 _LONE: Final = ("</think>", "[/THINK]", "</seed:think>", "◁/think▷")
 """Closing tags that come without an opening one if the chat template put that into the prompt."""
 _STARTS: Final = (*_PAIRS, *_HARMONY, *_LONE)
-_LONE_TAG = re.compile("|".join(map(re.escape, _LONE)))
-_LINE_END = re.compile(r"[ \t\r]{0,64}(\n|\Z)?")
-_RECIPIENT = re.compile(r"\bto=\S+")
-_HARMONY_TOKEN = re.compile(r"<\|(start|channel|message|end|return|call|constrain)\|>")
+_LONE_TAG = pattern("|".join(map(re.escape, _LONE)))
+_LINE_END = pattern(r"[ \t\r]{0,64}(\n|\Z)?")
+_RECIPIENT = pattern(r"\bto=\S+")
+_HARMONY_TOKEN = pattern(r"<\|(start|channel|message|end|return|call|constrain)\|>")
 
 # An event is made without ``Struct.__init__``, which handles any fields: this is done for each read.
 _SET_TEXT: Final = {kind: kind._setters["text"] for kind in (Text, Reasoning)}

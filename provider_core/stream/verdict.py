@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from provider_core import errors
-from provider_core.structs import Struct
+from provider_core.structs import Struct, pattern
 from provider_core.types import Verdict
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def standard_reason(reason: str) -> FinishReason | None:
 
 # --- the verdict ---------------------------------------------------------------------------------------------
 
-_OTHER_LIMIT: Final = re.compile("context|window|budget|model_?len|error_limit", re.IGNORECASE)
+_OTHER_LIMIT: Final = pattern("context|window|budget|model_?len|error_limit", re.IGNORECASE)
 """Finish reasons that name a limit other than ``max_tokens``."""
 
 

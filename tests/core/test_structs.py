@@ -1,14 +1,15 @@
-"""Frozen value classes: fields, defaults, equality, repr, and what ``dataclasses`` makes of them."""
+"""Frozen value classes: fields, defaults, equality, repr, what ``dataclasses`` makes of them; and patterns."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
 import pickle
+import re
 
 import pytest
 
-from provider_core.structs import Struct, field, replace
+from provider_core.structs import Struct, field, pattern, replace
 
 
 class Point(Struct):
@@ -76,3 +77,12 @@ def test_a_struct_can_be_copied_and_pickled() -> None:
     point = Point(x=1, tags={"a": 1}, secret="s")
     for other in (copy.copy(point), copy.deepcopy(point), pickle.loads(pickle.dumps(point))):
         assert (other, other.secret) == (point, "s")
+
+
+def test_a_pattern_is_compiled_when_it_is_used() -> None:
+    invalid = pattern("(")
+    with pytest.raises(re.error):
+        invalid.search("(")
+    words = pattern(r"\w+", re.ASCII)
+    assert words.findall("für die Katz") == ["f", "r", "die", "Katz"]
+    assert (words.sub("x", "a b"), words.pattern) == ("x x", r"\w+")
