@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provider_core import presets
-from provider_core.catalog import normalize_id
+from provider_core.catalog import can_list_models, normalize_id
 from provider_core.errors import (
     LocalModelError,
     MissingKeyError,
@@ -17,7 +17,7 @@ from provider_core.errors import (
 from provider_core.types import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from provider_core.catalog import Catalog
     from provider_core.types import Provider
@@ -41,7 +41,7 @@ def resolve(name: str | None, catalog: Catalog) -> Target:
     if name is None:
         return _without_name(catalog)
     typed = name.strip()
-    chain = _alias_chain(typed, catalog)
+    chain = alias_chain(typed, catalog.aliases)
     if chain[-1].partition("/")[0].casefold() == "local" and "local" not in catalog.providers:
         raise LocalModelError(
             "the extra local, which the embedded model needs, is not installed", code="not_installed"
@@ -80,13 +80,17 @@ def _raise_problem_of_any_provider(catalog: Catalog) -> None:
             raise error
 
 
-def _alias_chain(typed: str, catalog: Catalog) -> list[str]:
-    """The name, and the names that its alias leads to. A full id is never an alias."""
+def alias_chain(typed: str, aliases: Mapping[str, str]) -> list[str]:
+    """The name, and the names that its alias leads to. A full id is never an alias.
+
+    Raises ``ModelError`` for aliases that refer to each other.
+    """
     chain = [typed]
-    while "/" not in chain[-1] and (following := catalog.aliases.get(chain[-1])) is not None:
-        if following.strip() in chain:
-            raise ModelError(f"the alias {typed} leads back to itself", name=typed)
+    while "/" not in chain[-1] and (following := aliases.get(chain[-1])) is not None:
         chain.append(following.strip())
+        if chain[-1] in chain[:-1]:
+            words = f"the alias {typed} refers to itself: {' -> '.join(chain)}"
+            raise ModelError(words, name=typed, code="alias_loop")
     return chain
 
 
@@ -141,19 +145,30 @@ def _model_alone(typed: str, catalog: Catalog) -> Target:
             name=typed,
             code="disabled_provider",
         )
-    candidates = tuple(near_ids(typed, catalog))
-    preset = typed.partition("/")[0].lower()
-    if presets.get(preset) is not None:
+    candidates = near_ids(typed, catalog)
+    name, slash, model = typed.partition("/")
+    is_preset = presets.get(name) is not None
+    if (slash and name) or is_preset:
+        from provider_core.redaction import close_matches
+
+        candidates = candidates or [f"{near}/{model}" for near in close_matches(name, catalog.providers)]
         raise UnknownProviderError(
-            f"the provider {typed.partition('/')[0]} is not set up",
-            name=preset,
-            candidates=candidates,
-            preset=True,
+            f"unknown provider: {name}",
+            name=name.lower() if is_preset else name,
+            candidates=tuple(candidates),
+            preset=is_preset,
         )
+    unlisted = [
+        each.name
+        for each in catalog.usable
+        if can_list_models(each) and catalog.listing(each.name).fetched_at is None
+    ]
+    of = ", ".join(unlisted) if len(unlisted) <= _SUGGESTIONS else f"{len(unlisted)} providers"
+    where = f" (the models of {of} have not been fetched)" if unlisted else ""
     raise ModelError(
-        f"unknown model or alias: {typed}",
+        f"unknown model or alias: {typed or repr(typed)}{where}",
         name=typed,
-        candidates=candidates,
+        candidates=tuple(candidates),
         code="unknown_model",
     )
 

@@ -153,7 +153,7 @@ class Runtime:
         from provider_core.redaction import close_matches
 
         raise UnknownProviderError(
-            f"no provider called {name} is set up",
+            f"unknown provider: {name}",
             name=name,
             candidates=close_matches(name, self.providers),
             preset=presets.get(name) is not None,

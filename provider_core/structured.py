@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -37,6 +38,11 @@ def schema_from(schema: str | Mapping[str, Json], *, folder: Path | None = None)
     """
     if not isinstance(schema, str):
         return _validated(dict(schema), "the schema")
+    if schema.lstrip().startswith("["):
+        # The short form has brackets, too, but is not JSON.
+        with contextlib.suppress(ValueError, RecursionError):
+            json.loads(schema)
+            raise SchemaError("the schema is a JSON array, not a JSON object")
     if schema.lstrip().startswith("{"):
         return _validated(_parsed(schema, "the schema"), "the schema")
     name = schema.strip()
@@ -68,7 +74,7 @@ def _parsed(text: str, name: str) -> dict[str, Json]:
 def _validated(schema: dict[str, Json], name: str) -> dict[str, Json]:
     schema = _unwrapped(schema)
     if _KEYWORDS.isdisjoint(schema):
-        raise SchemaError(f"{name} accepts everything: it has neither type nor properties")
+        raise SchemaError(f"{name} has neither type nor properties, so it would accept any answer")
     from jsonschema.exceptions import SchemaError as InvalidSchema
 
     try:

@@ -70,7 +70,7 @@ def find(folder: Path, name: str) -> Path:
     if "/" in name or "\\" in name:
         path = files.expand_user(name)
         if not path.is_file():
-            raise TemplateError(f"there is no template {name}", code="unknown_template")
+            raise TemplateError(f"unknown template: {name}", code="unknown_template")
         return path
     bare = name.removesuffix(".toml").removesuffix(".md")
     if not _NAME.fullmatch(bare):
@@ -88,7 +88,7 @@ def find(folder: Path, name: str) -> Path:
     if not found:
         candidates = close_matches(bare, names(folder))
         raise TemplateError(
-            f"there is no template called {name}", name=bare, candidates=candidates, code="unknown_template"
+            f"unknown template: {name}", name=bare, candidates=candidates, code="unknown_template"
         )
     return found[0]
 

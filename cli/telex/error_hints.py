@@ -67,9 +67,9 @@ def _variables(error: errors.VariableError, _: Provider | None) -> str | None:
 
 def _unknown_provider(error: errors.UnknownProviderError, _: Provider | None) -> str:
     if not error.preset:
-        return _did_you_mean(error.candidates, "See what is set up: telex providers list")
+        return _did_you_mean(error.candidates, "See: telex providers list")
     near = f"\nOr did you mean {' or '.join(error.candidates)}?" if error.candidates else ""
-    return f"Set it up: telex providers add {error.name}{near}"
+    return f"{error.name} is a preset. Set it up: telex providers add {error.name}{near}"
 
 
 def _no_model(error: errors.NoModelError, _: Provider | None) -> str:
@@ -79,7 +79,7 @@ def _no_model(error: errors.NoModelError, _: Provider | None) -> str:
             f"telex providers edit {error.provider} --default-model MODEL"
         )
     if not error.candidates:
-        return "See what there is: telex providers list"
+        return "See: telex providers list"
     first, *others = list(dict.fromkeys(error.candidates))[:_MAX_NAMED]
     more = f"\nOthers: {', '.join(others)}" if others else ""
     return f"Name one: telex chat -m {first}, or set the default: telex models default {first}{more}"
@@ -376,7 +376,7 @@ def _damaged_history(error: errors.HistoryError, _: Provider | None) -> str:
 
 def _conversation(error: errors.UnknownConversationError, _: Provider | None) -> str:
     if not error.candidates:
-        return "See what there is: telex history list"
+        return "See: telex history list"
     named = [f"{id_}  {title}" for id_, title in error.candidates[:_MAX_NAMED]]
     if more := len(error.candidates) - len(named):
         named.append(f"and {more} more: telex history list")
@@ -441,7 +441,9 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
         errors.TemplateError: None,
         (errors.TemplateError, "unknown_template"): _template,
         errors.ModelError: None,
-        (errors.ModelError, "unknown_model"): _similar("See what there is: telex models list"),
+        (errors.ModelError, "unknown_model"): _similar("See: telex models list --refresh"),
+        (errors.ModelError, "unknown_alias"): "Create it: telex models alias {error.name} PROVIDER/MODEL",
+        (errors.ModelError, "alias_loop"): "Change it: telex models alias {error.name} PROVIDER/MODEL",
         (errors.ModelError, "ambiguous_model"): lambda error, _: (
             f"Use one of the full names: {', '.join(error.candidates)}"
         ),
@@ -453,7 +455,7 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
         errors.ModelFileError: _model_file,
         (errors.LocalModelError, "not_installed"): lambda *_: _install_extra("local"),
         (errors.ToolServerError, "not_installed"): lambda *_: _install_extra("mcp"),
-        errors.UnknownToolServerError: _similar("See what is set up: telex mcp list"),
+        errors.UnknownToolServerError: _similar("See: telex mcp list"),
         errors.UnknownConversationError: _conversation,
     },
     ExitCode.KEY: {

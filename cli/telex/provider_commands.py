@@ -35,7 +35,7 @@ def configured_provider(app: App, name: str) -> Provider:
         raise ModelError(f"{name} is the model inside telex: there is nothing to set up or change", name=name)
     found = app.runtime.provider(name)
     if found.name not in app.runtime.settings.providers:
-        raise UnknownProviderError(f"the provider {name} is not set up", name=name, preset=True)
+        raise UnknownProviderError(f"unknown provider: {name}", name=name, preset=True)
     return found
 
 

@@ -129,7 +129,7 @@ def usage_message(ctx: click.Context, error: click.UsageError, given: Sequence[s
                 return _key_advice(ctx)
             word = next((each for each in given if each.startswith(error.option_name)), error.option_name)
             advice = _option_advice(ctx, word.partition("=")[0], given, otherwise)
-            message = f"there is no option {word!r}\n{advice}"
+            message = f"unknown option: {word}\n{advice}"
         case click.BadOptionUsage() if "does not take a value" in error.message:
             start = f"{error.option_name}="
             word = next((each for each in given if each.startswith(start)), error.option_name)
@@ -270,7 +270,7 @@ def unknown_command(ctx: click.Context, group: click.Group, arguments: Sequence[
     """The message for ``arguments``, which begin with a command that ``group`` does not have, without keys."""
     if _KEY.fullmatch(arguments[0]):
         return _key_advice(ctx)
-    message = f"there is no command {arguments[0]!r}\n{_command_advice(ctx, group, arguments)}"
+    message = f"unknown command: {arguments[0]}\n{_command_advice(ctx, group, arguments)}"
     return without_keys(message, arguments)
 
 

@@ -162,7 +162,7 @@ class History:
                 return found[0]
             if found:
                 raise UnknownConversationError(
-                    f"{wanted!r} could be any of {len(found)} conversations",
+                    f"{wanted!r} matches {len(found)} conversations",
                     name=wanted,
                     candidates=tuple((each.id, each.title) for each in found),
                     code="ambiguous",
@@ -170,7 +170,7 @@ class History:
         names = {each.id: each for each in every} | {each.title: each for each in every}
         close = [names[each] for each in close_matches(wanted, names)]
         raise UnknownConversationError(
-            f"there is no conversation {wanted!r}",
+            f"unknown conversation: {wanted!r}",
             name=wanted,
             candidates=tuple((each.id, each.title) for each in close),
         )

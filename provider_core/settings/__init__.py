@@ -137,7 +137,7 @@ class Settings(Struct):
         from provider_core.redaction import close_matches
 
         raise UnknownToolServerError(
-            f"no MCP server called {name} is set up", server=name, candidates=close_matches(name, self.mcp)
+            f"unknown MCP server: {name}", server=name, candidates=close_matches(name, self.mcp)
         )
 
     def invalid_entries(self, group: str) -> dict[str, str]:
@@ -342,7 +342,7 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
     gguf = Path(entry["gguf"]) if "gguf" in entry else None
     problem = ""
     if preset is None and "preset" in entry:
-        problem = f"there is no preset called {entry['preset']!r}"
+        problem = f"unknown preset: {entry['preset']}"
     elif not base_url and gguf is None:
         problem = "it has neither a preset, a base_url nor a gguf file"
     elif missing := re.search(r"\{([^}]*)\}", base_url):

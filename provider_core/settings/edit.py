@@ -101,7 +101,7 @@ def remove(path: Path, name: str, group: Group = "providers", *, around: Around 
 
     def change(data: dict[str, Any]) -> None:
         if _tables(data, group, path).pop(name, None) is None:
-            raise SettingsError(f"no {_NOUNS[group]} called {name} is set up", path=path)
+            raise SettingsError(f"unknown {_NOUNS[group]}: {name}", path=path)
 
     # Other entries may be invalid, and removing must be possible even then.
     _apply(path, change, around, validate=False)
@@ -142,7 +142,7 @@ def declare_model(path: Path, provider: str, model: str, fields: Mapping[str, Js
         models = table.setdefault("models", [])
         at = _index(models, model)
         if at is not None and new:
-            raise SettingsError(f"{provider}/{model} is already declared", path=path)
+            raise SettingsError(f"{provider}/{model} is already in the settings", path=path)
         before = models[at] if at is not None and isinstance(models[at], dict) else {}
         after = {"id": model, **before, **fields}
         entry = {key: value for key, value in after.items() if value is not None}
@@ -162,7 +162,7 @@ def forget_model(path: Path, provider: str, model: str) -> None:
         table = _provider(data, provider, path)
         at = _index(table.get("models", []), model)
         if at is None:
-            raise SettingsError(f"{provider}/{model} is not declared in the settings", path=path)
+            raise SettingsError(f"{provider}/{model} is not in the settings", path=path)
         del table["models"][at]
         if not table["models"]:
             del table["models"]
@@ -183,7 +183,7 @@ def set_alias(path: Path, name: str, target: str | None) -> None:
         if target is not None:
             aliases[name] = target
         elif aliases.pop(name, None) is None:
-            raise SettingsError(f"there is no alias {name}", path=path)
+            raise SettingsError(f"unknown alias: {name}", path=path)
         if not aliases:
             del data["aliases"]
 
@@ -211,7 +211,7 @@ def _tables(data: dict[str, Any], group: str, path: Path) -> dict[str, Any]:
 def _provider(data: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
     tables = _tables(data, "providers", path)
     if name not in tables:
-        raise SettingsError(f"no provider called {name} is set up", path=path)
+        raise SettingsError(f"unknown provider: {name}", path=path)
     if not isinstance(tables[name], dict):
         raise SettingsError(f"providers.{name} is not a table: edit it by hand, or remove it", path=path)
     return cast("dict[str, Any]", tables[name])

@@ -154,7 +154,7 @@ def _unknown(name: str, known: tuple[str, ...]) -> UnknownToolError:
         which = f"similar names: {', '.join(close)}"
     else:
         which = f"available: {', '.join(known[:_LISTED])}{' …' if len(known) > _LISTED else ''}"
-    return UnknownToolError(f"there is no tool {shown!r}; {which}", tool=shown, candidates=close)
+    return UnknownToolError(f"unknown tool: {shown!r}; {which}", tool=shown, candidates=close)
 
 
 # --- calls that were sent as text --------------------------------------------------------------------------

@@ -209,7 +209,7 @@ def test_a_template_without_a_prompt_starts_a_conversation(talk: Dialogue, serve
 @pytest.mark.parametrize(
     ("line", "shown"),
     [
-        ("/modle m2", ["telex: there is no command /modle", "  Did you mean /model or /models?",
+        ("/modle m2", ["telex: unknown command: /modle", "  Did you mean /model or /models?",
                        "  To send it to the model, begin with two slashes: //modle"]),
         ("/models lab", ["* lab/m", "  lab/m2"]),
         ("/models lab 2", ["  lab/m2"]),

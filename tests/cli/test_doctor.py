@@ -240,7 +240,7 @@ settings colour => problem: is not a setting => Fix it: */settings.toml, line 2
 settings markdown => problem: must be true or false
 settings history => problem: must be true or false => Change TELEX_HISTORY
 providers bad => problem: base_url: the base URL must begin with * => Fix it: */settings.toml, line 4
-providers worse => problem: there is no preset called 'no such'
+providers worse => problem: unknown preset: no such
 providers odd => problem: speed is not a setting
 providers fine => ok: *
 tools bad => problem: speed is not a setting

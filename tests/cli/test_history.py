@@ -462,7 +462,7 @@ def test_unanswered_prompt_is_sent_with_the_next(
         ("user", "please answer"),
     ]
     assert ran.err.startswith("Continuing “plan a trip” (")
-    assert ran.err.endswith("Its last question was not answered and is sent along.\n")
+    assert ran.err.endswith("Its last prompt got no answer and is sent again.\n")
     shown = json.loads(lab("history", "show", "--json").text)
     assert [turn["verdict"] for turn in shown["transcript"]] == [verdict, "complete"]
     server.will(reply("More."))
@@ -473,12 +473,12 @@ def test_continuing_is_noted_if_it_is_not_obvious(lab: Inside, server: Scripted)
     server.will(reply("Yes."))
     assert lab("chat", "--no-save", "one").code == 0
     ran = lab("chat", "-c", "two")
-    assert (ran.code, ran.err.splitlines()[0]) == (2, "telex: there is no conversation to continue")
+    assert (ran.code, ran.err.splitlines()[0]) == (2, "telex: no conversation to continue")
     assert lab("chat", "one").code == 0
     assert lab("chat", "-c", "two").err == ""
     assert lab("chat", "-m", "lab/a", "-m", "lab/b", "both").code == 0
     note = lab("chat", "-c", "then").err
-    assert re.fullmatch(r"Continuing “both” \(\w+\) with the answer of lab/[ab]\.\n", note)
+    assert re.fullmatch(r"Continuing “both” \(\w+\) with lab/[ab]\.\n", note)
 
 
 @pytest.mark.parametrize("format", [(), ("-x",)])

@@ -262,7 +262,7 @@ def test_unknown_server_is_an_error_with_candidates(telex: Inside) -> None:
     telex("mcp", "add", "github", "--", "x")
     for command in ("test", "tools"):
         refused(
-            telex("mcp", command, "githib"), ExitCode.SETTINGS, "no MCP server called githib", "mean github?"
+            telex("mcp", command, "githib"), ExitCode.SETTINGS, "unknown MCP server: githib", "mean github?"
         )
     refused(telex("mcp", "remove", "githib", "--yes"), ExitCode.SETTINGS, "mean github?")
     telex("mcp", "remove", "github", "--yes")
@@ -330,7 +330,7 @@ def test_unused_secret_is_reported(telex: Inside) -> None:
         (["lab"], b"", "no terminal to prompt on; use --stdin"),
         (["lab", "--stdin"], b"\n", "stdin is empty"),
         (["a b", "--stdin"], b"x", "not a valid name for a secret"),
-        (["lab", "--stdin", "--remove"], b"x", "do not go together"),
+        (["lab", "--stdin", "--remove"], b"x", "cannot be used together"),
     ],
 )
 def test_invalid_secret_is_refused(telex: Inside, arguments: list[str], stdin: bytes, words: str) -> None:

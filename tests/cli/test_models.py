@@ -178,7 +178,7 @@ def test_unusable_and_unknown_providers_are_explained(telex: Inside) -> None:
     assert telex("models", "list", "-P", "groq", "--json").out == b"[]\n"
     ran = telex("models", "list", "-P", "lap")
     assert ran.code == 3
-    assert "no provider called lap is set up" in ran.err
+    assert "unknown provider: lap" in ran.err
     assert "Did you mean lab?" in ran.err
 
 
@@ -383,35 +383,35 @@ def test_declared_facts_override_the_servers(telex: Inside) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ("add lab a", 3, "lab/a is already declared"),
-        ("add nobody a", 3, "no provider called nobody"),
+        ("add lab a", 3, "lab/a is already in the settings"),
+        ("add nobody a", 3, "unknown provider: nobody"),
         ("add lap a", 3, "Did you mean lab?"),
         ("add deepseek a", 3, "Set it up: telex providers add deepseek"),
         ("add local a", 3, "local is the model inside telex"),
-        ("add lab _", 2, "is not a valid model id"),
+        ("add lab _", 2, "the model id is empty"),
         ("add lab _a", 2, "is not a valid model id"),
         ("add lab a\nb", 2, "is not a valid model id"),
         ("add lab " + "x" * 600, 2, "is not a valid model id"),
         ("add lab b --context 99999999999999999999", 2, "--context"),
         ("add lab b --max-output 100000001", 2, "--max-output"),
         ("add lab b --context 0", 2, "--context"),
-        ("add lab b --name two\nlines", 2, "--name takes one line"),
-        ("edit lab b --tools", 2, "To declare it: telex models add lab b"),
+        ("add lab b --name two\nlines", 2, "--name must be one line"),
+        ("edit lab b --tools", 2, "Add it: telex models add lab b"),
         ("edit lab a", 2, "nothing to change"),
-        ("edit lab a --tools --unset tools", 2, "both given and unset"),
-        ("edit nobody a --tools", 3, "no provider called nobody"),
-        ("remove lab b", 3, "lab/b is not declared"),
-        ("remove nobody b", 3, "no provider called nobody"),
+        ("edit lab a --tools --unset tools", 2, "--tools and --unset cannot be used together"),
+        ("edit nobody a --tools", 3, "unknown provider: nobody"),
+        ("remove lab b", 3, "lab/b is not in the settings"),
+        ("remove nobody b", 3, "unknown provider: nobody"),
         ("alias a/b lab/m", 2, "not a valid name for an alias"),
         ("alias a_b lab/m", 0, ""),
         ("alias LAB lab/m", 2, "the name of a provider"),
         ("alias local lab/m", 2, "the name of a provider"),
-        ("alias x x", 2, "would mean itself"),
-        ("alias x nobody/m", 3, "unknown model"),
-        ("alias --remove x", 3, "there is no alias x"),
-        ("alias x", 2, "there is no alias x"),
+        ("alias x x", 3, "the alias x refers to itself: x -> x"),
+        ("alias x nobody/m", 3, "unknown provider: nobody"),
+        ("alias --remove x", 3, "unknown alias: x"),
+        ("alias x", 3, "unknown alias: x\n  Create it: telex models alias x PROVIDER/MODEL"),
         ("alias --remove", 2, "--remove"),
-        ("default nobody/x", 3, "unknown model"),
+        ("default nobody/x", 3, "unknown provider: nobody"),
         ("default lab/a --unset", 2, "--unset"),
     ],
 )
@@ -441,7 +441,12 @@ def test_alias_is_set_shown_used_and_removed(telex: Inside, server: Scripted) ->
     assert telex("models", "alias").text == "fast\tlab/org/a:1\n"
     assert telex("models", "alias", "fast").text == "lab/org/a:1\n"
     assert telex("models", "alias", "fast", "lab/other").err == "fast means lab/other (it was lab/org/a:1).\n"
-    assert telex("models", "alias", "--remove", "fast").code == 0
+    assert telex("models", "alias", "quick", "fast").err == "quick means fast.\n"
+    loop = telex("models", "alias", "fast", "quick")
+    assert loop.code == 3
+    assert "the alias fast refers to itself: fast -> quick -> fast" in loop.err
+    for name in ("quick", "fast"):
+        assert telex("models", "alias", "--remove", name).code == 0
     assert telex("models", "alias").out == b""
     assert "aliases" not in telex.settings.read_text()
     assert chat(telex, "-m", "fast").code == 3

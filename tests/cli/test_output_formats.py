@@ -324,7 +324,7 @@ def test_a_line_that_was_cut_is_completed_before_the_next_one(line: int, charact
 def test_two_formats_are_a_usage_error(lab: Inside, server: Scripted, given: tuple[str, ...]) -> None:
     ran = lab("chat", *given, "hi")
     assert (ran.code, ran.out, server.asked) == (2, b"", [])
-    assert "take one of them" in ran.err
+    assert "cannot be used together" in ran.err
 
 
 # --- -x ---------------------------------------------------------------------------------------------------------

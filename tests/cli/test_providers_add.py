@@ -115,7 +115,7 @@ def test_without_a_terminal_the_error_names_the_options(telex: Inside, lab: Scri
         (["--key-stdin"], b"", 4, "empty"),
         (["--key-stdin"], b"one\ntwo\n", 4, "more than one line"),
         (["--key-stdin"], "é".encode(), 4, "no HTTP header"),
-        (["--no-key", "--key-env", "A"], b"", 2, "--key-env and --no-key do not go together"),
+        (["--no-key", "--key-env", "A"], b"", 2, "--key-env and --no-key cannot be used together"),
         (["--key-env", "LAB_KEY"], b"", 4, "--no-verify"),
     ],
 )

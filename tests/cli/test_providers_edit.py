@@ -151,7 +151,7 @@ def test_removing_a_model_names_what_uses_it(telex: Inside) -> None:
     telex("models", "add", "lab", "z")
     telex("models", "alias", "zed", "lab/z")
     ran = telex("models", "remove", "lab", "z")
-    assert "Warning: the alias zed uses lab/z, which will no longer be declared." in ran.err
+    assert "Warning: the alias zed uses lab/z, which is no longer in the settings." in ran.err
 
 
 # --- keys --------------------------------------------------------------------------------------------------

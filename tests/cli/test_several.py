@@ -172,7 +172,7 @@ def test_an_unsupported_option_fails_one_model_only(lab: Inside, server: Scripte
         (("--tools", "all", "hi"), "--tools works with one model only"),
         (("-c", "hi"), "--continue works with one model only"),
         (("--conversation", "abc", "hi"), "--conversation works with one model only"),
-        (("--json", "--jsonl", "hi"), "take one of them"),
+        (("--json", "--jsonl", "hi"), "cannot be used together"),
     ],
 )
 def test_an_error_of_the_command_line_is_reported_once(

@@ -50,7 +50,7 @@ def test_an_unknown_command_is_an_error_with_the_command_to_type(
 ) -> None:
     ran = Inside(tmp_path)(*typed.split())
     assert (ran.code, ran.text) == (2, "")
-    assert ran.err.startswith("telex: there is no command ")
+    assert ran.err.startswith("telex: unknown command: ")
     assert said in ran.err
     for words in commands_in(ran.err):
         check(words, more=True)
@@ -108,10 +108,10 @@ def test_a_prompt_in_an_unexpected_place_is_quoted_for_the_shell(
         ("chat --timeout x", "'x' is not a number."),
         ("chat --retries 1.5", "'1.5' is not a whole number."),
         ("-m lab hi", "It is an option of telex chat: telex chat -m lab hi\n"),
-        ("models list --tols=x", "there is no option '--tols=x'\n  Did you mean --tools?"),
+        ("models list --tols=x", "unknown option: --tols=x\n  Did you mean --tools?"),
         ("models edit a b --no-tols", "Did you mean --no-tools?"),
         ("models list -H", "Did you mean -h?"),
-        ("models list -%", "there is no option '-%'\n  See: telex models list --help\n"),
+        ("models list -%", "unknown option: -%\n  See: telex models list --help\n"),
         ("chat --list", 'put "--" before the prompt: telex chat -- --list'),
         ("--model lab chat hi", "Put the options of a command after it: telex chat --model lab hi"),
     ],

@@ -125,7 +125,7 @@ def test_uncommented_new_template_is_valid(
 def test_unchanged_new_template_is_not_saved(inside: Inside, tmp_path: Path, script: str) -> None:
     ran = inside("templates", "edit", "a", env={"VISUAL": editor(tmp_path, script), "EDITOR": "false"})
     assert ran.code == 0
-    assert "there is no template a" in ran.err
+    assert "the template a does not exist" in ran.err
     assert list((inside.paths.templates).iterdir()) == []
 
 

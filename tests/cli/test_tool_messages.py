@@ -176,7 +176,7 @@ def test_the_result_of_a_call_is_one_line() -> None:
     assert ended(error=ToolError("box/run did not\nend")) == "box/run: did not end"
     assert ended(error=ToolError("the server is gone")) == "box/run: the server is gone"
     unknown = UnknownToolError("there is no tool 'box__run'; there are many")
-    assert ended(error=unknown, planned=False) == "box__run: there is no such tool"
+    assert ended(error=unknown, planned=False) == "box__run: unknown tool"
     bad = ToolArgumentsError("the arguments for box/run cannot be used", server="box", tool="run")
     assert ended(error=bad, planned=False) == "box/run: the arguments for box/run cannot be used"
 

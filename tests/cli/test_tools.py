@@ -132,8 +132,8 @@ def test_all_means_every_enabled_server(desk: Desk, server: Scripted) -> None:
 @pytest.mark.parametrize(
     ("servers", "names", "code", "lines"),
     [
-        (1, "lap", 3, ["telex: no MCP server called lap is set up", "  Did you mean lab?"]),
-        (1, "lab,q", 3, ["telex: no MCP server called q is set up", "  See what is set up: telex mcp list"]),
+        (1, "lap", 3, ["telex: unknown MCP server: lap", "  Did you mean lab?"]),
+        (1, "lab,q", 3, ["telex: unknown MCP server: q", "  See: telex mcp list"]),
         (1, " , ", 2, ["telex: --tools names no server"]),
         (0, "all", 3, ["telex: no MCP server is set up"]),
         (-1, "all", 3, ["telex: all MCP servers are disabled"]),
@@ -306,7 +306,7 @@ def test_a_tool_is_demanded_once(desk: Desk, server: Scripted) -> None:
 def test_a_choice_that_cannot_be_made_is_a_usage_error(desk: Desk, server: Scripted) -> None:
     ran = desk("chat", "--tools", "lab", "--tool-choice", "nope", "hi")
     assert (ran.code, server.asked) == (2, [])
-    assert ran.err.startswith("telex: there is no tool 'nope'")
+    assert ran.err.startswith("telex: unknown tool: 'nope'")
     assert desk("chat", "--tool-choice", "auto", "hi").code == 2
     ran = desk("chat", "-m", "p/m", "-m", "p/n", "--tools", "lab", "hi")
     assert (ran.code, server.asked) == (2, [])
@@ -393,7 +393,7 @@ WRONG: tuple[tuple[str, Any, str, str], ...] = (
     ("refuses", {}, "Error: n must be even", "{}/refuses: failed in "),
     ("echo", {"n": "x"}, "Error: the arguments for {}/echo cannot be used", "{}/echo: the arguments"),
     ("echo", '{"n": 1', "Error: the arguments for {}/echo cannot be used", "{}/echo: the arguments"),
-    ("no\x1b[2J\nsuch", {}, "Error: there is no tool", "{}__no\\x1b[2J such: there is no such tool"),
+    ("no\x1b[2J\nsuch", {}, "Error: unknown tool", "{}__no\\x1b[2J such: unknown tool"),
 )  # fmt: skip
 
 

@@ -258,7 +258,7 @@ def test_conversation_is_found_by_id_prefix_and_title(history: History) -> None:
     with pytest.raises(UnknownConversationError) as caught:
         history.find("PLAN")
     assert caught.value.candidates == ((other_case, "Plan"), (exact, "plan"))
-    assert "'PLAN' could be any of 2" in caught.value.message
+    assert "'PLAN' matches 2" in caught.value.message
     with pytest.raises(UnknownConversationError) as caught:
         history.find("Mned the biuld")
     assert caught.value.candidates == ((one, "Mend the build"),)

@@ -376,7 +376,7 @@ def test_a_provider_without_a_model_is_asked_for_its_first(here: Runtime, networ
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({}, "there is no preset called 'lab'"),
+        ({}, "unknown preset: lab"),
         ({"base_url": "lab"}, r"providers\.lab\.base_url: the base URL must begin with http"),
         ({"base_url": "http://x/v1", "bse": 1}, r"providers\.lab\.bse is not a setting"),
     ],

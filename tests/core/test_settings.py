@@ -191,7 +191,7 @@ INVALID = [
     (f"[providers.x]\n{HOST}key_env = 'gsk_{'hunter22' * 4}'", "and never the key itself"),
     ("[providers.x]\npreset = 'cloudflare'", "its address needs variables.account_id"),
     ("[providers.x]\n", "neither a preset"),
-    ("[providers.x]\npreset = 'no-such-thing'", "no preset called 'no-such-thing'"),
+    ("[providers.x]\npreset = 'no-such-thing'", "unknown preset: no-such-thing"),
     (f"[providers.function-x]\nretries = 1000\n{HOST}", "providers.function-x.retries"),
     ("[providers]\nx = 5", "providers.x: must be a table"),
     (f"[providers.'a b']\n{HOST}", "'a b' is not a valid name for a provider"),

@@ -166,18 +166,18 @@ def test_comment_beside_another_model_stays(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda p: declare_model(p, "lab", "a", {}, new=True), "lab/a is already declared"),
-        (lambda p: declare_model(p, "nobody", "a", {}, new=True), "no provider called nobody"),
+        (lambda p: declare_model(p, "lab", "a", {}, new=True), "lab/a is already in the settings"),
+        (lambda p: declare_model(p, "nobody", "a", {}, new=True), "unknown provider: nobody"),
         (lambda p: declare_model(p, "lab", "c", {"context": -1}, new=True), "context: must be greater than 0"),
-        (lambda p: forget_model(p, "lab", "c"), "lab/c is not declared"),
-        (lambda p: set_alias(p, "gone", None), "there is no alias gone"),
+        (lambda p: forget_model(p, "lab", "c"), "lab/c is not in the settings"),
+        (lambda p: set_alias(p, "gone", None), "unknown alias: gone"),
         (lambda p: set_alias(p, "a/b", "lab/a"), "aliases"),
         (lambda p: set_default(p, "x" * 600), "model"),
         (lambda p: edit.put(p, {"lab": URL}), "lab is already set up"),
         (lambda p: edit.put(p, {"new": URL, "worse": {"base_url": "no address"}}), "worse"),
         (lambda p: edit.rename_provider(p, "lab", "lab"), "already set up"),
         (lambda p: edit.put(p, {"new": {"env": {"A": "b"}}}, "mcp"), "it needs a command or a url"),
-        (lambda p: edit.remove(p, "files", "mcp"), "no MCP server called files is set up"),
+        (lambda p: edit.remove(p, "files", "mcp"), "unknown MCP server: files"),
     ],
 )  # fmt: skip
 def test_refused_change_leaves_the_file(file: Path, change: Any, words: str) -> None:

@@ -148,7 +148,7 @@ def test_templates_are_found_by_name_with_or_without_suffix(folder: Path) -> Non
 def test_path_of_a_template_needs_no_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     assert load(Path("/nowhere"), "./review.toml").prompt == "x"
-    with pytest.raises(TemplateError, match=r"there is no template \./reviews\.toml"):
+    with pytest.raises(TemplateError, match=r"unknown template: \./reviews\.toml"):
         load(folder, "./reviews.toml")
 
 

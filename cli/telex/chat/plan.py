@@ -36,6 +36,8 @@ _LONG_AGO = 3600
 """Age in seconds from which the note of ``-c`` says how old the conversation is."""
 _TOGETHER = 5
 """Seconds within which the conversations of one command with several models begin."""
+_OWN_FIELDS = {"messages": "use the argument PROMPT", "model": "use --model"}
+"""A field of the request that telex sets -> how to set it, as -p cannot."""
 
 
 class Options:
@@ -122,12 +124,23 @@ class Plan(Struct):
 
 def check(options: Options) -> None:
     """Raise ``click.UsageError`` for options that contradict each other or lack another one."""
+    for name, text in (("--conversation", options.conversation), ("--schema", options.schema)):
+        if text is not None and not text.strip():
+            raise click.UsageError(f"{name} is empty")
     if options.schema and options.extract:
-        raise click.UsageError("--schema and --extract: the answer to a schema is all JSON, without a block")
-    if options.variables and options.template is None:
-        raise click.UsageError("--var is for the variables of a --template")
-    if not options.tools and (options.allow or options.tool_choice):
-        raise click.UsageError("--allow and --tool-choice require --tools")
+        raise click.UsageError("--schema and --extract cannot be used together")
+    if options.go_on and options.conversation:
+        raise click.UsageError("--continue and --conversation cannot be used together")
+    for name, wanted, required, is_given in (
+        ("--var", options.variables, "--template", options.template is not None),
+        ("--allow", options.allow, "--tools", options.tools),
+        ("--tool-choice", options.tool_choice, "--tools", options.tools),
+    ):
+        if wanted and not is_given:
+            raise click.UsageError(f"{name} requires {required}")
+    for name, _ in options.params:
+        if instead := _OWN_FIELDS.get(name):
+            raise click.UsageError(f"-p {name}: telex sets this field; {instead}")
     if options.params:
         from provider_core.request import sets_token_limit
 
@@ -135,8 +148,6 @@ def check(options: Options) -> None:
         given = ["--max-tokens", *limits] if options.max_tokens is not None else limits
         if limits and len(set(given)) > 1:
             raise click.UsageError(f"{' and '.join(given)} set the same limit: use one of them")
-    if options.go_on and options.conversation:
-        raise click.UsageError("--continue and --conversation: take one of them")
 
 
 def load_template(app: App, options: Options, name: str) -> Template:
@@ -309,7 +320,7 @@ def _check_several(options: Options, schema: object) -> None:
         ("--conversation", options.conversation),
     ):
         if given:
-            raise click.UsageError(f"{name} works with one model only: use --model once")
+            raise click.UsageError(f"{name} works with one model only; use --model once")
 
 
 def _schema(options: Options, template: Template | None) -> Mapping[str, Json] | None:
@@ -326,9 +337,9 @@ def _schema(options: Options, template: Template | None) -> Mapping[str, Json] |
 
 def _conversation_to_continue(app: App, options: Options) -> SavedConversation:
     history = app.runtime.history
-    earlier = history.find(options.conversation) if options.conversation else history.latest()
+    earlier = history.latest() if options.conversation is None else history.find(options.conversation)
     if earlier is None:
-        raise click.UsageError("there is no conversation to continue")
+        raise click.UsageError("no conversation to continue")
     return earlier
 
 
@@ -339,10 +350,10 @@ def _note_continued(app: App, earlier: SavedConversation) -> None:
     others = [each for each in history.conversations(8) if each.id != earlier.id]
     named = f"“{earlier.title}” ({earlier.id})"
     if not last.answered and any(message.role == "user" for message in last.messages):
-        again = "is sent along" if last.resend else "is not sent again, since the server refused it"
-        console.note(f"Continuing {named}. Its last question was not answered and {again}.")
+        again = "is sent again" if last.resend else "is not sent again, since the server refused it"
+        console.note(f"Continuing {named}. Its last prompt got no answer and {again}.")
     elif any(each.title == earlier.title and abs(each.begun - earlier.begun) < _TOGETHER for each in others):
-        console.note(f"Continuing {named} with the answer of {earlier.model}.")
+        console.note(f"Continuing {named} with {earlier.model}.")
     elif (seconds := time.time() - earlier.updated) > _LONG_AGO:
         from telex.humanize import age
 
@@ -360,7 +371,7 @@ def _find(
             error.message = _without_keys(app, error.message)
             return error
         if isinstance(error, ModelError) and earlier is not None and name is None:
-            error.explain("it was the conversation's last; -m names another")
+            error.explain("the conversation's last model; use -m to choose another")
         raise
     return with_network(target, vars(options))
 

@@ -46,7 +46,7 @@ def run(app: App, options: Options) -> Plan | None:
     formats = {"--json": options.as_json, "--jsonl": options.as_jsonl, "--extract": options.extract}
     given = [name for name, chosen in formats.items() if chosen]
     if len(given) > 1:
-        raise click.UsageError(f"{' and '.join(given)}: take one of them")
+        raise click.UsageError(f"{' and '.join(given)} cannot be used together")
     tools = template = None
     with Interrupts() as interrupts, contextlib.ExitStack() as stack:
         try:

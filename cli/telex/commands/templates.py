@@ -180,7 +180,7 @@ def edit(app: App, *, name: str, markdown: bool) -> None:
         if unwritten:
             path.unlink(missing_ok=True)
     if unwritten:
-        app.console.note(f"Nothing was written: there is no template {path.stem}.")
+        app.console.note(f"Nothing was written: the template {path.stem} does not exist.")
     elif not path.exists():
         app.console.note(f"The template {path.stem} no longer exists.")
     else:

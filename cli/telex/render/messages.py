@@ -251,7 +251,7 @@ def ended_call(event: ToolEnded) -> str:
     if isinstance(error, ToolRefusedError):
         return f"{who}: refused"
     if isinstance(error, UnknownToolError):
-        return f"{who}: there is no such tool"
+        return f"{who}: unknown tool"
     if error is not None:
         return f"{who}: {_line(error.message.removeprefix(f'{name} '), _LONGEST_ERROR)}"
     if event.result.is_error:

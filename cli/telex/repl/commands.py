@@ -85,7 +85,7 @@ def run_command(session: Session, name: str, argument: str) -> None:
         f"Did you mean {' or '.join(similar)}?" if similar else "List the commands: /help"
     )
     raise CommandError(
-        f"there is no command {name}", f"{hint}\nTo send it to the model, begin with two slashes: /{name}"
+        f"unknown command: {name}", f"{hint}\nTo send it to the model, begin with two slashes: /{name}"
     )
 
 

@@ -81,7 +81,7 @@ def _set(app: App, name: str, *, from_stdin: bool, url: str | None, remove: bool
             f"{name!r} is not a valid name for a secret: letters, digits, dots, hyphens and underscores, at most 128"
         )
     if remove and from_stdin:
-        raise click.UsageError("--remove and --stdin do not go together")
+        raise click.UsageError("--remove and --stdin cannot be used together")
     try:
         if remove:
             app.runtime.key_store.delete(wanted.entry)

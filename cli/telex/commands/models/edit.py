@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from provider_core.errors import ModelError
 from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ExitCode
@@ -65,7 +66,7 @@ def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa:
 
     provider_commands.configured_provider(app, provider)
     declare_model(app.runtime.paths.settings_file, provider, id, _validated(id, fields), new=True)
-    app.console.note(f'{provider}/{id} is declared. Try: telex chat -m {provider}/{id} "Hello"')
+    app.console.note(f'{provider}/{id} is added. Try: telex chat -m {provider}/{id} "Hello"')
 
 
 @click.command(
@@ -98,14 +99,13 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
     given = {name: value for name, value in _validated(id, fields).items() if value is not None}
     both = sorted(set(given) & set(unset))
     if both:
-        raise click.UsageError(f"{both[0]} is both given and unset")
+        flag = f"--{both[0].replace('_', '-')}"
+        raise click.UsageError(f"{flag} and --unset cannot be used together for the same field")
     if not given and not unset:
-        raise click.UsageError(f"nothing to change: give one of --{', --'.join(_OPTIONS)} or --unset")
+        raise click.UsageError(f"nothing to change; use one of --{', --'.join(_OPTIONS)} or --unset")
     provider_commands.configured_provider(app, provider)
     if not any(model.id == id for model in app.runtime.catalog.listing(provider).models):
-        raise click.UsageError(
-            f"{provider}/{id} is not known. To declare it: telex models add {provider} {id}"
-        )
+        raise click.UsageError(f"unknown model: {provider}/{id}\nAdd it: telex models add {provider} {id}")
     declare_model(app.runtime.paths.settings_file, provider, id, {**given, **dict.fromkeys(unset)}, new=False)
     app.console.note(f"{provider}/{id} is changed.")
 
@@ -130,16 +130,17 @@ def remove(app: App, *, provider: str, id: str) -> None:  # noqa: A002 - the opt
     forget_model(app.runtime.paths.settings_file, provider, id)
     app.runtime.reload()
     if not app.runtime.catalog.listing(provider).find(id):
-        provider_commands.warn_references(app, provider, id, then="which will no longer be declared")
-    app.console.note(f"{provider}/{id} is no longer declared.")
+        provider_commands.warn_references(app, provider, id, then="which is no longer in the settings")
+    app.console.note(f"{provider}/{id} is removed from the settings.")
 
 
 def _validated(model: str, fields: dict[str, Any]) -> dict[str, Any]:
     if not model.strip() or not model.isprintable() or model != model.strip() or len(model) > _MAX_LENGTH:
-        raise click.UsageError(f"{model[:80]!r} is not a valid model id: one line without blanks around it")
+        words = f"{model[:80]!r} is not a valid model id: use one line without blanks around it"
+        raise click.UsageError(words if model.strip() else "the model id is empty")
     name = fields["name"]
     if name is not None and not (0 < len(name) <= _MAX_LENGTH and name.isprintable()):
-        raise click.UsageError(f"--name takes one line of at most {_MAX_LENGTH} characters")
+        raise click.UsageError(f"--name must be one line of 1 to {_MAX_LENGTH} characters")
     return fields
 
 
@@ -158,7 +159,7 @@ def alias(app: App, *, name: str | None, target: str | None, remove: bool) -> No
     Without TARGET, show what NAME means; without arguments, list all aliases.
     """
     if remove and (name is None or target is not None):
-        raise click.UsageError("--remove takes the name of one alias, and nothing else")
+        raise click.UsageError("--remove takes one NAME and no TARGET")
     if name is None:
         for known, meaning in app.runtime.settings.aliases.items():
             app.console.out(f"{known}\t{meaning}\n")
@@ -171,24 +172,23 @@ def alias(app: App, *, name: str | None, target: str | None, remove: bool) -> No
         app.console.note(f"{name} is no longer an alias.")
     elif target is None:
         if name not in app.runtime.settings.aliases:
-            raise click.UsageError(
-                f"there is no alias {name}. To make one: telex models alias {name} PROVIDER/MODEL"
-            )
+            raise ModelError(f"unknown alias: {name}", name=name, code="unknown_alias")
         app.console.out(f"{app.runtime.settings.aliases[name]}\n")
     else:
         _set_alias(app, name, target)
 
 
 def _set_alias(app: App, name: str, target: str) -> None:
+    from provider_core.resolve import alias_chain
     from provider_core.settings.edit import set_alias
     from provider_core.settings.validators import RESERVED, validate_alias
 
     validate_alias(name)
     if name in RESERVED or name.casefold() in (known.casefold() for known in app.runtime.providers):
-        raise click.UsageError(f"{name} is the name of a provider: choose another")
-    before = app.runtime.settings.aliases.get(name)
-    if target == name:
-        raise click.UsageError(f"{name} would mean itself")
+        raise click.UsageError(f"{name} is the name of a provider; choose another name")
+    aliases = app.runtime.settings.aliases
+    before = aliases.get(name)
+    alias_chain(name, {**aliases, name: target})
     meaning = _pinned(app, target)
     set_alias(app.runtime.paths.settings_file, name, meaning)
     was = f" (it was {before})" if before not in (None, meaning) else ""

@@ -95,17 +95,15 @@ def _preset(name: str, options: Mapping[str, Any]) -> Preset | None:
 
     if options["gguf"]:
         if options["base_url"] or options["preset"]:
-            raise click.UsageError(
-                "--gguf does not go with --base-url or --preset: a model file needs no address"
-            )
+            raise click.UsageError("--gguf cannot be used with --base-url or --preset")
         return None
     wanted = options["preset"] or name
     found = presets.get(wanted)
     if found is None and (options["preset"] or not options["base_url"]):
         near = presets.close_matches(wanted)
-        hint = f"Did you mean {' or '.join(near)}? " if near else ""
+        hint = f"Did you mean {' or '.join(near)}?\n" if near else ""
         raise click.UsageError(
-            f"there is no preset called {wanted}. {hint}Otherwise give --base-url URL or --gguf FILE"
+            f"unknown preset: {wanted}\n{hint}For another server, use --base-url URL or --gguf FILE"
         )
     return found
 

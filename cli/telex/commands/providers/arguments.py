@@ -173,7 +173,7 @@ def choose_key(app: App, provider: Provider, options: Mapping[str, Any], *, ask:
     given = [name for name in KEY_OPTIONS if options.get(name)]
     if len(given) > 1:
         flags = [f"--{name.replace('_', '-')}" for name in given]
-        raise click.UsageError(f"{' and '.join(flags)} do not go together")
+        raise click.UsageError(f"{' and '.join(flags)} cannot be used together")
     match given:
         case ["no_key"]:
             return _NO_KEY

@@ -98,7 +98,7 @@ def edit(
         raise click.UsageError(f"{name} is set up by TELEX_PROVIDERS: change it there")
     for flag, row in UNSETTABLE.items():
         if row.name in unset and options[row.name]:
-            raise click.UsageError(f"--{flag} and --unset {flag} contradict each other")
+            raise click.UsageError(f"--{flag} and --unset {flag} cannot be used together")
     choice = None
     if new_key:
         if before.embedded:
