@@ -6,7 +6,6 @@ Zed under ``context_servers``, opencode under ``mcp``.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from pathlib import Path
@@ -73,13 +72,8 @@ _KNOWN = {
     "cwd",
     "disabled",
     "enabled",
-    "timeout",
     *_URLS,
 }
-_LONGEST_MS = 1e9
-_LEAST_MS = 1000
-"""A number from here on is milliseconds, as in most clients; below, seconds, as in Cline and Roo Code."""
-
 _APPROVAL = "choose yourself which tools run without asking (allow)"
 _SIGN_IN = "telex cannot sign in; send a token in a header, such as Authorization: Bearer keyring:NAME"
 _TOOLS = "telex offers all tools of a server; allow and --allow choose which ones run without asking"
@@ -87,6 +81,7 @@ _REASONS = {
     **dict.fromkeys(("alwaysAllow", "autoApprove", "trust"), _APPROVAL),
     **dict.fromkeys(("oauth", "auth", "authProviderType"), _SIGN_IN),
     **dict.fromkeys(("includeTools", "excludeTools", "tools", "disabledTools"), _TOOLS),
+    "timeout": "clients disagree on its unit; set call_timeout in seconds",
     "envFile": "telex does not read it; set its variables one by one",
 }
 """Why telex omits a field."""
@@ -167,7 +162,7 @@ def _server(name: str, original: str, entry: Json) -> ImportedServer:
         table: dict[str, Any] = {"url": _expanded(url, "address"), "headers": headers}
     elif kind in ("stdio", "local") and entry.get("command"):
         env = _values(name, entry.get("env"), secrets, notes)
-        table = {"command": _command(entry, notes), "env": env}
+        table = {"command": _command(entry), "env": env}
         if isinstance(entry.get("cwd"), str):
             table["cwd"] = _expanded(entry["cwd"], "folder")
     elif kind in ("stdio", *_HTTP):
@@ -177,8 +172,6 @@ def _server(name: str, original: str, entry: Json) -> ImportedServer:
     if entry.get("disabled") is True or entry.get("enabled") is False:
         table["enabled"] = False
         notes.append("it is disabled, as in the file")
-    if "timeout" in entry and (seconds := _seconds(entry["timeout"], notes)) is not None:
-        table["call_timeout"] = seconds
     omitted: dict[str, list[str]] = {}
     for key in sorted(entry.keys() - _KNOWN):
         omitted.setdefault(_REASONS.get(key, "telex has no such setting"), []).append(key)
@@ -196,34 +189,13 @@ def _normalized(entry: Mapping[str, Json]) -> dict[str, Json]:
     return made
 
 
-def _seconds(value: Json, notes: list[str]) -> float | None:
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LONGEST_MS:
-        notes.append("timeout: omitted, it is not a number of seconds or milliseconds")
-        return None
-    in_ms = value >= _LEAST_MS
-    seconds = value / 1000 if in_ms else float(value)
-    notes.append(f"timeout: {value:g} {'ms' if in_ms else 's'} becomes call_timeout = {seconds:g}")
-    return seconds
-
-
-def _command(entry: Mapping[str, Json], notes: list[str]) -> list[str]:
+def _command(entry: Mapping[str, Json]) -> list[str]:
     command, arguments = entry["command"], entry.get("args") or []
     words = list(command) if isinstance(command, list) else [command]
     if not isinstance(arguments, list) or not all(
         isinstance(word, str | int | float) for word in (*words, *arguments)
     ):
         raise _Skipped("its command or its args are not strings")
-    if len(words) == 1 and not arguments and " " in str(command) and not Path(str(command)).exists():
-        import shlex
-
-        try:
-            words = shlex.split(str(command))
-        except ValueError:
-            raise _Skipped("its command has unbalanced quotes") from None
-        notes.append("its command is split at the spaces")
     whole = [str(word) for word in (*words, *arguments)]
     # A placeholder hides the secret, and leaves its option.
     where = find_secret(

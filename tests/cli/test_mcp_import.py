@@ -112,7 +112,6 @@ def test_inputs_in_the_file_of_vs_code_become_secrets_in_the_keyring(telex: Insi
     [
         ({"command": "x", "args": ["a", 1]}, {"command": ["x", "a", "1"]}),
         ({"command": ["x", "a"]}, {"command": ["x", "a"]}),
-        ({"command": "npx -y 'a b'"}, {"command": ["npx", "-y", "a b"]}),
         ({"command": "x", "cwd": "/srv", "env": {}}, {"command": ["x"], "cwd": "/srv"}),
         ({"command": "x", "disabled": True}, {"command": ["x"], "enabled": False}),
         ({"command": "x", "disabled": None, "cwd": None, "timeout": None}, {"command": ["x"]}),
@@ -174,25 +173,19 @@ def test_names_are_made_valid_or_skipped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "limits", "notes"),
+    ("fields", "notes"),
     [
-        ({"timeout": 60000}, {"call_timeout": 60}, "timeout: 60000 ms becomes call_timeout = 60"),
-        ({"timeout": "1500"}, {"call_timeout": 1.5}, "timeout: 1500 ms becomes call_timeout = 1.5"),
-        ({"timeout": 300}, {"call_timeout": 300}, "timeout: 300 s becomes call_timeout = 300"),
-        *(({"timeout": wrong}, {}, "timeout: omitted, it is not a number of seconds")
-          for wrong in (0, True, [5], "soon", 10**400)),
-        ({"includeTools": ["a"]}, {}, "includeTools: omitted, telex offers all tools of a server"),
-        ({"oauth": {"clientSecret": SECRET}}, {}, "oauth: omitted, telex cannot sign in"),
-        ({"dev": {"watch": "x"}}, {}, "dev: omitted, telex has no such setting"),
-        ({"alwaysAllow": ["rm"], "trust": True, "icon": "y"}, {},
+        ({"timeout": 60000}, "timeout: omitted, clients disagree on its unit"),
+        ({"includeTools": ["a"]}, "includeTools: omitted, telex offers all tools of a server"),
+        ({"oauth": {"clientSecret": SECRET}}, "oauth: omitted, telex cannot sign in"),
+        ({"dev": {"watch": "x"}}, "dev: omitted, telex has no such setting"),
+        ({"alwaysAllow": ["rm"], "trust": True, "icon": "y"},
          "alwaysAllow, trust: omitted, choose yourself which tools run without asking (allow) / icon: omitted"),
     ],
 )  # fmt: skip
-def test_fields_of_other_clients_are_converted_or_reported(
-    fields: Any, limits: dict[str, float], notes: str
-) -> None:
+def test_omitted_fields_of_other_clients_are_reported(fields: Any, notes: str) -> None:
     found = one({"command": "x", **fields})
-    assert found.table == {"command": ["x"], **limits}
+    assert found.table == {"command": ["x"]}
     assert notes in " / ".join(found.notes)
     assert SECRET not in repr(found)
 
