@@ -68,7 +68,7 @@ def row(
         place(provider),
         key_words(source, ending),
         _state(provider, set_up=set_up),
-        default or _default(provider),
+        default,
         *_own_name(provider),
     )
 
@@ -114,7 +114,7 @@ def as_json(
         "enabled": provider.enabled,
         "set_up": set_up,
         "key": key,
-        "default_model": default or _default(provider) or None,
+        "default_model": default or None,
         "models_declared": [model.id for model in provider.models] if provider.models_declared else [],
         "headers": sorted(provider.headers),
     }
@@ -213,10 +213,6 @@ def preset_as_json(preset: Preset) -> dict[str, Any]:
         "docs_url": preset.docs_url or None,
         "regions": list(preset.regions),
     }
-
-
-def _default(provider: Provider) -> str:
-    return provider.default_model or next((model.id for model in provider.models), "")
 
 
 _SIGNS = {"ok": "✓", "absent": "-", "skipped": "·", "failed": "✗"}
