@@ -176,13 +176,25 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
             raise
         text, unreadable = "", error
     variables = _variables(environ)
-    checked: Mapping[str, Any] = {}
-    if text or variables:
-        recalled = file.load_snapshot(paths.cache, text, variables)
-        checked = recalled if recalled is not None else _check(text, variables, paths)
-        if recalled is None:
-            file.save_snapshot(paths.cache, text, variables, checked)
+    checked = _recall(text, variables, paths)
+    if checked is None:
+        checked = _check(text, variables, paths)
+        file.save_snapshot(paths.cache, text, variables, checked)
     return _settings(checked, environ, paths, unreadable)
+
+
+def load_text(text: str, paths: Paths, environ: Mapping[str, str]) -> Settings:
+    """As ``parse``, but values that ``load`` has checked before are not checked again."""
+    variables = _variables(environ)
+    checked = _recall(text, variables, paths)
+    return _settings(_check(text, variables, paths) if checked is None else checked, environ, paths)
+
+
+def _recall(text: str, variables: Mapping[str, str], paths: Paths) -> Mapping[str, Any] | None:
+    """The values as they were checked by an earlier command; None if that was another text."""
+    from provider_core.settings import file
+
+    return file.load_snapshot(paths.cache, text, variables) if text or variables else {}
 
 
 def parse(text: str, paths: Paths, environ: Mapping[str, str]) -> Settings:

@@ -145,6 +145,11 @@ def test_the_history_and_the_decoder_are_imported_after_the_request_is_sent(lab:
     assert "sqlite3" not in Watched(lab, "chat", "--no-save", "hi").modules
 
 
+def test_the_doctor_does_not_check_settings_again_that_another_command_has_checked(lab: Telex) -> None:
+    assert lab("models", "list").code == 0
+    assert "pydantic" not in Watched(lab, "doctor").packages
+
+
 def test_a_piped_answer_is_one_connection_and_six_small_files(lab: Telex, server: Scripted) -> None:
     seen = Watched(lab, "chat", "hi")
     assert seen.connected == [["127.0.0.1", server.port]]

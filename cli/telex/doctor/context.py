@@ -104,9 +104,9 @@ class DoctorContext:
     @cached_property
     def settings(self) -> Settings:
         """The settings in force; those of the environment alone if the file cannot be read."""
-        from provider_core.settings import parse
+        from provider_core.settings import load_text
 
-        return parse(self.text, self.paths, self.environ)
+        return load_text(self.text, self.paths, self.environ)
 
     @cached_property
     def catalog(self) -> Catalog:
