@@ -355,7 +355,7 @@ class ToolRefusedError(ToolError):
 
 
 class ToolServerError(ToolError):
-    """A tool server did not start, broke off, or sent something that is not a result.
+    """An MCP server did not start, broke off, or sent something that is not a result.
 
     Codes: "access" (401 or 403: other credentials are needed), "connect" (not reachable, or did not start in time),
     "session" (the server has forgotten the session and did nothing; a new one may work), "not_installed" (the package
@@ -373,7 +373,7 @@ class ToolSecretError(ToolServerError):
 
 
 class UnknownToolServerError(ToolServerError):
-    """No tool server of this name is set up; ``candidates`` are similar names."""
+    """No MCP server of this name is set up; ``candidates`` are similar names."""
 
     candidates: tuple[str, ...] = ()
 

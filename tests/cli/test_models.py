@@ -486,7 +486,7 @@ def test_show_has_what_is_known_and_marks_estimates(telex: Inside) -> None:
     assert json.loads(telex("models", "show", "a", "--json").out)["context"] == 5000
     text = telex("models", "show", "lab/step-1-32k").text
     assert "~32.8k tokens, as other providers have it" in text
-    assert "no list: it is sent as typed" in text
+    assert "no list; the name is sent unchanged" in text
     shown = json.loads(telex("models", "show", "lab/step-1-32k", "--json").out)
     assert (shown["context_estimated"], shown["source"]) == (True, None)
     ran = telex("models", "show", "groq")

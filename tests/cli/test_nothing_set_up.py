@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,6 +59,13 @@ def test_embedded_model_answers_if_it_is_named(fresh: Inside, env: dict[str, str
     ran = fresh("chat", *named, "--dry-run", "2+2?", env=env)
     assert (ran.code, ran.err) == (0, "")
     assert json.loads(ran.text)["body"]["model"] == "smollm2-135m-instruct"
+
+
+def test_embedded_model_is_shown_as_the_default_of_terminals(fresh: Inside) -> None:
+    row = r"default +used without -m"
+    assert re.search(f"{row} on a terminal$", fresh("models", "show", "local").text, re.MULTILINE)
+    fresh.configure('model = "local"')
+    assert re.search(f"{row}$", fresh("models", "show", "local").text, re.MULTILINE)
 
 
 def test_terminal_shows_a_note_about_the_embedded_model(telex: Telex) -> None:

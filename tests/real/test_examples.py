@@ -77,7 +77,6 @@ def reader(tmp_path: Path, model_path: Path) -> Iterator[Reader]:
             work
             / ".vscode"
             / "mcp.json": '{"servers": {"clock": {"command": "uvx", "args": ["mcp-server-time"]}}}',
-            work / "brief.md": "Be brief. {{ prompt }}",
             work / "README.md": "It is all about the sky.",
             work / "models" / "qwen3-8b.gguf": "",
             work / "providers.toml": '[providers.deepseek]\npreset = "deepseek"\n',

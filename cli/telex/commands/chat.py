@@ -153,7 +153,10 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 @click.option(
-    "--jsonl", "as_jsonl", is_flag=True, help="Print one JSON object per line and event, as it arrives."
+    "--jsonl",
+    "as_jsonl",
+    is_flag=True,
+    help="Print one JSON object for each event, one per line, as it happens.",
 )
 @click.option("-x", "--extract", is_flag=True, help="Print only the first code block of the answer.")
 @click.option(

@@ -245,8 +245,9 @@ def export(
 ) -> None:
     """Write conversations as Markdown or JSON Lines.
 
-    ID is as for telex history show; by default the most recently used conversation is written. The JSON Lines format
-    has one object for each turn, with everything that is saved about it, including images.
+    ID is an id, the first four or more characters of an id, or all or part of a title; by default the most recently
+    used conversation is written. The JSON Lines format has one object for each turn, with everything that is saved
+    about it, including images.
     """
     from telex.chat.output_file import output_to
 
@@ -295,7 +296,7 @@ def _exported(history: History, chosen: tuple[SavedConversation, ...], form: str
 def rename(app: App, *, name: str, title: str) -> None:
     """Rename a conversation.
 
-    ID is as for telex history show.
+    ID is an id, the first four or more characters of an id, or all or part of a title.
     """
     from telex.options import require_utf8
 
@@ -320,8 +321,8 @@ def rename(app: App, *, name: str, title: str) -> None:
 def remove(app: App, *, names: tuple[str, ...], everything: bool, yes: bool) -> None:
     """Permanently delete conversations.
 
-    ID is as for telex history show. Asks for confirmation on a terminal; otherwise --yes is required. The deleted text
-    is overwritten on disk, but not in copies and backups.
+    ID is an id, the first four or more characters of an id, or all or part of a title. Asks for confirmation on a
+    terminal; otherwise --yes is required. The deleted text is overwritten on disk, but not in copies and backups.
     """
     if everything == bool(names):
         raise click.UsageError("no conversation is named. Name one, or use --all.")

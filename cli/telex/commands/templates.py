@@ -152,7 +152,10 @@ _MARKDOWN = f"+++\n{_FIELDS}{_PLACES}+++\n\n"
 
 @click.command(
     cls=Command,
-    examples=("telex templates edit review", "cat brief.md | EDITOR=tee telex templates edit brief.md"),
+    examples=(
+        "telex templates edit review",
+        "telex templates edit review && git diff | telex chat --template review",
+    ),
     exits=(ExitCode.SETTINGS,),
 )
 @click.argument("name", type=Name("template"))

@@ -166,17 +166,22 @@ def card(
     default: Target | None = None,
     aliases: Sequence[str] = (),
     missing_key: str = "",
+    needs_terminal: bool = False,
 ) -> None:
-    """Print what is known about a model, a line for each fact; ``missing_key`` is how to set up its provider's key."""
+    """Print what is known about a model, a line for each fact; ``missing_key`` is how to set up its provider's key.
+
+    ``needs_terminal`` means that the model is the default on a terminal only.
+    """
     from provider_core.types import Model
 
     known = model or Model(id=target.model)
     context, max_output, guessed = _limits(known)
     origin = {"server": "its server's list", "preset": "the preset's list", "none": "nothing"}[listing.source]
     if model is None:
-        origin = "no list: it is sent as typed"
+        origin = "no list; the name is sent unchanged"
     elif model.id in listing.declared:
         origin = "your settings"
+    used = f"used without -m{' on a terminal' if needs_terminal else ''}"
     facts = (
         ("name", known.name),
         ("provider", _provider(listing)),
@@ -188,7 +193,7 @@ def card(
         ("tools", _yes_no(known.tools)),
         ("vision", _yes_no(known.vision)),
         ("aliases", ", ".join(aliases)),
-        ("default", "used without -m" if _is(listing, known, default) else ""),
+        ("default", used if _is(listing, known, default) else ""),
         ("key", f"none: {missing_key}" if missing_key else ""),
     )
     text = "".join(f"  {name:<15}{value}\n" for name, value in facts if value)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     type=Name("provider"),
     multiple=True,
     metavar="NAME",
-    help="List only the models of this provider.",
+    help="List only the models of this provider. Repeatable.",
 )
 @click.option("--reasoning", is_flag=True, help="List only models that are known to reason.")
 @click.option("--tools", is_flag=True, help="List only models that are known to call tools.")
@@ -60,8 +60,8 @@ def list_(
 ) -> None:
     """List the models of all enabled providers that have a key or need none.
 
-    TEXT limits the list to models whose name contains every word. Each model is printed as provider/model. telex asks
-    servers for their lists only with --refresh, and saves them; otherwise, it prints the saved lists.
+    TEXT limits the list to models whose name contains every word. Each model is printed as provider/model. With
+    --refresh, telex asks the servers for their lists and saves them; otherwise, it prints the saved lists.
     """
     from telex.render import models as render
 
@@ -268,4 +268,7 @@ def show(app: App, *, id: str, as_json: bool) -> None:  # noqa: A002 - the optio
             default=default_target(app),
             aliases=aliases,
             missing_key=missing,
+            needs_terminal=app.runtime.settings.model is None
+            and target.provider.embedded
+            and target.provider.name in app.runtime.catalog.not_set_up,
         )

@@ -50,7 +50,9 @@ def _options(rows: Sequence[ProviderField], command: _Command) -> _Command:
         if row.name == "key":
             about = "Read the key from stdin and store it in the keyring."
             command = click.option("--key-stdin", is_flag=True, help=about)(command)
-            command = click.option("--no-key", is_flag=True, help="Use no key.")(command)
+            command = click.option(
+                "--no-key", is_flag=True, help="Send no key, because the server needs none."
+            )(command)
             continue
         how: dict[str, Any] = {"metavar": row.metavar}
         match row.type:

@@ -268,7 +268,7 @@ def set_key(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
 def rename(app: App, *, old: str, new: str) -> None:
     """Rename a provider.
 
-    Its key, the default model and the aliases are updated.
+    Also updates its stored key, the default model and the aliases.
     """
     from provider_core import catalog, provider_store
     from telex import provider_commands

@@ -52,8 +52,8 @@ _EXPECTED = 'It must have tables [providers.NAME] (TOML) or {"providers": {"NAME
 def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], replace: bool) -> None:
     """Write the providers to a file, without their keys.
 
-    FILE is - for stdout, which is the default. The source of a key is written (the name of a variable, or a
-    command); stored keys, and headers that look like keys, are not.
+    FILE is - for stdout, which is the default. The file contains the source of each key (the name of a variable, or a
+    command), but no stored keys and no headers that look like keys.
     """
     from provider_core.settings import edit
     from telex import provider_commands
@@ -122,8 +122,8 @@ def import_(
     """Set up the providers in a file.
 
     FILE is TOML or JSON as written by export, or - for stdin. Either all providers are set up or none. For each
-    provider, telex shows the address, the source of its key and what else the file sets. A file that would send one
-    of your keys to another place is refused without --trust NAME.
+    provider, telex shows the address, the source of its key and what else the file sets. telex refuses a file that
+    would send one of your keys to a different origin (scheme, host, port), unless you use --trust NAME.
     """
     from provider_core import keys
     from provider_core.settings import edit, preview

@@ -170,7 +170,7 @@ def show(app: App, *, name: str, as_json: bool) -> None:
 def presets(app: App, *, text: tuple[str, ...], as_json: bool) -> None:
     """Search the providers that can be set up by name alone.
 
-    TEXT is searched in names, addresses and keywords; without it, all presets are listed. In a pipe, each line has
+    TEXT limits the list to presets whose name, address or keywords contain it. In a pipe, each line has
     PRESET, NAME, KIND, KEY and ADDRESS, separated by tabs.
     """
     from provider_core import presets as known
