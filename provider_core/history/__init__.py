@@ -14,12 +14,11 @@ from __future__ import annotations
 
 from provider_core.history._database import Health, health
 from provider_core.history._history import History
-from provider_core.history._records import RemovalResult, SavedConversation, SavedTurn, SearchHit, StartedTurn
+from provider_core.history._records import SavedConversation, SavedTurn, SearchHit, StartedTurn
 
 __all__ = [
     "Health",
     "History",
-    "RemovalResult",
     "SavedConversation",
     "SavedTurn",
     "SearchHit",

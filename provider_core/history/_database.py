@@ -69,8 +69,6 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )
         """,
         "CREATE INDEX messages_of_turn ON messages (turn, id)",
-        # One row for each removal whose pages were not overwritten yet.
-        "CREATE TABLE pending_vacuum (id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",
     ),
 )
 

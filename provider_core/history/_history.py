@@ -10,7 +10,7 @@ from provider_core import limits
 from provider_core.errors import CoreError, HistoryError, InvalidInputError, UnknownConversationError
 from provider_core.history import _records
 from provider_core.history._database import Database
-from provider_core.history._records import RemovalResult, StartedTurn
+from provider_core.history._records import StartedTurn
 from provider_core.structs import replace
 from provider_core.types import TextPart
 
@@ -222,11 +222,14 @@ class History:
             connection.execute("UPDATE conversations SET title = ? WHERE id = ?", (line, conversation))
         return line
 
-    def remove(self, conversations: Iterable[str]) -> RemovalResult:
-        """Delete the conversations with these ids, and overwrite their text in every file."""
+    def remove(self, conversations: Iterable[str]) -> int:
+        """Delete the conversations with these ids, and overwrite their text in the file; returns how many there were.
+
+        The error of an overwriting that failed says so: the next removal overwrites the text.
+        """
         return self._delete("DELETE FROM conversations WHERE id = ?", [(each,) for each in conversations])
 
-    def prune(self, before: float) -> RemovalResult:
+    def prune(self, before: float) -> int:
         """Delete the conversations that were not used since ``before``, as ``remove`` does."""
         return self._delete(
             "DELETE FROM conversations WHERE NOT EXISTS "
@@ -234,31 +237,19 @@ class History:
             [(before,)],
         )
 
-    def erase_removed(self) -> HistoryError | None:
-        """Overwrite what earlier removals could not; returns the error if it is still not possible."""
-        with self._database.reading() as connection:
-            pending = (
-                [] if connection is None else connection.execute("SELECT id FROM pending_vacuum").fetchall()
-            )
-        if not pending:
-            return None
-        try:
-            self._database.erase_deleted()
-            with self._database.writing() as connection:
-                # Only these: another process may have deleted more since.
-                connection.executemany("DELETE FROM pending_vacuum WHERE id = ?", pending)
-        except HistoryError as error:
-            return error
-        return None
-
-    def _delete(self, statement: str, values: Iterable[tuple[object, ...]]) -> RemovalResult:
+    def _delete(self, statement: str, values: Iterable[tuple[object, ...]]) -> int:
         if not self._database.exists():
-            return RemovalResult(conversations=0)
+            return 0
         with self._database.writing() as connection:
             count = sum(connection.execute(statement, value).rowcount for value in values)
-            if count:
-                connection.execute("INSERT INTO pending_vacuum VALUES (hex(randomblob(8)))")
-        return RemovalResult(conversations=count, unerased=self.erase_removed())
+        try:
+            self._database.erase_deleted()
+        except HistoryError as error:
+            words = f"{count} of the conversations were removed, and their text is not overwritten yet"
+            raise HistoryError(
+                f"{words}: {error.message}. The next removal overwrites it", path=error.path, code=error.code
+            ) from error
+        return count
 
 
 def _exists(connection: sqlite3.Connection, conversation: str) -> bool:

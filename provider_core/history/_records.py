@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from provider_core.errors import HistoryError
     from provider_core.types import Json, Part
 
 
@@ -86,17 +85,6 @@ class SearchHit(Struct):
     at: float
     snippet: str
     marks: tuple[tuple[int, int], ...]
-
-
-class RemovalResult(Struct):
-    """How many conversations were removed.
-
-    ``unerased`` is None if their text was overwritten in every file. Otherwise it is the error that prevented that; the
-    next removal overwrites the text.
-    """
-
-    conversations: int
-    unerased: HistoryError | None = None
 
 
 # --- reading the tables --------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from scripted import Scripted, delta, sse
 from scripted import answer as reply
 
 from provider_core.answer import Answer
-from provider_core.errors import ConnectionLostError, HistoryError
+from provider_core.errors import ConnectionLostError
 from provider_core.history import History
 from provider_core.types import (
     ImagePart,
@@ -28,8 +28,6 @@ from provider_core.types import (
     Usage,
     Verdict,
 )
-from telex.app import App
-from telex.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -385,21 +383,6 @@ def test_prune_removes_older_conversations(telex: Inside, history: Filled, age: 
     assert f"{count} removed." in ran.err
     assert len(history.conversations()) == kept
     assert (b"canary" in everything(telex)) == (kept == 2)
-
-
-def test_prevented_erasure_exits_1(
-    telex: Inside, history: Filled, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Full(History):
-        def erase_removed(self) -> HistoryError:
-            return HistoryError("the disk is full")
-
-    app = App(environ=telex.env)
-    app.runtime.__dict__["history"] = Full(telex.paths.history)
-    assert main(["history", "remove", history.said("canary"), "--yes"], app) == 1
-    said = capsys.readouterr().err
-    assert "1 conversation removed." in said
-    assert "not overwritten yet: the disk is full" in said
 
 
 def test_rename_changes_the_title(telex: Inside, history: Filled) -> None:

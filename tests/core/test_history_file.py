@@ -259,7 +259,7 @@ def test_removed_text_is_in_no_file(path: Path, seed: int) -> None:
                     del live[number]
             elif number % 3:
                 removed = history.remove([live.pop(number)])
-                assert (removed.conversations, removed.unerased) == (1, None)
+                assert removed == 1
                 gone.add(number)
         everything = b"".join(files(path).values())
     assert len(gone) > 20
@@ -275,34 +275,11 @@ def test_prevented_erasure_is_reported_and_done_later(path: Path) -> None:
     with History(path) as history:
         conversation = said(history, "canary")
     history._database = Full(path)
-    removed = history.remove([conversation])
-    assert (removed.conversations, str(removed.unerased)) == (1, "the disk is full")
+    with pytest.raises(HistoryError, match="not overwritten yet: the disk is full"):
+        history.remove([conversation])
     with History(path) as history:
         assert history.conversations() == ()
-        assert history.erase_removed() is None
-    assert b"canary" not in b"".join(files(path).values())
-
-
-def test_removal_during_another_erasure_stays_pending(path: Path) -> None:
-    class Overtaken(Database):
-        def erase_deleted(self) -> None:
-            super().erase_deleted()
-            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
-                other.execute("PRAGMA secure_delete = OFF")
-                other.execute("PRAGMA foreign_keys = ON")
-                other.execute("DELETE FROM conversations WHERE title = 'canary two'")
-                other.execute("INSERT INTO pending_vacuum VALUES ('erase two')")
-
-    with History(path) as history:
-        one = said(history, "canary one")
-        said(history, "canary two")
-        said(history, "kept")
-    history._database = Overtaken(path)
-    assert history.remove([one]).unerased is None
-    history.close()
-    assert b"canary two" in b"".join(files(path).values())
-    with History(path) as history:
-        assert history.erase_removed() is None
+        assert history.remove([]) == 0
     assert b"canary" not in b"".join(files(path).values())
 
 
@@ -314,7 +291,7 @@ def test_dropped_turn_is_overwritten_and_a_removal_shrinks_the_file(path: Path) 
     with History(path) as history:
         large = [said(history, f"large {number}", "x" * 100_000) for number in range(20)]
         before = path.stat().st_size
-        assert history.remove([*large, "no such one"]).conversations == 20
+        assert history.remove([*large, "no such one"]) == 20
         assert path.stat().st_size < before / 10
         assert [each.id for each in history.conversations()] == [kept]
 
@@ -327,10 +304,10 @@ def test_prune_removes_conversations_without_recent_turns(path: Path) -> None:
         now = 200.0
         said(history, "again", conversation=used)
         said(history, "new")
-        assert history.prune(before=200.0).conversations == 1
+        assert history.prune(before=200.0) == 1
         assert history.turns(old) == ()
         assert {each.title for each in history.conversations()} == {"old, but used", "new"}
-        assert history.prune(before=100.0).conversations == 0
+        assert history.prune(before=100.0) == 0
         assert b"canary" not in b"".join(files(path).values())
 
 

@@ -11,13 +11,13 @@ import click
 
 from telex.app import pass_app
 from telex.command import Command, Group
-from telex.exit_codes import ExitCode, Stop
+from telex.exit_codes import ExitCode
 from telex.humanize import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from provider_core.history import History, RemovalResult, SavedConversation, SavedTurn
+    from provider_core.history import History, SavedConversation, SavedTurn
     from telex.app import App
 
 _FILE = (ExitCode.OTHER,)
@@ -57,12 +57,6 @@ def command() -> None:
     """
 
 
-def _open(app: App) -> History:
-    """The history, after finishing a removal that was interrupted, if possible."""
-    app.runtime.history.erase_removed()
-    return app.runtime.history
-
-
 def _find(history: History, names: Iterable[str]) -> tuple[SavedConversation, ...]:
     """The named conversations, without duplicates."""
     found = {each.id: each for each in map(history.find, names)}
@@ -91,7 +85,7 @@ def list_(app: App, *, limit: int | None, as_json: bool) -> None:
 
     console = app.console
     wanted = limit or (_SCREENFUL if console.out_is_terminal and not as_json else None)
-    found = _open(app).conversations(None if wanted is None else wanted + 1)
+    found = app.runtime.history.conversations(None if wanted is None else wanted + 1)
     shown = found[:wanted]
     if as_json:
         from telex.render import history as render
@@ -131,7 +125,7 @@ def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool, save_
 
     if answer_alone and as_json:
         raise click.UsageError("--answer and --json cannot be used together")
-    history = _open(app)
+    history = app.runtime.history
     found = history.find(name) if name is not None else history.latest()
     if found is None:
         app.console.note("No conversation has been saved yet.")
@@ -201,7 +195,7 @@ def search(app: App, *, words: tuple[str, ...], limit: int, as_json: bool) -> No
     """
     from telex.options import require_utf8
 
-    found = _open(app).search([require_utf8(word, "WORDS") for word in words], limit)
+    found = app.runtime.history.search([require_utf8(word, "WORDS") for word in words], limit)
     if as_json:
         from telex.render import history as render
 
@@ -253,7 +247,7 @@ def export(
 
     if everything and names:
         raise click.UsageError("--all and ID cannot be used together")
-    history = _open(app)
+    history = app.runtime.history
     if everything:
         chosen = tuple(reversed(history.conversations()))
     else:
@@ -300,7 +294,7 @@ def rename(app: App, *, name: str, title: str) -> None:
     """
     from telex.options import require_utf8
 
-    history = _open(app)
+    history = app.runtime.history
     found = history.find(name)
     named = history.rename(found.id, require_utf8(title, "TITLE"))
     app.console.note(f"{found.id} is now called {named!r}.")
@@ -326,11 +320,12 @@ def remove(app: App, *, names: tuple[str, ...], everything: bool, yes: bool) -> 
     """
     if everything == bool(names):
         raise click.UsageError("no conversation is named. Name one, or use --all.")
-    history = _open(app)
+    history = app.runtime.history
     chosen = history.conversations() if everything else _find(history, names)
     if chosen and not yes:
         _confirm(app, chosen)
-    _report_removal(app, history.remove(each.id for each in chosen))
+    count = history.remove(each.id for each in chosen)
+    app.console.note(f"{plural(count, 'conversation')} removed.")
 
 
 def _confirm(app: App, chosen: tuple[SavedConversation, ...]) -> None:
@@ -389,7 +384,7 @@ def prune(app: App, *, age: float, dry_run: bool, yes: bool) -> None:  # noqa: A
 
     Does not ask for confirmation; preview the result with --dry-run.
     """
-    history = _open(app)
+    history = app.runtime.history
     before = time.time() - age
     if dry_run:
         from telex.render import history as render
@@ -398,17 +393,4 @@ def prune(app: App, *, age: float, dry_run: bool, yes: bool) -> None:  # noqa: A
         render.listing(app.console, old)
         app.console.note(f"{plural(len(old), 'conversation')} would be removed.")
         return
-    _report_removal(app, history.prune(before))
-
-
-def _report_removal(app: App, removed: RemovalResult) -> None:
-    app.console.note(f"{plural(removed.conversations, 'conversation')} removed.")
-    if removed.unerased is not None:
-        from telex.error_hints import code_and_hint
-
-        code, _ = code_and_hint(removed.unerased)
-        app.console.error(
-            f"the removed text is not overwritten yet: {removed.unerased.message}",
-            "To overwrite it: telex history list",
-        )
-        raise Stop(code)
+    app.console.note(f"{plural(history.prune(before), 'conversation')} removed.")
