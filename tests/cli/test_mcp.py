@@ -353,7 +353,16 @@ def test_broken_keyring_suggests_a_variable(tmp_path: Path) -> None:
 
 def test_remove_deletes_secrets_that_nothing_else_uses(telex: Inside) -> None:
     telex.configure('[providers.lab]\nbase_url = "http://h"\nheaders = {X-Key = "keyring:gw"}\n')
-    variables = ("--env", "A=keyring:own", "--env", "B=keyring:shared", "--env", "C=keyring:gw")
+    variables = (
+        "--env",
+        "A=keyring:own",
+        "--env",
+        "D=keyring:own",
+        "--env",
+        "B=keyring:shared",
+        "--env",
+        "C=keyring:gw",
+    )
     telex("mcp", "add", "one", *variables, "--", "x")
     telex("mcp", "add", "two", "--env", "B=keyring:shared", "--", "x")
     for name in ("own", "shared", "gw"):

@@ -14,10 +14,12 @@ from telex.options import Name
 from telex.prompts import confirm_removal, require_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from provider_core.keys import Destination
+    from provider_core.settings.mcp import McpServer
     from provider_core.settings.validators import SecretReference
+    from provider_core.types import Provider
     from telex.app import App
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
@@ -87,7 +89,8 @@ def _set(app: App, name: str, *, from_stdin: bool, url: str | None, remove: bool
             app.runtime.key_store.delete(wanted.entry)
             app.console.note(f"{name} was removed from the keyring.")
             return
-        used, destinations = _uses(app, wanted, url)
+        users = _users(app).get(wanted, [])
+        destinations = _destinations(users, url)
         app.runtime.key_store.set(
             wanted.entry, seal(_read(app) if from_stdin else _ask(app, wanted), destinations)
         )
@@ -101,38 +104,40 @@ def _set(app: App, name: str, *, from_stdin: bool, url: str | None, remove: bool
     app.console.note(f"{name} is in the keyring.")
     if destinations:
         app.console.note(f"It is sent to {' and '.join(map(str, destinations))}, and nowhere else.")
-    elif not used:
+    elif not users:
         app.console.note(
             f"Nothing uses it yet. Where a server's env names keyring:{name}, it is given to that server. "
             "For a header, run this again once the header names it, or with --for URL."
         )
 
 
-def _uses(app: App, wanted: SecretReference, url: str | None) -> tuple[bool, tuple[Destination, ...]]:
-    """Whether an MCP server uses the secret, and the addresses to which it is sent in a header."""
-    from provider_core.keys import Destination
+def _users(app: App) -> dict[SecretReference, list[McpServer | Provider]]:
+    """The servers and providers that use each secret."""
     from provider_core.settings.mcp import secret_references
-    from provider_core.settings.validators import parse_reference, parse_url
+    from provider_core.settings.validators import parse_reference
+
+    users: dict[SecretReference, list[McpServer | Provider]] = {}
+    for provider in app.runtime.settings.providers.values():
+        for reference in filter(None, map(parse_reference, provider.headers.values())):
+            users.setdefault(replace(reference, before=""), []).append(provider)
+    for server in app.runtime.settings.mcp.values():
+        for reference in secret_references(server).values():
+            users.setdefault(replace(reference, before=""), []).append(server)
+    return users
+
+
+def _destinations(users: Iterable[McpServer | Provider], url: str | None) -> tuple[Destination, ...]:
+    """The addresses to which the secret is sent in a header: those of its users, and ``url``."""
+    from provider_core.keys import Destination
+    from provider_core.settings.mcp import McpServer
+    from provider_core.settings.validators import parse_url
     from provider_core.types import Network
 
     found = [Destination.of(parse_url(url), Network())] if url is not None else []
-    found += [
-        Destination.of(provider.base_url, provider.network)
-        for provider in app.runtime.settings.providers.values()
-        if wanted in map(_bare, filter(None, map(parse_reference, provider.headers.values())))
-    ]
-    servers = [
-        server
-        for server in app.runtime.settings.mcp.values()
-        if wanted in map(_bare, secret_references(server).values())
-    ]
-    found += [Destination.of(server.url, server.network) for server in servers if server.url]
-    return bool(servers), tuple(dict.fromkeys(found))
-
-
-def _bare(reference: SecretReference) -> SecretReference:
-    """The reference without the text before it."""
-    return replace(reference, before="")
+    for user in users:
+        address = user.url if isinstance(user, McpServer) else user.base_url
+        found += [Destination.of(address, user.network)] if address else []
+    return tuple(dict.fromkeys(found))
 
 
 def _read(app: App) -> str:
@@ -199,15 +204,9 @@ def remove(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
 
 def _own_secrets(app: App, name: str) -> list[SecretReference]:
     """The secrets in the keyring that only this server uses; none of an invalid one, whose secrets are unknown."""
-    from provider_core.settings.mcp import secret_references
-    from provider_core.settings.validators import parse_reference
-
-    settings = app.runtime.settings
-    users: dict[SecretReference, set[str]] = {}
-    for server in settings.mcp.values():
-        for each in secret_references(server).values():
-            users.setdefault(_bare(each), set()).add(server.name)
-    for provider in settings.providers.values():
-        for found in filter(None, map(parse_reference, provider.headers.values())):
-            users.setdefault(_bare(found), set()).add(f"providers.{provider.name}")
-    return [secret for secret, names in users.items() if secret.kind == "keyring" and names == {name}]
+    server = app.runtime.settings.mcp.get(name)
+    return [
+        secret
+        for secret, users in _users(app).items()
+        if secret.kind == "keyring" and all(user is server for user in users)
+    ]
