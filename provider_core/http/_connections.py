@@ -25,7 +25,7 @@ from provider_core.http._proxies import find_proxy
 from provider_core.structs import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from httpcore import NetworkStream
 
@@ -426,15 +426,16 @@ class Preconnection:
             connected, error = self._connected, self._error
             self._connected = self._error = None
             self._closed = True
+        if error is None and (connected is None or _is_silent(connected)):
+            return connected
+        if connected is not None:
+            connected.close()
         if error is not None:
             raise error
-        if connected is None or _is_silent(connected):
-            return connected
-        connected.close()
         return None
 
     def close(self) -> None:
-        """Close the connection if it was not taken; a thread that is still at work closes its own."""
+        """Close the connection if it was not taken; a thread that is still at work will close its own."""
         with self._lock:
             connected, self._connected = self._connected, None
             self._closed = True
@@ -461,31 +462,43 @@ class Preconnection:
         scheme, host, port = self._origin
         if scheme == "http":
             return _open(_addresses(host, port, self._lookup), self._deadline)
-        context, load = _unloaded_context(self._network, self._environ)
-        context.set_alpn_protocols(["http/1.1"])
-        if load is not None and _CORK is None:
-            load()
-        connected = _open(_addresses(host, port, self._lookup), self._deadline)
-        with contextlib.ExitStack() as stack:
-            stack.callback(connected.close)
-            connected.settimeout(self._deadline.connect())
-            early = load is not None and _CORK is not None
-            secured = context.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=not early)
-            stack.callback(secured.close)
-            if load is not None and _CORK is not None:
-                secured.setblocking(False)
-                # The kernel holds the ClientHello back, so that no certificate can arrive before the next line.
-                secured.setsockopt(socket.IPPROTO_TCP, _CORK, 1)
-                with contextlib.suppress(ssl.SSLWantReadError):
-                    secured.do_handshake()
-                secured.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
+        with self._step():
+            context, load = _unloaded_context(self._network, self._environ)
+            context.set_alpn_protocols(["http/1.1"])
+            if load is not None and _CORK is None:
                 load()
-                secured.settimeout(self._deadline.connect())
-                secured.do_handshake()
+        connected = _open(_addresses(host, port, self._lookup), self._deadline)
+        with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
+            stack.callback(connected.close)
+            connected.setblocking(False)
+            with self._step():
+                secured = context.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
+                stack.callback(secured.close)
+                if load is not None and _CORK is not None:
+                    # The kernel holds the ClientHello back, so that no certificate arrives before those to trust.
+                    secured.setsockopt(socket.IPPROTO_TCP, _CORK, 1)
+                    with contextlib.suppress(ssl.SSLWantReadError):
+                        secured.do_handshake()
+                    secured.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
+                    load()
+            selector.register(secured, selectors.EVENT_READ)
+            while True:
+                with contextlib.suppress(ssl.SSLWantReadError), self._step():
+                    secured.do_handshake()
+                    break
+                selector.select(self._deadline.connect())
             secured.setblocking(True)
             stack.pop_all()
         self.context = context
         return secured
+
+    @contextlib.contextmanager
+    def _step(self) -> Iterator[None]:
+        """A step inside OpenSSL. ``close`` waits for its end: a process that exits takes OpenSSL down with it."""
+        with self._lock:
+            if self._closed:
+                raise ConnectionAbortedError
+            yield
 
 
 def preconnect(url: str, network: Network, environ: Mapping[str, str]) -> Preconnection | None:

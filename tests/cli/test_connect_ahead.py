@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 from inprocess import Inside
 from scripted import answer
 
@@ -162,3 +163,13 @@ def test_a_host_that_accepts_no_connection_ends_in_the_connect_timeout(telex: Te
     assert time.monotonic() - began < 3
     assert ran.code == 7
     assert f"no connection to {deaf[:-3]} within 1 s" in ran.err
+
+
+def test_a_command_may_end_while_the_certificates_are_loaded(
+    telex: Telex, listener: socket.socket, tmp_path: Path
+) -> None:
+    """The thread is inside OpenSSL for long here; a process that ended at that moment crashed in one case of ten."""
+    bundle = tmp_path / "authorities.pem"
+    bundle.write_bytes(trustme.CA().cert_pem.bytes() * 2000)
+    telex.provider("lab", url(listener).replace("http", "https"), ca_bundle=str(bundle))
+    assert {telex("chat", "-f", "/nowhere/notes.txt", "hi").code for _ in range(8)} == {2}
