@@ -105,53 +105,40 @@ def paragraph(text: str, width: int, indent: str = "") -> str:
 
 
 class Flow:
-    """Breaks text between words while it arrives: gives out only what more text cannot move."""
+    """Breaks text between words while it arrives. The last word is held back: it may continue."""
 
     def __init__(self) -> None:
-        self._row = ""
-        self._given = 0
-        """Characters of the row that have been given out."""
-        self._indent: str | None = None
-        """What the line begins with, as soon as it has a letter."""
+        self._word = ""
+        self._used = 0
+        """The cells of the row that have been written."""
 
     def add(self, text: str, width: int) -> str:
         """Take a piece of the text; what can be written now."""
         out = ""
-        *lines, last = text.split("\n")
+        *lines, last = (self._word + text.replace("\t", "    ")).split("\n")
         for line in lines:
-            out += self._broken(line, width) + self._rest() + "\n"
-            self._row, self._given, self._indent = "", 0, None
-        return out + self._broken(last, width)
+            out += "".join(self._placed(unit, width) for unit in _UNIT.findall(line)) + "\n"
+            self._used = 0
+        *units, self._word = _UNIT.findall(last) or [""]
+        return out + "".join(self._placed(unit, width) for unit in units)
 
-    def end(self) -> str:
-        """Return the text that was held back."""
-        rest = self._rest()
-        self._row, self._given, self._indent = "", 0, None
+    def end(self, width: int) -> str:
+        """Return the word that was held back."""
+        word, self._word = self._word, ""
+        rest = self._placed(word, width)
+        self._used = 0
         return rest
 
-    def _rest(self) -> str:
-        return self._row[self._given :].rstrip(" ")
-
-    def _broken(self, text: str, width: int) -> str:
-        row = (self._row + text).expandtabs(8)
-        bare = row.lstrip(" ")
-        if not bare:
-            self._row = row
+    def _placed(self, unit: str, width: int) -> str:
+        size = cells(unit)
+        if not self._used or self._used + size <= width:
+            self._used += size
+            return unit
+        if unit.isspace():
+            self._used = width
             return ""
-        if self._indent is None:
-            self._indent = " " * min(len(row) - len(bare), width // 2)
-        room = max(1, width - len(self._indent))
-        # The indent is a part of the row from the beginning: it never moves.
-        out = ""
-        *full, (start, _) = wrap(bare, room)
-        for begin, stop in full:
-            out += (self._indent + bare[begin:stop])[self._given :] + "\n"
-            self._given = 0
-        self._row = self._indent + bare[start:]
-        ready = max([self._given, *(unit.start() for unit in _UNIT.finditer(self._row))])
-        out += self._row[self._given : ready]
-        self._given = ready
-        return out
+        self._used = size
+        return f"\n{unit}"
 
 
 def chop(text: str, width: int) -> list[str]:

@@ -28,7 +28,7 @@ INDENTED = 134
 def test_the_first_block_is_that_of_commonmark(example: dict[str, Any]) -> None:
     codes = re.findall(r"<pre><code[^>]*>(.*?)</code></pre>", example["html"], re.DOTALL)
     wanted = html.unescape(codes[0]) if codes and example["example"] != INDENTED else None
-    assert first_block(example["markdown"])[0] == wanted
+    assert first_block(example["markdown"]) == wanted
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ def test_the_first_block_is_that_of_commonmark(example: dict[str, Any]) -> None:
     ],
 )  # fmt: skip
 def test_the_block_is_unchanged(answer: str, block: str | None) -> None:
-    assert first_block(answer)[0] == block
+    assert first_block(answer) == block
 
 
 def test_a_long_answer_takes_little_time() -> None:
     code = "x = 'y'\t# z\n" * 50_000
     started = time.perf_counter()
     words = "some words\n" * 50_000
-    assert first_block(f"{words}\n```\n{code}```\n{code}")[0] == code
+    assert first_block(f"{words}\n```\n{code}```\n{code}") == code
     assert time.perf_counter() - started < 5
 
 
@@ -72,23 +72,23 @@ README += f"\nThen:\n\n{FENCE}python\nimport moons\n{FENCE}\n\nThat is all.\n"
 
 
 @pytest.mark.parametrize(
-    ("answer", "block", "certain"),
+    ("answer", "block"),
     [
-        (f"Here:\n\n{FENCE}markdown\n{README}{FENCE}\n\nShall I go on?\n", README, True),
-        (f"Here:\n\n{FENCE}markdown\n{README}{FENCE}\n\n{FENCE}sh\nls\n{FENCE}\n", README, True),
-        (f"- a\n  {FENCE}md\n  {FENCE}sh\n  ls\n  {FENCE}\n  b\n  {FENCE}\n", "```sh\nls\n```\nb\n", True),
-        (f"> {FENCE}md\n> {FENCE}sh\n> ls\n> {FENCE}\n> {FENCE}\n", "```sh\nls\n```\n", True),
-        ("~~~md\n~~~sh\nls\n~~~\nb\n~~~\n", "~~~sh\nls\n~~~\nb\n", True),
-        (f"````md\n{FENCE}sh\nls\n{FENCE}\n````\n", "```sh\nls\n```\n", True),
-        (f"{FENCE}md\n~~~sh\nls\n~~~\n{FENCE}\n", "~~~sh\nls\n~~~\n", True),
-        (f"{FENCE}md\n````sh\nls\n{FENCE}\n````\n{FENCE}\n", "````sh\nls\n```\n````\n", True),
-        # Not closed, or inner blocks without an info string: the specification's reading, and a doubt.
-        (f"{FENCE}python\nx\n\nAnd:\n{FENCE}sh\nls\n{FENCE}\nDone.\n", "x\n\nAnd:\n```sh\nls\n", False),
-        (f"{FENCE}markdown\n# a\n{FENCE}\nls\n{FENCE}\nb\n{FENCE}\n", "# a\n", False),
-        (f"{FENCE}markdown\n# a\n{FENCE}sh\nls\n", "# a\n```sh\nls\n", True),
-        (f"{FENCE}python\nx\n{FENCE}\n\n{FENCE}\ny\n{FENCE}\n", "x\n", True),
-        (f"{FENCE}sh\nx\n{FENCE}\n\n{FENCE}sh\ny\n{FENCE}\n", "x\n", True),
+        (f"Here:\n\n{FENCE}markdown\n{README}{FENCE}\n\nShall I go on?\n", README),
+        (f"Here:\n\n{FENCE}markdown\n{README}{FENCE}\n\n{FENCE}sh\nls\n{FENCE}\n", README),
+        (f"- a\n  {FENCE}md\n  {FENCE}sh\n  ls\n  {FENCE}\n  b\n  {FENCE}\n", "```sh\nls\n```\nb\n"),
+        (f"> {FENCE}md\n> {FENCE}sh\n> ls\n> {FENCE}\n> {FENCE}\n", "```sh\nls\n```\n"),
+        ("~~~md\n~~~sh\nls\n~~~\nb\n~~~\n", "~~~sh\nls\n~~~\nb\n"),
+        (f"````md\n{FENCE}sh\nls\n{FENCE}\n````\n", "```sh\nls\n```\n"),
+        (f"{FENCE}md\n~~~sh\nls\n~~~\n{FENCE}\n", "~~~sh\nls\n~~~\n"),
+        (f"{FENCE}md\n````sh\nls\n{FENCE}\n````\n{FENCE}\n", "````sh\nls\n```\n````\n"),
+        # Not closed, or inner blocks without an info string: the specification's reading.
+        (f"{FENCE}python\nx\n\nAnd:\n{FENCE}sh\nls\n{FENCE}\nDone.\n", "x\n\nAnd:\n```sh\nls\n"),
+        (f"{FENCE}markdown\n# a\n{FENCE}\nls\n{FENCE}\nb\n{FENCE}\n", "# a\n"),
+        (f"{FENCE}markdown\n# a\n{FENCE}sh\nls\n", "# a\n```sh\nls\n"),
+        (f"{FENCE}python\nx\n{FENCE}\n\n{FENCE}\ny\n{FENCE}\n", "x\n"),
+        (f"{FENCE}sh\nx\n{FENCE}\n\n{FENCE}sh\ny\n{FENCE}\n", "x\n"),
     ],
 )  # fmt: skip
-def test_blocks_within_a_block_belong_to_it(answer: str, block: str, certain: bool) -> None:
-    assert first_block(answer) == (block, certain)
+def test_blocks_within_a_block_belong_to_it(answer: str, block: str) -> None:
+    assert first_block(answer) == block

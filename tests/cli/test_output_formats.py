@@ -335,11 +335,10 @@ def test_two_formats_are_a_usage_error(lab: Inside, server: Scripted, given: tup
     [
         (answer("Here:\n\n```python\nprint(1)\n```\n\n```\nno\n```\n"), 0, b"print(1)\n", ""),
         (answer("no block `here`"), 0, b"no block `here`\n", "No code block"),
-        (answer("```md\n# a\n```\nls\n```\nb\n```\n"), 0, b"# a\n", "blocks are ambiguous"),
         ([*sse(delta(reasoning_content="Hm.")), *answer("```\n```\n")], 0, b"\n", "Hm.\n"),
         ([*sse(delta("```\nrm -rf /tm")), Cut()], 6, b"rm -rf /tm\n", "connection"),
     ],
-    ids=["block", "none", "ambiguous", "reasoning", "cut"],
+    ids=["block", "none", "reasoning", "cut"],
 )
 def test_extract_prints_the_first_block(
     lab: Inside, server: Scripted, body: list[Any], code: int, out: bytes, note: str

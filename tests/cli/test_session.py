@@ -171,9 +171,6 @@ def test_commands_of_other_programs_work_under_their_names(
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("/set", "telex chat -c --temperature 0.5"),
-        ("/history", "telex history list"),
-        ("/resume", "telex chat --conversation ID"),
         ("/modle", "Did you mean /model"),
         ("/hlp", "Did you mean /help?"),
         ("/frobnicate", "List the commands: /help"),

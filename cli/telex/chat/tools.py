@@ -6,10 +6,7 @@ import contextlib
 import json
 import os
 import select
-import signal
 import sys
-import threading
-import time
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Self
 
@@ -41,7 +38,7 @@ v  show the arguments in full
 """
 
 _POLL = 0.2
-"""Seconds between two checks whether this job is in the foreground of its terminal."""
+"""Seconds between two looks whether a signal has arrived."""
 
 
 def matches(server: str, tool: str, patterns: Sequence[str]) -> bool:
@@ -254,7 +251,6 @@ class TerminalPrompt:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._opened: int | None = None
-        self._shown = False
         self.terminal: int | None = None
         if console.err_is_terminal:
             if console.stdin_is_terminal():
@@ -292,38 +288,18 @@ class TerminalPrompt:
         return line.decode("utf-8", "replace").strip() if line else None
 
     def _read_line(self, terminal: int, question: str) -> bytes:
-        """A line with its end. The question is repeated after the job was stopped and continued."""
-        self._shown = False
-        handles_stops = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCONT")
-        before = signal.signal(signal.SIGCONT, self._on_continue) if handles_stops else None
+        self._console.err(question)
         line = b""
-        try:
-            while not line.endswith(b"\n") and (part := self._read(terminal, question)):
+        with contextlib.suppress(OSError):  # the terminal hung up
+            while not line.endswith(b"\n"):
+                # With a timeout, because a signal that another thread receives does not interrupt this one.
+                while os.name == "posix" and not select.select([terminal], [], [], _POLL)[0]:
+                    pass
+                part = os.read(terminal, 4096)
+                if not part:
+                    break
                 line += part
-        except OSError:
-            pass  # the terminal hung up
-        finally:
-            if handles_stops:
-                signal.signal(signal.SIGCONT, before)
         return line
-
-    def _read(self, terminal: int, question: str) -> bytes:
-        while True:
-            if not self._shown:
-                self._console.err(question)
-                self._shown = True
-            if os.name != "posix":
-                return os.read(terminal, 4096)
-            # With a timeout, because a signal that another thread receives does not interrupt this one.
-            is_ready = bool(select.select([terminal], [], [], _POLL)[0])
-            while not _in_foreground(terminal):
-                self._shown = False
-                time.sleep(_POLL)
-            if is_ready and self._shown:
-                return os.read(terminal, 4096)
-
-    def _on_continue(self, *_: object) -> None:
-        self._shown = False
 
 
 def _in_foreground(terminal: int) -> bool:

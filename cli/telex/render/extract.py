@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 
 _MARKS: Final = ("```", "~~~")
 
-_DOCUMENTS: Final = ("markdown", "md", "mdx", "rst", "readme")
-"""Languages that have fences of their own."""
-
 _FENCE: Final = re.compile(r"(`{3,}|~{3,})(.*)")
-_ANY_FENCE: Final = re.compile(r"^[ >]*(?:`{3,}|~{3,})(.*)$", re.MULTILINE)
 
 
 class FirstBlock:
@@ -51,42 +47,32 @@ class FirstBlock:
         if not texts:
             return
         found = (first_block(text) for text in reversed(texts))
-        block, certain = next(
-            ((block, certain) for block, certain in found if block is not None), (None, True)
-        )
+        block = next((block for block in found if block is not None), None)
         if block is None:
             self._console.note("No code block found; printing the whole answer.")
             block = "\n".join(texts)
-        elif not certain:
-            self._console.note(
-                "The fences of the answer's code blocks are ambiguous: the first block may be longer than this."
-            )
         self._console.out(block if block.endswith("\n") else f"{block}\n")
 
 
-def first_block(text: str) -> tuple[str | None, bool]:
-    """The content of the first fenced block, each line with its end, and whether it is certain where it ends.
+def first_block(text: str) -> str | None:
+    """The content of the first fenced block, each line with its end; None where there is no block.
 
-    None where there is no block. Fences are of backticks or tildes, and as long as they like; what they are
+    Fences are of backticks or tildes, and as long as they like; what they are
     indented by, alone or inside a list or a quote, is removed, and tabs stay tabs. Inside of a block, a fence with an
     info string opens an inner block, as in a README with examples. A block that is never closed ends with the text.
     """
     if not any(mark in text for mark in _MARKS):
-        return None, True
+        return None
     lines = text.split("\n")
     bare = "\n".join(line.removesuffix("\r") for line in lines)
     block = _first(bare, nested=True)
     if block is None:
-        return None, True
+        return None
     if not block.meta["closed"]:
         # If only CommonMark's reading finds an end, the inner fences are not pairs.
         plain = _first(bare, nested=False)
-        certain = plain is None or not plain.meta["closed"]
-        return _content(block if certain or plain is None else plain, lines), certain
-    # Inner blocks without an info string look like the end of the outer one.
-    after = _ANY_FENCE.search("\n".join(lines[_lines(block)[1] :]))
-    document = block.info.strip().partition(" ")[0].lower() in _DOCUMENTS
-    return _content(block, lines), not document or after is None or bool(after[1].strip())
+        block = plain if plain is not None and plain.meta["closed"] else block
+    return _content(block, lines)
 
 
 def _first(text: str, *, nested: bool) -> Token | None:

@@ -300,7 +300,7 @@ class ReasoningRenderer:
             return
         self.active = False
         if self._flow is not None:
-            self._console.err(self._flow.end(), dim=True)
+            self._console.err(self._flow.end(self._console.width()), dim=True)
         if self.mode == "show":
             # On a terminal there is an empty line between reasoning and answer.
             blank = "\n" if self._console.err_is_terminal else ""

@@ -47,18 +47,6 @@ _WHOLE_LINES = {
 }
 """Lines that are a command without a slash, as in other programs."""
 
-_OPTIONS = "Options are given when the conversation starts, such as: telex chat -c --temperature 0.5"
-_ELSEWHERE = {
-    **dict.fromkeys(("/set", "/config", "/settings", "/temperature", "/temp", "/param", "/options"), _OPTIONS),
-    **dict.fromkeys(("/history", "/sessions", "/log", "/chats"), "In another terminal: telex history list"),
-    **dict.fromkeys(("/continue", "/resume", "/session"), "To resume a conversation: telex chat --conversation ID"),
-    **dict.fromkeys(("/provider", "/providers", "/login", "/key"), "In another terminal: telex providers list"),
-    "/show": "Show the model: /model. Show the system message: /system. Show the tokens: /usage",
-    "/template": "Start a conversation with one: telex chat --template NAME",
-    "/copy": "Write the conversation to a file: /save FILE"
-}  # fmt: skip
-"""Commands of other programs that have no counterpart here, with a hint."""
-
 
 def command_in(text: str) -> tuple[str, str] | None:
     """The name and the argument of the command in ``text``; None for a prompt, which may begin with a slash too."""
@@ -81,9 +69,7 @@ def run_command(session: Session, name: str, argument: str) -> None:
 
     names = [each[1:] for command in SLASH_COMMANDS for each in command.names]
     similar = [f"/{each}" for each in close_matches(name[1:], names, most=2, cutoff=0.7)]
-    hint = _ELSEWHERE.get(name) or (
-        f"Did you mean {' or '.join(similar)}?" if similar else "List the commands: /help"
-    )
+    hint = f"Did you mean {' or '.join(similar)}?" if similar else "List the commands: /help"
     raise CommandError(
         f"unknown command: {name}", f"{hint}\nTo send it to the model, begin with two slashes: /{name}"
     )
