@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import os
@@ -19,8 +20,10 @@ import pyte
 from pyte.modes import DECAWM
 from wcwidth import wcwidth
 
+from telex.console import Console
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 WRAPPED = -1  # the key under which a row keeps that its text goes on in the next one
 
@@ -30,6 +33,17 @@ class TerminalStream(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+@contextlib.contextmanager
+def on_terminal(columns: int = 80, lines: int = 24, **env: str) -> Iterator[tuple[TerminalStream, Console]]:
+    """A console of this process whose stdout and stderr are a terminal."""
+    screen = TerminalStream()
+    with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
+        console = Console(environ={"TERM": "xterm-256color", "COLORFGBG": "15;0", **env})
+        console.width = lambda: columns  # type: ignore[method-assign]
+        console.height = lambda: lines  # type: ignore[method-assign]
+        yield screen, console
 
 
 class Terminal(pyte.HistoryScreen):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import Any
 
 import pytest
-from terminal import Terminal, TerminalStream
+from terminal import Terminal, on_terminal
 
 from provider_core.answer import Answer
 from provider_core.errors import BadRequestError
@@ -24,7 +23,6 @@ from provider_core.types import (
     Usage,
     Verdict,
 )
-from telex.console import Console
 from telex.render.renderer import Paused, RenderOptions, StatusLine
 from telex.render.text import TextRenderer
 
@@ -48,16 +46,11 @@ class Shown:
         answer: Answer | None = None,
         **options: Any,
     ) -> None:
-        screen = TerminalStream()
-        with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
-            console = Console(environ={"TERM": "xterm-256color", "COLORFGBG": "15;0", **(env or {})})
-            console.width = lambda: columns  # type: ignore[method-assign]
-            console.height = lambda: 24  # type: ignore[method-assign]
+        with on_terminal(columns, **(env or {})) as (screen, console):
             renderer = TextRenderer(console, RenderOptions(**options))
             for event in (Connecting(target=TARGET), Sent(), *events):
                 renderer.handle(event)
-            answer = answer or Answer(target=TARGET, verdict=Verdict.COMPLETE)
-            renderer.handle(ChatEnded(answer=answer))
+            renderer.handle(ChatEnded(answer=answer or Answer(target=TARGET, verdict=Verdict.COMPLETE)))
         self.raw = screen.getvalue()
         terminal = Terminal(columns)
         terminal.feed(self.raw)
