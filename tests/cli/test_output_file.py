@@ -212,13 +212,10 @@ def test_a_write_protected_file_or_folder_is_left_alone(lab: Inside, server: Scr
     assert "Permission denied" in ran.err
 
 
-@pytest.mark.parametrize(("name", "why"), [("/dev/fd/9", "Bad file"), ("/dev/stdin", "for reading only")])
-def test_a_descriptor_that_cannot_be_written_to_is_refused(
-    process: Telex, server: Scripted, name: str, why: str
-) -> None:
-    ran = process("chat", "-o", name, "hi", stdin=b"")
+def test_a_descriptor_that_is_not_open_is_refused(lab: Inside, server: Scripted) -> None:
+    ran = lab("chat", "-o", "/dev/fd/999", "hi")
     assert (ran.code, server.asked) == (2, [])
-    assert why in ran.err
+    assert "Bad file descriptor" in ran.err
 
 
 # --- kinds of files ----------------------------------------------------------------------------------------
@@ -307,18 +304,17 @@ def test_devices_pipes_and_process_substitution_work(process: Telex, out: Path) 
 
 @pytest.mark.parametrize(
     ("name", "redirection"),
-    [("/dev/stdout", ">"), ("/dev/fd/1", ">>"), ("link", ">"), ("/dev/fd/3", "3>&1 >"), ("/proc/$$/fd/1", ">>")],
+    [("/dev/stdout", ">"), ("/dev/fd/1", ">>"), ("/dev/fd/3", "3>&1 >"), ("/proc/self/fd/1", ">>")],
 )  # fmt: skip
 def test_an_open_descriptor_is_written_to_and_not_replaced(
     process: Telex, out: Path, name: str, redirection: str
 ) -> None:
-    (out.parent / "link").symlink_to("/dev/stdout")
     third = "3>&1" if "3" in name else ""
     script = f"{{ echo before; {COMMAND} chat -o {name} hi {third}; echo after; }}"
     ran = bash(process, f"{script} {redirection.removeprefix('3>&1 ')} {out}", cwd=out.parent)
     assert (ran.returncode, ran.stderr) == (0, b"")
     assert out.read_bytes() == b"before\nThe sky is blue.\nafter\n"
-    assert names(out) == ["answer.txt", "link"]
+    assert names(out) == ["answer.txt"]
 
 
 def test_a_file_gets_unrendered_markdown(process: Telex, server: Scripted, out: Path) -> None:

@@ -265,41 +265,20 @@ def test_tab_completes_commands(talk: Callable[..., Talk]) -> None:
         terminal.wait_for(r"/model +Switch to another model\.")
 
 
-def test_a_long_menu_numbers_its_rows(telex: Telex, talk: Callable[..., Talk], server: Scripted) -> None:
+def test_tab_completes_models_and_numbers_a_long_menu(
+    telex: Telex, talk: Callable[..., Talk], server: Scripted
+) -> None:
     telex.provider("far", server.url, models=[f"m{number}" for number in range(20)])
-    with talk() as terminal:
-        terminal.typed("/model far/")
-        terminal.type("\t")
-        terminal.wait_for(r"far/m0 +1 of 20")
-
-
-def test_tab_completes_models_of_the_catalogue(talk: Callable[..., Talk], server: Scripted) -> None:
     with talk() as terminal:
         terminal.typed("/model la")
         terminal.type("\t")
         terminal.until(lambda: terminal.rows[-1] == "> /model lab/")
         terminal.type("m2\t\r")
         terminal.wait_for("^lab/m2 answers from now on")
-    assert server.asked == []
-
-
-def test_tab_completes_files_with_spaces_in_their_names(
-    talk: Callable[..., Talk], tmp_path: Path, server: Scripted
-) -> None:
-    folder = tmp_path / "two words"
-    folder.mkdir()
-    (folder / "notes one.txt").write_text("seven")
-    with talk(columns=200) as terminal:
-        terminal.typed(f"/file {tmp_path}/tw")
-        terminal.type("\t")
-        terminal.wait_for(r"/two\\ words/$")
-        terminal.type("\t")
-        terminal.wait_for(r"notes\\ one\.txt$")
-        terminal.type("\r")
-        terminal.wait_for(r"Attached to the next prompt")
         terminal.prompt()
-        terminal.say("how many?")
-    assert "seven" in asked(server)[0]
+        terminal.typed("/model far/")
+        terminal.type("\t")
+        terminal.wait_for(r"far/m0 +1 of 20")
 
 
 # --- the editor --------------------------------------------------------------------------------------------------
@@ -380,20 +359,6 @@ def test_prompts_are_recalled_in_the_next_process_unless_they_begin_with_a_space
         second.type("\x1b[A")
         second.until(lambda: second.rows[-1] == "> by day?")
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-
-
-def test_a_full_disk_costs_a_note_and_no_prompt(telex: Telex, talk: Callable[..., Talk]) -> None:
-    with talk() as first:
-        first.say("by day?")
-    kept = telex.home / "data" / "input-history"
-    kept.unlink()
-    kept.symlink_to("/dev/full")
-    with talk() as second:
-        rows = second.say("at night?")
-        assert "Blue." in rows
-        assert second.text.count("is not saved in") == 1
-        second.say("at noon?")
-        assert second.text.count("is not saved in") == 1
 
 
 # --- the window --------------------------------------------------------------------------------------------------

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 _PREFIX = 40
 """Characters of the file's name in the name of its temporary file, which may not become too long."""
-_MAX_LINKS = 40
-"""Links in a row that are followed, as in the kernel."""
+_OPENED = re.compile(r"/(?:dev|proc/self)/fd/(\d+)|/dev/std(out|err)")
 
 
 @contextlib.contextmanager
@@ -67,33 +66,15 @@ def output_to(console: Console, name: str, *, private: bool = False) -> Iterator
 
 
 def _open_special(name: str) -> int | None:
-    """A descriptor for a file that is open in a process already, a pipe or a device; None for regular files."""
-    flags = os.O_WRONLY | getattr(os, "O_NOCTTY", 0)
-    followed = name
-    for _ in range(_MAX_LINKS):
-        folder, last = os.path.split(os.path.abspath(followed))  # noqa: PTH100 - Path keeps ".."
-        folder = os.path.realpath(folder)
-        followed = os.path.join(folder, last)  # noqa: PTH118
-        owner = re.fullmatch(r"/dev/fd|/proc/(\d+)(?:/task/\d+)?/fd", folder)
-        if owner and last.isdecimal():
-            if owner[1] not in (None, str(os.getpid())):
-                return os.open(followed, flags | os.O_APPEND)
-            # A copy shares the position in the file, so that earlier output is not overwritten.
-            copy = os.dup(int(last))
-            if sys.platform != "win32":
-                import fcntl
-
-                if fcntl.fcntl(copy, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
-                    os.close(copy)
-                    raise OSError(errno.EBADF, "it is open for reading only")
-            return copy
-        if not os.path.islink(followed):  # noqa: PTH114
-            break
-        followed = os.path.join(folder, os.readlink(followed))  # noqa: PTH115, PTH118
+    """A descriptor for an open descriptor's name, a pipe or a device; None for regular files."""
+    if opened := _OPENED.fullmatch(name):
+        # A copy shares the position in the file, so that earlier output is not overwritten.
+        return os.dup(int(opened[1] or {"out": 1, "err": 2}[opened[2]]))
     try:
         mode = os.stat(name).st_mode  # noqa: PTH116
     except FileNotFoundError:
         return None
+    flags = os.O_WRONLY | getattr(os, "O_NOCTTY", 0)
     return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else os.open(name, flags)
 
 

@@ -377,34 +377,22 @@ def _complete_model(app: App, typed: str) -> Iterator[Candidate]:
 
 
 def _complete_file(argument: str, suffixes: tuple[str, ...]) -> Iterator[Candidate]:
-    """Files with one of the suffixes, and folders, for the last word, written as a shell would have them."""
-    raw, word = _last_word(argument)
-    folder, slash, start = word.rpartition("/")
-    before = folder + slash
-    try:
-        with os.scandir(os.path.expanduser(before) or ".") as entries:  # noqa: PTH111 - "" stays ""
-            found = sorted((entry.name, entry.is_dir()) for entry in entries)
-    except OSError:
-        return
-    for name, is_folder in found:
-        is_hidden = name.startswith(".") and not start.startswith(".")
-        if name.startswith(start) and not is_hidden and (is_folder or name.lower().endswith(suffixes)):
-            shown = f"{name}/" if is_folder else name
-            text = re.sub(r"([\s\"'\\])", r"\\\1", before + shown)
-            yield Candidate(text=text, replaces=len(raw), shown=shown)
-
-
-def _last_word(argument: str) -> tuple[str, str]:
-    """The last word, unchanged and without the backslashes and quotes that a shell would remove."""
-    start, quote, word = 0, "", ""
-    characters = iter(enumerate(argument))
-    for at, character in characters:
-        if character == "\\" and quote != "'" and at + 1 < len(argument):
-            word += next(characters)[1]
-        elif character in "\"'" and quote in ("", character):
-            quote = "" if quote else character
-        elif character.isspace() and not quote:
-            start, word = at + 1, ""
-        else:
-            word += character
-    return argument[start:], word
+    """Files with one of the suffixes, and folders: of the whole argument, or else of its last word."""
+    for word in (argument, argument.rpartition(" ")[2]):
+        folder, slash, start = word.rpartition("/")
+        try:
+            with os.scandir(os.path.expanduser(folder + slash) or ".") as entries:  # noqa: PTH111 - "" stays ""
+                found = sorted((entry.name, entry.is_dir()) for entry in entries)
+        except OSError:
+            continue
+        shown = [
+            f"{name}/" if is_folder else name
+            for name, is_folder in found
+            if name.startswith(start)
+            and (start.startswith(".") or not name.startswith("."))
+            and (is_folder or name.lower().endswith(suffixes))
+        ]
+        for name in shown:
+            yield Candidate(text=name, replaces=len(start), shown=name)
+        if shown:
+            return
