@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,15 +73,3 @@ def test_provider_alone_and_unlisted_model_are_answered(telex: Inside) -> None:
     assert telex("models", "default").text == "lab/smol/lm2:135m\n"
 
 
-def test_list_of_an_unreachable_server_stays(telex: Inside, endpoint: Endpoint, model_path: Path) -> None:
-    with serve(model_path, alias="brief", context=512, threads=1) as brief:
-        telex.configure(
-            f'[providers.lab]\npreset = "llamacpp"\nbase_url = "{brief.base_url}"\nkey_env = "BRIEF_KEY"\n'
-        )
-        telex.env["BRIEF_KEY"] = brief.key
-        assert telex("models", "list", "--refresh", "-P", "lab").text == "lab/brief\n"
-    ran = telex("models", "list", "--refresh", "-P", "lab")
-    assert (ran.code, ran.text) == (0, "lab/brief\n")
-    assert "Its list of a moment ago stays." in ran.err
-    moved = replace(Provider(name="lab", base_url=endpoint.base_url), preset="llamacpp")
-    assert catalog.read_cached(telex.paths.lists, moved) is None
