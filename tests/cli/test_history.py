@@ -91,14 +91,9 @@ def test_list_has_a_line_or_object_for_each_conversation(telex: Inside, history:
     ]
     assert lines(telex, "list", "-n", "1") == lines(telex, "list")[:1]
     assert objects(telex, "list", "--json")[1] == {
-        "id": two,
-        "title": "Second?",
-        "begun": "2026-05-28T20:26:41Z",
-        "updated": "2026-05-28T20:26:41Z",
-        "turns": 1,
-        "model": "lab/m/1",
-        "verdict": "complete",
-    }
+        "id": two, "title": "Second?", "begun": "2026-05-28T20:26:41Z", "updated": "2026-05-28T20:26:41Z",
+        "turns": 1, "model": "lab/m/1", "verdict": "complete",
+    }  # fmt: skip
     for number in range(25):
         history.said(f"Question {number}")
     assert len(lines(telex, "list")) == len(objects(telex, "list", "--json")) == 27
@@ -210,14 +205,10 @@ def test_search_has_a_line_or_object_for_each_hit(telex: Inside, history: Filled
     assert lines(telex, "search", "--", "-n") == []
     (hit,) = objects(telex, "search", "blue", "sky", "--json")
     assert hit == {
-        "conversation": id_,
-        "title": "Why is the sky blue?",
-        "turn": 1,
-        "role": "user",
-        "at": "2026-05-28T20:26:40Z",
-        "snippet": "Why is the sky blue?",
+        "conversation": id_, "title": "Why is the sky blue?", "turn": 1, "role": "user",
+        "at": "2026-05-28T20:26:40Z", "snippet": "Why is the sky blue?",
         "marks": [[11, 14], [15, 19]],
-    }
+    }  # fmt: skip
     ran = telex("history", "search", "nothing like it")
     assert (ran.code, ran.text) == (0, "")
     assert "No saved conversation contains" in ran.err
@@ -270,13 +261,8 @@ def test_export_as_json_lines_has_everything_of_each_turn(telex: Inside, history
     found = json.loads(first)
     assert list(found) == KEYS == list(json.loads(second))
     assert found == {
-        "conversation": begun.conversation,
-        "title": "See",
-        "turn": begun.turn,
-        "at": "2026-05-28T20:26:40Z",
-        "provider": "lab",
-        "model": "m/1",
-        "params": {"temperature": 0},
+        "conversation": begun.conversation, "title": "See", "turn": begun.turn, "at": "2026-05-28T20:26:40Z",
+        "provider": "lab", "model": "m/1", "params": {"temperature": 0},
         "messages": [
             {"role": "system", "content": "Be brief."},
             {
@@ -288,18 +274,13 @@ def test_export_as_json_lines_has_everything_of_each_turn(telex: Inside, history
             },
             {"role": "tool", "content": "noon", "tool_call_id": "7"},
         ],
-        "text": "Hal\u2028f",
-        "reasoning": "hm",
-        "tool_calls": [{"id": "8", "name": "now", "arguments": "{}"}],
-        "sources": [],
-        "images": [],
-        "finish": "tool_calls",
-        "raw_finish": None,
-        "verdict": "partial",
+        "text": "Hal\u2028f", "reasoning": "hm",
+        "tool_calls": [{"id": "8", "name": "now", "arguments": "{}"}], "sources": [], "images": [],
+        "finish": "tool_calls", "raw_finish": None, "verdict": "partial",
         "usage": {"input": 3, "output": 0, "cached": None, "reasoning": None, "cost": None},
         "timing": {"first_byte": None, "first_text": None, "total": 1.2346},
         "error": {"message": "lab broke off"},
-    }
+    }  # fmt: skip
 
 
 def test_export_all_is_oldest_first(telex: Inside, history: Filled) -> None:

@@ -323,16 +323,12 @@ def test_loaded_models_of_lm_studio_come_first(server: Scripted, transport: Http
                     {"id": "text-embedding-nomic", "type": "embeddings", "state": "not-loaded"},
                     {"id": "sleeping", "type": "vlm", "state": "not-loaded", "max_context_length": 32768},
                     {
-                        "id": "awake",
-                        "type": "llm",
-                        "state": "loaded",
-                        "max_context_length": 131072,
-                        "loaded_context_length": 8192,
-                        "capabilities": ["tool_use"],
+                        "id": "awake", "type": "llm", "state": "loaded", "max_context_length": 131072,
+                        "loaded_context_length": 8192, "capabilities": ["tool_use"],
                     },
                 ],
             }
-        )
+        )  # fmt: skip
 
     server.will(serve)
     first, *rest = fetch(transport, lab(server, preset="lmstudio"))

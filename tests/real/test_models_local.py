@@ -71,5 +71,3 @@ def test_provider_alone_and_unlisted_model_are_answered(telex: Inside) -> None:
         ran = telex("chat", "-m", name, "--max-tokens", "3", "--no-stdin", "Hi")
         assert (ran.code, bool(ran.text.strip())) == (0, True), ran.err
     assert telex("models", "default").text == "lab/smol/lm2:135m\n"
-
-
