@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from functools import cache
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
 
 from provider_core.catalog._cache import are_ids
 from provider_core.redaction import printable
@@ -68,13 +67,6 @@ def next_page(value: Json, last_id: str) -> dict[str, str] | None:
         if isinstance(after, str) and after:
             return {"after_id": after}
         return {"after": last_id} if last_id else None
-    following = value.get("next")
-    if isinstance(following, str) and following:
-        # Take only the query of this URL: the key must not be sent to another host.
-        try:
-            return dict(parse_qsl(urlsplit(following).query)) or None
-        except ValueError:
-            return None
     # Cloudflare: https://developers.cloudflare.com/fundamentals/api/how-to/make-api-calls/
     match value.get("result_info"):
         case {"page": int(page), "per_page": int(size), "total_count": int(total)} if 0 < page * size < total:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from provider_core.errors import FileError, LocalModelError
 from provider_core.local._model import DEFAULT_MODEL, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     OnProgress = Callable[[Progress], None]
 
@@ -56,14 +55,12 @@ def ensure_default_model(models_dir: Path, on_progress: Callable[[Progress], Non
 
 def _fetch(models_dir: Path, target: Path, report: OnProgress) -> None:
     import shutil
+    import tempfile
 
-    needed, free = 2 * DEFAULT_MODEL.size, shutil.disk_usage(models_dir).free
-    if free < needed:
-        raise LocalModelError(
-            f"the default model needs {needed // 10**6} MB in {models_dir}, and {free // 10**6} MB are free",
-            path=models_dir,
-        )
-    with _workspace(models_dir) as folder:
+    for stale in models_dir.glob(f"{_WORKSPACE}*"):  # of killed processes, which no longer have the lock
+        shutil.rmtree(stale, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_WORKSPACE, dir=models_dir, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
         last = 0
 
         def on_bytes(count: int) -> None:
@@ -120,21 +117,6 @@ def _difference(source: IO[bytes], size: int, report: OnProgress, output: IO[byt
     os.fsync(output.fileno())
     found = digest.hexdigest()
     return None if found == DEFAULT_MODEL.sha256 else f"its checksum is {found}, not {DEFAULT_MODEL.sha256}"
-
-
-@contextmanager
-def _workspace(models_dir: Path) -> Iterator[Path]:
-    """A new folder, removed at the end, as are those of killed processes. Needs the lock."""
-    import shutil
-    import tempfile
-
-    for stale in models_dir.glob(f"{_WORKSPACE}*"):
-        shutil.rmtree(stale, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=_WORKSPACE, dir=models_dir))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 # --- downloading with the user's installer --------------------------------------------------------------------

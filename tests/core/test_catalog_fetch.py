@@ -164,7 +164,6 @@ def test_provider_without_a_list_is_not_asked() -> None:
         (None, {"data": [{"id": "a"}], "has_more": True}, "after=a"),
         (None, {"models": [{"name": "a"}], "nextPageToken": "t=1"}, "pageToken=t%3D1"),
         (None, {"models": [{"name": "a"}], "next_page_token": "t"}, "page_token=t"),
-        (None, {"data": [{"id": "a"}], "next": "https://elsewhere.test/steal?page=2"}, "page=2"),
         (
             "cloudflare",
             {"result": [{"name": "a"}], "result_info": {"page": 1, "per_page": 1, "total_count": 2}},
