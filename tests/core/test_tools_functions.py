@@ -96,15 +96,10 @@ def test_a_missing_argument_has_the_functions_own_default() -> None:
     assert "default" not in schema(defaulted)["properties"]["a"]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {},
-        {"place": {"city": 7}},
-        {"place": {"city": "Oslo"}, "days": 8},
-        {"place": {"city": "Oslo"}, "more": 1},
-    ],
-)
+OSLO = {"place": {"city": "Oslo"}}
+
+
+@pytest.mark.parametrize("arguments", [{}, {"place": {"city": 7}}, {**OSLO, "days": 8}, {**OSLO, "more": 1}])
 def test_arguments_of_other_types_are_an_error_and_nothing_runs(arguments: dict[str, Any]) -> None:
     with pytest.raises(ToolArgumentsError, match="did not run"):
         run(weather, **arguments)
@@ -207,24 +202,11 @@ def test_a_parameter_called_stop_of_another_type_is_an_argument() -> None:
     assert run(range_, start=1, stop=2).text == "1 2"
 
 
-async def coroutine() -> str:
-    return ""
-
-
-def starred(*args: int) -> str:
-    return ""
-
-
-def keyed(**kwargs: int) -> str:
-    return ""
-
-
-def unknown(lock: threading.Lock) -> str:
-    return ""
-
-
-def called(back: typing.Callable[[int], int]) -> str:
-    return ""
+async def coroutine() -> None: ...
+def starred(*args: int) -> None: ...
+def keyed(**kwargs: int) -> None: ...
+def unknown(lock: threading.Lock) -> None: ...
+def called(back: typing.Callable[[int], int]) -> None: ...
 
 
 @pytest.mark.parametrize("function", [coroutine, starred, keyed, unknown, called])

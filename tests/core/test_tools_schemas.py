@@ -30,96 +30,45 @@ KEYWORDS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("given", "cleaned"),
-    [
-        pytest.param(given, cleaned if cleaned is not None else given, id=name)
-        for name, given, cleaned in (
-            (
-                "text",
-                {"type": "string", "description": "Its name", "minLength": 1, "examples": ["Oslo"]},
-                None,
-            ),
-            ("number", {"type": "integer", "minimum": 1, "default": 2}, None),
-            ("list", {"type": "array", "items": {"type": "string", "enum": ["rain", "wind"]}}, None),
-            ("branches", {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]}, None),
-            ("map", {"type": "object", "additionalProperties": {"type": "number"}}, None),
-            (
-                "named like keywords",
-                {"type": "object", "properties": {k: {"type": "string"} for k in KEYWORDS}},
-                None,
-            ),
-            (
-                "data is not a schema",
-                {"type": "object", "default": DATA, "examples": [DATA], "const": DATA},
-                None,
-            ),
-            ("tuple", {"type": "array", "prefixItems": [{"type": "string"}]}, None),
-            *(
-                (f"{key}: Mistral", {"type": "string", key: "https://x.test"}, {"type": "string"})
-                for key in ("$schema", "$id", "$comment", "$anchor", "id")
-            ),
-            (
-                "draft 4 minimum: Mistral",
-                {"type": "integer", "exclusiveMinimum": True, "minimum": 0},
-                {"type": "integer", "exclusiveMinimum": 0},
-            ),
-            (
-                "draft 4 maximum: Mistral",
-                {"type": "integer", "exclusiveMaximum": False, "maximum": 9},
-                {"type": "integer", "maximum": 9},
-            ),
-            ("draft 4 without a bound", {"exclusiveMinimum": True}, {}),
-            (
-                "pattern: llama.cpp",
-                {"type": "string", "pattern": r"\d+"},
-                {"type": "string", "description": r"matches the regular expression \d+"},
-            ),
-            (
-                "pattern and description: llama.cpp",
-                {"pattern": "x", "description": "An x"},
-                {"description": "An x (matches the regular expression x)"},
-            ),
-            *(
-                (f"enum of {type_}: Moonshot", {"enum": values}, {"enum": values, "type": type_})
-                for values, type_ in (
-                    (["a", "b"], "string"),
-                    ([1, 2], "integer"),
-                    ([True], "boolean"),
-                    (["a", None], ["string", "null"]),
-                )
-            ),
-            *(
-                (
-                    f"type beside {key}: Moonshot",
-                    {"type": "object", "description": "d", key: [{"required": ["a"]}, {"type": "array"}]},
-                    {
-                        "description": "d",
-                        key: [{"type": "object", "required": ["a"]}, {"type": "array", "items": {}}],
-                    },
-                )
-                for key in ("anyOf", "oneOf")
-            ),
-            ("empty enum: llama.cpp", {"type": "string", "enum": []}, {"type": "string"}),
-            ("empty anyOf: llama.cpp", {"description": "d", "anyOf": []}, {"description": "d"}),
-            ("array: OpenAI, Gemini", {"type": "array"}, {"type": "array", "items": {}}),
-            (
-                "required: Gemini",
-                {"type": "object", "properties": {"a": {}}, "required": ["a", "b"]},
-                {"type": "object", "properties": {"a": {}}, "required": ["a"]},
-            ),
-            *(
-                (f"reference to {reference}", {"$ref": reference, "description": "d"}, {"description": "d"})
-                for reference in (
-                    "#/$defs/gone",
-                    "https://example.test/schema.json",
-                    "other.json#/x",
-                    "#name",
-                )
-            ),
-        )
-    ],
-)
+TEXT = {"type": "string"}
+UNCHANGED: dict[str, Any] = {
+    "text": {**TEXT, "description": "Its name", "minLength": 1, "examples": ["Oslo"]},
+    "number": {"type": "integer", "minimum": 1, "default": 2},
+    "list": {"type": "array", "items": {**TEXT, "enum": ["rain", "wind"]}},
+    "branches": {"anyOf": [{**TEXT, "format": "date"}, {"type": "null"}]},
+    "map": {"type": "object", "additionalProperties": {"type": "number"}},
+    "named like keywords": {"type": "object", "properties": dict.fromkeys(KEYWORDS, TEXT)},
+    "data is not a schema": {"type": "object", "default": DATA, "examples": [DATA], "const": DATA},
+    "tuple": {"type": "array", "prefixItems": [TEXT]},
+}
+CLEANED: dict[str, tuple[Any, Any]] = {
+    **{name: (schema, schema) for name, schema in UNCHANGED.items()},
+    **{f"{key}: Mistral": ({**TEXT, key: "https://x.test"}, TEXT)
+       for key in ("$schema", "$id", "$comment", "$anchor", "id")},
+    "draft 4 minimum: Mistral": ({"exclusiveMinimum": True, "minimum": 0}, {"exclusiveMinimum": 0}),
+    "draft 4 maximum: Mistral": ({"exclusiveMaximum": False, "maximum": 9}, {"maximum": 9}),
+    "draft 4 without a bound": ({"exclusiveMinimum": True}, {}),
+    "pattern: llama.cpp": ({"pattern": r"\d+"}, {"description": r"matches the regular expression \d+"}),
+    "pattern and description: llama.cpp": (
+        {"pattern": "x", "description": "An x"}, {"description": "An x (matches the regular expression x)"}),
+    **{f"enum of {type_}: Moonshot": ({"enum": values}, {"enum": values, "type": type_})
+       for values, type_ in ((["a", "b"], "string"), ([1, 2], "integer"), ([True], "boolean"))},
+    "enum of two types: Moonshot": ({"enum": ["a", None]}, {"enum": ["a", None], "type": ["string", "null"]}),
+    **{f"type beside {key}: Moonshot": (
+        {"type": "object", "description": "d", key: [{"required": ["a"]}, {"type": "array"}]},
+        {"description": "d", key: [{"type": "object", "required": ["a"]}, {"type": "array", "items": {}}]})
+       for key in ("anyOf", "oneOf")},
+    "empty enum: llama.cpp": ({**TEXT, "enum": []}, TEXT),
+    "empty anyOf: llama.cpp": ({"description": "d", "anyOf": []}, {"description": "d"}),
+    "array: OpenAI, Gemini": ({"type": "array"}, {"type": "array", "items": {}}),
+    "required: Gemini": (
+        {"properties": {"a": {}}, "required": ["a", "b"]}, {"properties": {"a": {}}, "required": ["a"]}),
+    **{f"reference to {reference}": ({"$ref": reference, "description": "d"}, {"description": "d"})
+       for reference in ("#/$defs/gone", "https://example.test/schema.json", "other.json#/x", "#name")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "cleaned"), CLEANED.values(), ids=CLEANED)
 def test_a_property_is_cleaned(given: dict[str, Any], cleaned: dict[str, Any]) -> None:
     schema = {"type": "object", "properties": {"a": given}, "additionalProperties": False}
     before = json.dumps(schema)
@@ -207,20 +156,12 @@ def test_the_top_itself_may_be_a_reference() -> None:
     assert clean_schema({"$ref": "#/$defs/City", "$defs": {"City": CITY}}) == CITY
 
 
-def test_a_schema_that_refers_to_itself_is_kept_in_defs() -> (
-    None
-):  # Moonshot: "references must start with #/$defs/"
+def test_a_schema_that_refers_to_itself_is_kept_in_defs() -> None:  # Moonshot requires #/$defs/
     node = {"type": "object", "properties": {"next": {"$ref": "#/definitions/Node"}}}
-    made = clean_schema(
-        {
-            "type": "object",
-            "properties": {"list": {"$ref": "#/definitions/Node"}},
-            "definitions": {"Node": node},
-        }
-    )
+    top = {"type": "object", "properties": {"list": {"$ref": "#/definitions/Node"}}}
+    made = clean_schema({**top, "definitions": {"Node": node}})
     inner = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
-    assert made["properties"]["list"] == inner
-    assert made["$defs"] == {"Node": inner}
+    assert (made["properties"]["list"], made["$defs"]) == (inner, {"Node": inner})
     Draft202012Validator.check_schema(made)
     assert not mismatch({"list": {"next": {"next": {}}}}, made)
     assert mismatch({"list": {"next": {"next": 7}}}, made)
@@ -237,15 +178,11 @@ def test_a_schema_may_refer_to_its_own_top() -> None:
 
 
 def test_references_that_unfold_to_millions_stay_small() -> None:
-    levels = 40
-    definitions = {
-        f"L{n}": {
-            "type": "object",
-            "properties": {side: {"$ref": f"#/$defs/L{n + 1}"} for side in ("a", "b")},
-        }
-        for n in range(levels)
+    definitions: dict[str, Any] = {
+        f"L{n}": {"type": "object", "properties": {key: {"$ref": f"#/$defs/L{n + 1}"} for key in "ab"}}
+        for n in range(40)
     }
-    definitions[f"L{levels}"] = {"type": "string"}
+    definitions["L40"] = TEXT
     made = clean_schema({"type": "object", "properties": {"x": {"$ref": "#/$defs/L0"}}, "$defs": definitions})
     assert len(json.dumps(made)) < 2_000_000
     Draft202012Validator.check_schema(made)
