@@ -105,18 +105,12 @@ CALL = ToolCall(id="call_1", name="clock", arguments='{"zone":"CET"}')
 
 
 def test_a_tool_turn_carries_calls_and_results() -> None:
-    result = Message(role="tool", content="12:00", tool_call_id="call_1")
-    assert wire(user("Time?"), assistant(tool_calls=(CALL,)), result)[1:] == [
+    function = {"name": "clock", "arguments": '{"zone":"CET"}'}
+    assert wire(user("Time?"), assistant(tool_calls=(CALL,)), result("call_1", "12:00"))[1:] == [
         {
             "role": "assistant",
             "content": None,
-            "tool_calls": [
-                {
-                    "id": "call_1",
-                    "type": "function",
-                    "function": {"name": "clock", "arguments": '{"zone":"CET"}'},
-                }
-            ],
+            "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
         },
         {"role": "tool", "content": "12:00", "tool_call_id": "call_1"},
     ]
@@ -223,27 +217,16 @@ def test_a_cut_call_is_not_sent() -> None:
 def test_calls_without_tools_become_text_of_the_user_if_the_server_requires_it() -> None:
     call = ToolCall(id="a", name="clock", arguments='{"zone": "UTC"}')
     turns = (
-        user("When?"),
-        assistant("Let me see.", tool_calls=(call,), reasoning="Hm", extra=SIGNED),
-        result("a", "12:00"),
-        assistant("Noon."),
-        assistant(tool_calls=(call,)),
-        result("a", "12:01"),
-        assistant("Later."),
-        user("And now?"),
-    )
+        user("When?"), assistant("Let me see.", tool_calls=(call,), reasoning="Hm", extra=SIGNED), result("a", "12:00"),
+        assistant("Noon."), assistant(tool_calls=(call,)), result("a", "12:01"), assistant("Later."), user("And now?"),
+    )  # fmt: skip
     called = '[The tool clock was called with {"zone": "UTC"} and brought:]'
     sent = wire(*turns, earlier_calls="text", reasoning_send_back="reasoning_content")
     assert all(message.keys() == {"role", "content"} for message in sent)
     assert said(sent) == [
-        ("user", "When?"),
-        ("assistant", "Let me see."),
-        ("user", f"{called}\n12:00"),
-        ("assistant", "Noon."),
-        ("user", f"{called}\n12:01"),
-        ("assistant", "Later."),
-        ("user", "And now?"),
-    ]
+        ("user", "When?"), ("assistant", "Let me see."), ("user", f"{called}\n12:00"), ("assistant", "Noon."),
+        ("user", f"{called}\n12:01"), ("assistant", "Later."), ("user", "And now?"),
+    ]  # fmt: skip
     server = Provider(name="here", quirks=Quirks(earlier_calls="text"))
     offering = build_body(server, Request(model="m", messages=turns, tools=(Tool(name="clock"),)))
     assert [message["role"] for message in offering["messages"]].count("tool") == 2
