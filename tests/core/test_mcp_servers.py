@@ -100,22 +100,17 @@ def test_servers_start_together_and_fail_alone() -> None:
 def test_every_kind_of_content_is_read(lab: McpToolbox) -> None:
     mixed = run(lab, "mixed")
     assert mixed.text.splitlines() == [
-        "first",
-        "[audio, audio/wav, 300 bytes: left out]",
-        "[resource a.txt: file:///tmp/a.txt (a note)]",
-        "[resource file:///tmp/b.txt]",
-        "inside b",
-        "[resource file:///tmp/c.bin, application/zip, 3 bytes: left out]",
-        "last",
-    ]
+        "first", "[audio, audio/wav, 300 bytes: left out]", "[resource a.txt: file:///tmp/a.txt (a note)]",
+        "[resource file:///tmp/b.txt]", "inside b",
+        "[resource file:///tmp/c.bin, application/zip, 3 bytes: left out]", "last",
+    ]  # fmt: skip
     (image,) = mixed.images
     assert image.url.startswith("data:image/png;base64,iVBOR")
     structured = run(lab, "structured")
     assert (structured.text, structured.structured) == ('{"degrees": 21.5}', {"degrees": 21.5})
-    own = run(lab, "fails")
-    assert (own.text, own.is_error) == ("no such file", True)
-    refused = run(lab, "refuses")
-    assert (refused.text, refused.is_error) == ("n must be even", True)
+    for tool, words in (("fails", "no such file"), ("refuses", "n must be even")):
+        result = run(lab, tool)
+        assert (result.text, result.is_error) == (words, True)
 
 
 TEXT = {"type": "text", "text": "3 rows"}

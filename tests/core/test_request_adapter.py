@@ -226,9 +226,7 @@ def test_the_notice_says_how_the_user_set_the_field(fields: Any, field: str, ask
 NAMES = ["seed", "top_p", "top_k", "logprobs", "logit_bias", "min_p", "stream_options"]
 
 
-def test_a_field_that_the_next_error_does_not_mention_is_remembered_though_the_request_fails(
-    path: Path,
-) -> None:
+def test_a_field_that_the_next_error_does_not_mention_is_remembered(path: Path) -> None:
     cache, notices = UnsupportedFieldCache(path), Notices()
     request = ask(params=dict.fromkeys(NAMES, 1))
     adapter = RequestAdapter(MINE, request, cache=cache, notify=notices)
@@ -393,23 +391,21 @@ DRAWN = Request(
 )
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "Invalid 'messages[2]'. Image URLs are only allowed for messages with role 'user'",
-        "for 'role:tool' the following must be satisfied[('messages.2.content' : value must be a string)]",
-        "Tool message content must be a string.",
-        "3 validation errors for ToolMessage content.list[TextChunk].1.type Input should be <ChunkTypes.text: 'text'>",
-        "Input should be a valid string",
-        "Failed to deserialize the JSON body: messages[2]: invalid type: sequence, expected a string at line 1",
-        "json: cannot unmarshal array into Go struct field .content of type string",
-        'can only concatenate str (not "list") to str',
-        "Invalid 'messages' in payload. Please check the structure of your 'messages' and try again.",
-        "invalid JSON request",
-        "unknown variant `image_url`, expected `text`",
-        "Only text parts are supported in tool results",
-    ],
-)
+TEXT_ONLY = r"""Invalid 'messages[2]'. Image URLs are only allowed for messages with role 'user'
+for 'role:tool' the following must be satisfied[('messages.2.content' : value must be a string)]
+Tool message content must be a string.
+3 validation errors for ToolMessage content.list[TextChunk].1.type Input should be <ChunkTypes.text: 'text'>
+Input should be a valid string
+Failed to deserialize the JSON body: messages[2]: invalid type: sequence, expected a string at line 1
+json: cannot unmarshal array into Go struct field .content of type string
+can only concatenate str (not "list") to str
+Invalid 'messages' in payload. Please check the structure of your 'messages' and try again.
+invalid JSON request
+unknown variant `image_url`, expected `text`
+Only text parts are supported in tool results"""
+
+
+@pytest.mark.parametrize("words", TEXT_ONLY.split("\n"))
 def test_refused_images_of_tool_results_move_to_a_user_message(path: Path, words: str) -> None:
     cache, notices = UnsupportedFieldCache(path), Notices()
     adapter = RequestAdapter(MINE, DRAWN, cache=cache, notify=notices)

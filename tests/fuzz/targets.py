@@ -13,7 +13,6 @@ import json
 import os
 import re
 import shutil
-import struct
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -32,7 +31,6 @@ from scripted import DONE, Answer, Scripted, answer, delta, sse
 from provider_core import errors
 from provider_core.catalog import _cache, _parse
 from provider_core.keys import MemoryStore
-from provider_core.local import read_gguf
 from provider_core.presets import all_presets
 from provider_core.request import RequestAdapter
 from provider_core.settings import Paths, load, validators
@@ -373,14 +371,6 @@ def mcp_import(data: bytes) -> None:
 # --- files -------------------------------------------------------------------------------------------------------
 
 
-def gguf(data: bytes) -> None:
-    """A model's file has a header, or is refused."""
-    path = folder() / "model.gguf"
-    path.write_bytes(data)
-    with contextlib.suppress(errors.ModelFileError):
-        read_gguf(path)
-
-
 def cached_models(data: bytes) -> None:
     """A damaged list of models is ignored."""
     (folder() / "lab.json").write_bytes(data)
@@ -558,17 +548,6 @@ _IMPORTS = _bytes(
 )  # fmt: skip
 _MANY = {"id": ["m"], "name": [""], "context": [5], "max_output": [None], "reasoning": [None], "tools": [True],
          "vision": [None], "kind": ["chat"]}  # fmt: skip
-_GGUF = (
-    b"GGUF" + struct.pack("<IQQ", 3, 1, 2) + struct.pack("<Q", 4) + b"arch" + struct.pack("<IQ", 8, 5) + b"llama"
-    + struct.pack("<Q", 1) + b"a" + struct.pack("<IIQ", 9, 4, 2) + b"\x00" * 8
-    + struct.pack("<Q", 1) + b"t" + struct.pack("<IQQIQ", 2, 32, 2, 8, 0) + b"\x00" * 200,
-    b"GGUF" + struct.pack("<IQQ", 2, 0, 1) + struct.pack("<Q", 20) + b"llama.context_length" + struct.pack("<II", 4, 512),
-)  # fmt: skip
-_GGUF_WORDS = (
-    *(struct.pack("<Q", n) for n in (0, 1, 9, 2**32, 2**63, 2**64 - 1)),
-    b"\xff" * 4,
-    b"\x08\x00\x00\x00",
-)
 _HTTP = tuple(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + each for each in _STREAMS[:2])
 _HTTP_WORDS = (
     *_SSE_WORDS, b"HTTP/1.1 ", b"200", b"999", b"\r\n", b"\r\n\r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n",
@@ -606,7 +585,6 @@ TARGETS = {
         slow=True,
     ),
     "mcp-import": Target(mcp_import, _IMPORTS, (*_JSON_WORDS, b"${", b"//", b"/*", b"url", b"command"), slow=True),
-    "gguf": Target(gguf, _GGUF, _GGUF_WORDS),
     "cached-models": Target(
         cached_models, _bytes({"source": [LAB.base_url, ""], "fetched_at": 5.0, "first": "m", "models": _MANY}), _JSON_WORDS
     ),
