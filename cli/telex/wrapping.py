@@ -6,15 +6,16 @@ overflows; padding is measured as most draw it.
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple, TypeAlias
 
 from rich.cells import get_character_cell_size
 
+from provider_core.structs import pattern
+
 Piece: TypeAlias = tuple[str, str]
 """Text, and the parameters of the escape sequence that styles it ("" for none)."""
 
-_NARROW = re.compile(
+_NARROW = pattern(
     r"[\x20-\x7e\xa0-\xac\xae-\u02ff\u0370-\u0482\u048a-\u052f\u1e00-\u1fff\u2010-\u2027\u2030-\u205e"
     r"\u2190-\u2199\u2200-\u22ff\u2400-\u2426\u2500-\u259f]*"
 )
@@ -31,19 +32,19 @@ _CLOSING = (
 )
 _OPENING = r"\u300c\u300e\u3010\u3014\u3008\u300a\uff08\uff3b\uff5b"
 # Letters of flags, tones of skin, and what a newer Unicode has put among the emoji: one cell, two or none.
-_DOUBTFUL = re.compile("[\U00017000-\U0001b2ff\U0001f000-\U0001faff]")
+_DOUBTFUL = pattern("[\U00017000-\U0001b2ff\U0001f000-\U0001faff]")
 # Marks piled on one letter until it is a page long count as letters from the ninth on.
-_PILE = re.compile(
+_PILE = pattern(
     "(?<=[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u065f\u1ab0-\u1aff\u1dc0-\u1dff\u200b-\u200f"
     "\u2060-\u2064\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f]{8})."
 )
 _MARKS = r"\u0300-\u036f\u3099\u309a\ufe0f"
-_UNIT = re.compile(
+_UNIT = pattern(
     rf" +|[{_OPENING}]+[^ {_WIDE}]+[{_CLOSING}]*"
     rf"|[{_OPENING}]*[{_WIDE}][{_MARKS}]*[{_CLOSING}.,:;?!)\]}}%]*|[^ {_WIDE}]+[{_CLOSING}]*"
 )
 # Around a command and the sentence that it is in: after a colon, and before what is in brackets or another choice.
-_COMMAND = re.compile(r"(?<=:) (?=telex )|(?<=[.!?]) (?=[^.!?]*: telex )|(?<=\S) (?=\(telex )|(?<=,) (?=or )")
+_COMMAND = pattern(r"(?<=:) (?=telex )|(?<=[.!?]) (?=[^.!?]*: telex )|(?<=\S) (?=\(telex )|(?<=,) (?=or )")
 
 
 class Row(NamedTuple):

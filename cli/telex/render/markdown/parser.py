@@ -17,6 +17,7 @@ from markdown_it.rules_block.table import escapedSplit
 from markdown_it.rules_inline import emphasis
 from markdown_it.token import Token
 
+from provider_core.structs import pattern
 from telex.console import visible
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from markdown_it.rules_block import StateBlock
     from markdown_it.rules_inline import StateInline
 
-_FORMULA = re.compile(
+_FORMULA = pattern(
     # "\\[\\]" is two escaped brackets: a formula has a letter or a digit.
     r"\\\((?=.*?\w).+?\\\)|\\\[(?=.*?\w).+?\\\]|\$\$(?=.*?\w).+?\$\$"
     # Pandoc's rule: no space inside of the dollars, and no digit after them. So prices are not formulas.
@@ -33,23 +34,23 @@ _FORMULA = re.compile(
     re.DOTALL,
 )
 _FORMULA_ENDS = {"$$": "$$", "\\[": "\\]"}
-_URL = re.compile(r"https?://[^\s<>\"'`\[\]]*[^\s<>\"'`\[\].,;:!?)}*_~]")
-_NAME = re.compile(
+_URL = pattern(r"https?://[^\s<>\"'`\[\]]*[^\s<>\"'`\[\].,;:!?)}*_~]")
+_NAME = pattern(
     r"(?<!\w)__[a-z][a-z0-9_]*__(?!\w)"  # Python's
     r"|(?<=/)(?:\*(?=\.\w|/)|\*\*(?=/))|(?<!\S)\*\*(?=/\*)"  # the stars of src/**/*.ts, but not of **src/**
 )
-_WORD = re.compile(r"\S+")
-_NO_ESCAPE = re.compile(r"\\[^\W_]")
-_WIDE = re.compile(
+_WORD = pattern(r"\S+")
+_NO_ESCAPE = pattern(r"\\[^\W_]")
+_WIDE = pattern(
     r"[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60\uffe0-\uffe6\u201c\u201d\u2018\u2019]"
 )
-_FACTORS = re.compile(r"[0-9A-Za-z\u0370-\u03ff)\]][0-9A-Za-z\u0370-\u03ff(]")
+_FACTORS = pattern(r"[0-9A-Za-z\u0370-\u03ff)\]][0-9A-Za-z\u0370-\u03ff(]")
 """The characters before and after a sign for multiplication or a power."""
-_BREAK = re.compile(r"</?br\b[^>]*>", re.IGNORECASE)
-_BRACKET = re.compile(r"[\[\]]")
+_BREAK = pattern(r"</?br\b[^>]*>", re.IGNORECASE)
+_BRACKET = pattern(r"[\[\]]")
 _MANY_UNCLOSED = 16
 _level = attrgetter("level")
-_LINE_SPACE = re.compile(r" *\n *")
+_LINE_SPACE = pattern(r" *\n *")
 
 _DEEPEST = 100
 """Levels of nested blocks, two for each list. markdown-it drops deeper ones, and Python's stack is limited."""
