@@ -261,24 +261,16 @@ def test_address_of_a_preset_needs_no_confirmation(preset: str) -> None:
         ("http://llm.example.com/v1", {}, {}, False),
         ("http://llm.example.com/v1", {}, {"allow_http": True}, True),
         ("http://llm.example.com/v1", {"http_proxy": "http://127.0.0.1:3128"}, {}, False),
-        ("http://gpu-box:8000/v1", {}, {}, False),
         ("http://192.168.1.5/v1", {}, {}, True),
-        ("http://192.168.1.5/v1", {"http_proxy": "http://proxy.example:3128"}, {}, False),
         ("http://192.168.1.5/v1", {"http_proxy": "http://127.0.0.1:3128"}, {}, False),
         ("http://192.168.1.5/v1", {"http_proxy": "http://127.0.0.1:3128"}, {"proxy": "none"}, True),
         ("http://192.168.1.5/v1", {"all_proxy": "socks5://localhost:1080"}, {}, False),
-        ("http://localhost./v1", {"http_proxy": "http://proxy.example:3128"}, {}, True),
-        (
-            "http://192.168.1.5/v1",
-            {"http_proxy": "http://proxy.example:1", "no_proxy": "192.168.0.0/16"},
-            {},
-            True,
-        ),
+        ("http://192.168.1.5/v1", {"http_proxy": "http://p.example:1", "no_proxy": "192.168.0.0/16"}, {}, True),
         ("http://192.168.1.5/v1", {}, {"proxy": "socks5://10.0.0.1"}, False),
-        ("http://127.0.0.1:1/v1", {"http_proxy": "http://proxy.example:3128"}, {}, True),
+        ("http://localhost./v1", {"http_proxy": "http://proxy.example:3128"}, {}, True),
         ("https://llm.example.com/v1", {"https_proxy": "http://proxy.example:3128"}, {}, True),
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("source", ["variable", "command", "keyring", "caller", "header"])
 def test_no_secret_is_sent_unencrypted_beyond_private_networks(
     url: str, environ: dict[str, str], network: dict[str, Any], allowed: bool, source: str

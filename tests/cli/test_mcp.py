@@ -145,20 +145,8 @@ def test_server_is_replaced_only_with_replace(telex: Inside) -> None:
 
 
 def test_list_shows_no_values(telex: Inside) -> None:
-    telex(
-        "mcp",
-        "add",
-        "lab",
-        "--env",
-        "MODE=quiet",
-        "--env",
-        "TOKEN=env:T",
-        "--allow",
-        "read_*",
-        "--",
-        "a",
-        "b c",
-    )
+    options = ("--env", "MODE=quiet", "--env", "TOKEN=env:T", "--allow", "read_*")
+    telex("mcp", "add", "lab", *options, "--", "a", "b c")
     telex("mcp", "add", "web", "--url", "https://a.example/mcp")
     telex.configure(telex.settings.read_text() + "enabled = false\n")
     ran = telex("mcp", "list")

@@ -352,18 +352,8 @@ def test_variables_that_a_server_gets_are_reported(telex: Inside) -> None:
 
 def test_text_of_the_file_cannot_fake_lines_or_control_the_terminal(telex: Inside) -> None:
     called = "lab\u202e\n\x1b[31mskipped   x"
-    text = file(
-        **{
-            called: {
-                "command": "x\nimported  y: z",
-                "args": ["a\x1b[2K\r"],
-                "odd\n\x1b[2J": 1,
-                "type": "stdio",
-            }
-        }
-    )
+    entry = {"command": "x\nimported  y: z", "args": ["a\x1b[2K\r"], "odd\n\x1b[2J": 1, "type": "stdio"}
+    text = file(**{called: entry})
     ran = telex("mcp", "import", "-", stdin=text)
-    assert "\x1b" not in ran.err
-    assert "\r" not in ran.err
-    assert "\u202e" not in ran.err
+    assert not {"\x1b", "\r", "\u202e"} & set(ran.err)
     assert not [line for line in ran.err.splitlines() if line.startswith(("skipped   x", "imported  y"))]

@@ -111,8 +111,7 @@ def test_unset(telex: Inside) -> None:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("--display-name", ""), ("--display-name", "x" * 129), ("--display-name", "two\nlines"),
-        ("--display-name", "bell\a"), ("--proxy", ""), ("--proxy", " "), ("--proxy", "ftp://proxy:21"),
+        ("--display-name", ""), ("--display-name", "x" * 129), ("--display-name", "bell\a"), ("--proxy", " "),
         ("--proxy", "http//me:pass#1@proxy:3128"), ("--retries", "101"), ("--idle-timeout", "nan"),
         ("--retry-budget", "1e9"), ("--header", "Host=x"), ("--base-url", "nonsense"), ("--set", "a=../b"),
     ],
