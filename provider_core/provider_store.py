@@ -55,10 +55,11 @@ def key_fields(before: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str
     return {"key": "keyring" if stored else None, "key_env": None, "key_command": None, **fields}
 
 
-def trust(path: Path, store: KeyStore, name: str, changes: Mapping[str, Any], key: str) -> None:
-    """Change the provider's settings, and where its stored key may be sent (see ``keys.seal_for``)."""
+def update(path: Path, store: KeyStore, name: str, changes: Mapping[str, Any], key: str | None) -> None:
+    """Change the provider's settings, and with ``key`` (see ``keys.seal_for``) where its stored key may be sent."""
     written = _set_fields(edit.entries(path).get(name, {}), changes)
-    edit.update_provider(path, name, changes, around=_key_change(path, store, name, key, written))
+    around = None if key is None else _key_change(path, store, name, key, written)
+    edit.update_provider(path, name, changes, around=around)
 
 
 def remove(path: Path, store: KeyStore, name: str, *, keep_key: bool = False) -> None:

@@ -60,7 +60,6 @@ class Credentials(Struct):
 
     @property
     def value(self) -> str | None:
-        """The key itself."""
         return self.key.value if self.key else None
 
 

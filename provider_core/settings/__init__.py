@@ -36,17 +36,14 @@ class Paths(Struct):
 
     @property
     def templates(self) -> Path:
-        """The folder of the user's templates."""
         return self.config / "templates"
 
     @property
     def models(self) -> Path:
-        """The folder of the embedded model's file."""
         return self.data / "models"
 
     @property
     def history(self) -> Path:
-        """The database of past conversations."""
         return self.data / "history.db"
 
     @property

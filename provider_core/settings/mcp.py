@@ -108,7 +108,6 @@ def validate_pattern(pattern: str) -> None:
 
 
 def of_tables(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, McpServer]:
-    """The servers of checked tables."""
     return {name: _server(name, table) for name, table in tables.items()}
 
 

@@ -33,7 +33,6 @@ _LINES = 8
 
 
 def row(server: McpServer) -> tuple[str, ...]:
-    """The cells of ``HEADERS``."""
     from provider_core.settings.mcp import secret_references
 
     secrets = (f"{name} = {wanted}" for name, wanted in secret_references(server).items())
@@ -179,7 +178,6 @@ def _hint(offered: ToolSpec) -> str:
 
 
 def tool_row(server: McpServer, offered: ToolSpec) -> tuple[str, ...]:
-    """The cells of ``TOOL_HEADERS``."""
     tool = offered.tool
     return (
         tool.name,
@@ -208,7 +206,6 @@ def tools(console: Console, server: McpServer, offered: Sequence[ToolSpec]) -> s
 
 
 def tool_as_json(server: McpServer, offered: ToolSpec) -> dict[str, Any]:
-    """The object of one tool."""
     hints = offered.annotations
     return {
         "name": offered.tool.name,

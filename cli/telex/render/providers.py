@@ -29,7 +29,6 @@ MASK = "(not shown)"
 
 
 def place(provider: Provider) -> str:
-    """The address of the provider, or its file."""
     return str(provider.gguf) if provider.gguf else provider.base_url
 
 
@@ -96,7 +95,6 @@ def as_json(
     default: str = "",
     set_up: bool = True,
 ) -> dict[str, Any]:
-    """The object of one provider."""
     key: dict[str, Any] = {
         "source": source.kind,
         "variable": source.variable or None,
@@ -188,7 +186,6 @@ def setting_text(name: str, value: Any) -> str:
 
 
 def preset_row(preset: Preset) -> tuple[str, ...]:
-    """The cells of ``PRESET_HEADERS``."""
     key = next(iter(preset.key_env), "")
     return (
         preset.id,
@@ -200,7 +197,6 @@ def preset_row(preset: Preset) -> tuple[str, ...]:
 
 
 def preset_as_json(preset: Preset) -> dict[str, Any]:
-    """The object of one preset."""
     return {
         "id": preset.id,
         "name": preset.name,
@@ -324,7 +320,6 @@ def _answer(trait: Trait) -> Text:
 
 
 def card_as_json(card: CapabilityCard) -> dict[str, Any]:
-    """The object of one model's card."""
     return {
         "provider": card.provider,
         "model": card.model,

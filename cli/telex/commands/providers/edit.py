@@ -124,10 +124,8 @@ def edit(
                 raise click.UsageError(f"{name} is set up by TELEX_PROVIDERS: name key_env there")
             if trusted.key is not None:
                 store.set(name, trusted.key)
-        elif trusted.key is not None:
-            provider_store.trust(path, store, name, changes, trusted.key)
         else:
-            settings_file.update_provider(path, name, changes)
+            provider_store.update(path, store, name, changes, trusted.key)
     app.console.note(f"{name} is changed.")
     if (before.base_url, before.gguf) != (after.base_url, after.gguf):
         app.console.note(f"To check it: telex providers test {name}")
