@@ -100,7 +100,7 @@ def topics() -> str:
 
 
 def json_keys() -> str:
-    return table(("key", "meaning"), _rows_of("formatting", "Keys of the JSON object"))
+    return table(("key", "meaning"), _rows_of("formatting", "Fields of the JSON object"))
 
 
 def events() -> str:

@@ -403,7 +403,7 @@ def rows(title: str) -> dict[str, str]:
 
 
 def test_the_topic_lists_all_keys_and_all_types_of_lines() -> None:
-    found = rows("Keys of the JSON object")
+    found = rows("Fields of the JSON object")
     assert list(found) == KEYS
     named = set(re.findall(r"\w+", " ".join(found.values())))
     assert {*USAGE_KEYS, *TIMING_KEYS, *ERROR_KEYS, "id", "name", "arguments"} <= named
