@@ -31,14 +31,15 @@ def wire_messages(
     quirks = provider.quirks
     rest = [_without_cut_calls(turn) for turn in turns if turn.role != "system"]
     rest = [turn for turn in rest if not _is_empty(turn)]
-    rest = [_own(provider, turn) for turn in _with_answers(_with_results(rest))]
+    rest = [_own(provider, turn) for turn in _with_answers(_with_results(rest), _NO_ANSWER)]
     as_text = not tools and quirks.earlier_calls == "text"
     if not images:
         rest = list(map(_result_without_images, rest))
     elif as_text or quirks.tool_images == "user":
+        rest = list(_images_after_results(rest))
         # By their names: these models run on servers of every provider.
-        mistral = any(part in model.lower() for part in ("stral", "mixtral"))
-        rest = list(_images_after_results(rest, bridge=mistral))
+        if any(part in model.lower() for part in ("stral", "mixtral")):
+            rest = list(_with_answers(rest, "I will look at the images."))
     else:
         rest = list(map(_result_with_text, rest))
     if as_text:
@@ -94,32 +95,27 @@ def _with_results(turns: Iterable[Message]) -> Iterator[Message]:
     yield from missing()
 
 
-def _with_answers(turns: Iterable[Message]) -> Iterator[Message]:
+def _with_answers(turns: Iterable[Message], answer: str) -> Iterator[Message]:
     """Put an answer between a result and a user message, as after an interrupt.
 
-    Mistral's models refuse one right after the other: https://github.com/yetone/avante.nvim/issues/2562
+    Mistral's models refuse one right after the other: https://github.com/yetone/avante.nvim/issues/2562,
+    https://github.com/LibreChat-AI/agents/issues/344
     """
     last = ""
     for turn in turns:
         if (last, turn.role) == ("tool", "user"):
-            yield Message(role="assistant", content=_NO_ANSWER)
+            yield Message(role="assistant", content=answer)
         yield turn
         last = turn.role
 
 
-def _images_after_results(turns: Iterable[Message], *, bridge: bool) -> Iterator[Message]:
-    """Move the images of results into a user message after all results of a turn.
-
-    With ``bridge`` an answer comes between, since Mistral's models refuse a user message right after a result:
-    https://github.com/LibreChat-AI/agents/issues/344
-    """
+def _images_after_results(turns: Iterable[Message]) -> Iterator[Message]:
+    """Move the images of results into a user message after all results of a turn."""
     calls: dict[str, str] = {}
     images: list[Part] = []
 
     def moved() -> Iterator[Message]:
         if images:
-            if bridge:
-                yield Message(role="assistant", content="I will look at the images.")
             yield Message(role="user", content=tuple(images))
             images.clear()
 

@@ -371,27 +371,17 @@ class McpToolbox:
     def __init__(self, session: McpSession, loop: EventLoopThread, steps: tuple[StartupStep, ...]) -> None:
         self._session = session
         self._loop = loop
+        self.server: McpServer = session.server
+        self.name: str = session.server.name
+        about = session.about
+        self.about: str = printable(f"{about.name} {about.version}".strip(), _MAX_NAME) if about else ""
+        """The name and version that the server gives itself; may be ""."""
+        self.protocol: str = session.protocol
+        """The revision of the protocol in use."""
+        self.limits: ToolLimits = ToolLimits(seconds=self.server.call_total, size=self.server.max_result)
+        """``seconds`` is for a call that reports progress; any other ends after the server's ``call_timeout``."""
         self.steps = steps
         """The steps of its start."""
-
-    @property
-    def name(self) -> str:
-        return self._session.server.name
-
-    @property
-    def server(self) -> McpServer:
-        return self._session.server
-
-    @property
-    def about(self) -> str:
-        """The name and version that the server gives itself; may be ""."""
-        about = self._session.about
-        return printable(f"{about.name} {about.version}".strip(), _MAX_NAME) if about is not None else ""
-
-    @property
-    def protocol(self) -> str:
-        """The revision of the protocol in use."""
-        return self._session.protocol
 
     @property
     def failure(self) -> ToolServerError | None:
@@ -405,11 +395,6 @@ class McpToolbox:
             with contextlib.suppress(Exception):  # the earlier list is better than none
                 self._loop.submit(self._session.list()).result(self.server.start_timeout)
         return self._session.tools
-
-    @property
-    def limits(self) -> ToolLimits:
-        """``seconds`` is for a call that reports progress; any other ends after the server's ``call_timeout``."""
-        return ToolLimits(seconds=self.server.call_total, size=self.server.max_result)
 
     def run(
         self,
