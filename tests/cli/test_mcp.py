@@ -106,8 +106,8 @@ def test_missing_command_is_reported(telex: Inside) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["lab"], "give the command that starts the server after --"),
-        (["lab", "--url", "http://a/", "--", "x"], "a server has a command or --url, not both"),
+        (["lab"], "Put the command that starts the server after --"),
+        (["lab", "--url", "http://a/", "--", "x"], "a command and --url cannot be used together"),
         (["lab", "npx", "-y", "x"], "telex mcp add NAME -- npx -y"),
         (["lab", "--env", "MODE", "--", "x"], "--env takes KEY=VALUE"),
         (["lab", "--env", f"API_KEY={SECRET}", "--", "x"], "give --env API_KEY=keyring:NAME"),

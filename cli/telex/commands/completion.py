@@ -63,7 +63,8 @@ def command(app: App, ctx: click.Context, *, shell: str | None, install: bool) -
 def _login_shell(environ: Mapping[str, str]) -> str:
     name = environ.get("SHELL", "").rpartition("/")[2]
     if name not in SHELLS:
-        raise click.UsageError(f"cannot tell your login shell from SHELL. Name one of {', '.join(SHELLS)}")
+        problem = f"unsupported shell: {name}" if name else "SHELL is not set"
+        raise click.UsageError(f"{problem}\nName a shell: {', '.join(SHELLS)}")
     return name
 
 

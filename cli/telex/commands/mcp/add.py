@@ -89,9 +89,9 @@ def add(
 
     if (not words) == (url is None):
         raise click.UsageError(
-            "give the command that starts the server after --, or its address with --url"
+            "no command and no URL\nPut the command that starts the server after --, or give its address with --url."
             if url is None
-            else "a server has a command or --url, not both"
+            else "a command and --url cannot be used together"
         )
     fields = {
         "command": [require_utf8(word, "the server's command") for word in words] or None,
