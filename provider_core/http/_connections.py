@@ -390,6 +390,7 @@ class Preconnection:
         self._deadline = Deadline(network)
         self._deadline.connect()  # starts the clock
         self._lock = threading.Lock()
+        self._under_way = threading.Event()  # the ClientHello is sent
         self._ended = threading.Event()
         self._ended_at = inf
         self._connected: socket.socket | None = None
@@ -397,6 +398,8 @@ class Preconnection:
         self._closed = False
         # A daemon: neither the end of the command nor Ctrl-C waits for a silent server.
         threading.Thread(target=self._run, name=f"connection to {origin[1]}", daemon=True).start()
+        # While both compute, Python switches between them every 5 ms only. So the thread comes first until it waits.
+        self._under_way.wait(0.005)
 
     def wait(self, scheme: str, host: str, port: int | None, network: Network, deadline: Deadline) -> bool:
         """Whether a request may take over the connection, or its error: ``deadline`` then began with the thread."""
@@ -457,6 +460,7 @@ class Preconnection:
         if connected is not None:
             connected.close()
         self._ended.set()
+        self._under_way.set()
 
     def _connect(self) -> socket.socket:
         scheme, host, port = self._origin
@@ -480,6 +484,7 @@ class Preconnection:
                     with contextlib.suppress(ssl.SSLWantReadError):
                         secured.do_handshake()
                     secured.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
+                    self._under_way.set()
                     load()
             selector.register(secured, selectors.EVENT_READ)
             while True:
