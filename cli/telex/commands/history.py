@@ -88,8 +88,6 @@ def list_(app: App, *, limit: int | None, as_json: bool) -> None:
     found = app.runtime.history.conversations(None if wanted is None else wanted + 1)
     shown = found[:wanted]
     if as_json:
-        from telex.render import history as render
-
         console.json([render.conversation_object(each) for each in shown])
     else:
         render.listing(console, shown)
@@ -138,8 +136,6 @@ def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool, save_
     elif not (answer_alone or app.console.out_is_terminal):
         app.console.out(render.markdown(found, turns))
     else:
-        from telex.render import history as render
-
         screen = render.TranscriptRenderer(app.console, app.runtime.settings)
         if not answer_alone:
             screen.conversation(found, turns)
@@ -194,15 +190,12 @@ def search(app: App, *, words: tuple[str, ...], limit: int, as_json: bool) -> No
     found.
     """
     from telex.options import require_utf8
+    from telex.render import history as render
 
     found = app.runtime.history.search([require_utf8(word, "WORDS") for word in words], limit)
     if as_json:
-        from telex.render import history as render
-
         app.console.json([render.hit_object(hit) for hit in found])
     else:
-        from telex.render import history as render
-
         render.hits(app.console, found)
     if not found:
         app.console.note("No saved conversation contains all of these words.")
