@@ -337,6 +337,8 @@ def _use_https(words: str, provider: Provider | None) -> str | None:
 def _model_file(error: errors.ModelFileError, provider: Provider | None) -> str | None:
     if error.path is not None and provider is not None and provider.gguf:
         return f"Use another file: telex providers edit {provider.name} --gguf FILE"
+    if error.path is not None and error.path.parent.name == "models":
+        return f"If it is damaged, delete it, and telex downloads it again: rm {shlex.quote(str(error.path))}"
     return None
 
 

@@ -154,6 +154,7 @@ CASES = [
         "telex providers edit lab --gguf",
     ),
     (e.ModelFileError("x", path=Path("m.gguf")), None, 3, None),
+    (e.ModelFileError("x", path=Path("/d/models/m.gguf")), None, 3, "rm /d/models/m.gguf"),
     (e.LocalModelError("x", code="fetch"), None, 7, "--gguf FILE"),
     (e.ToolError("x"), None, 8, None),
     (e.UnknownToolError("x"), None, 2, None),
