@@ -120,7 +120,7 @@ class HttpTransport:
             address=url.netloc,
             proxy=proxy,
             proxy_source=proxy_source,
-            loopback=is_loopback(url.host),
+            loopback=proxy_source == "loopback" or is_loopback(url.host),
             connect_timeout=call.network.connect_timeout,
         )
         deadline = Deadline(call.network)
