@@ -130,24 +130,6 @@ def test_removal_is_confirmed_on_a_terminal(lab: Telex, path: Path) -> None:
     assert b"Canary" not in b"".join(files(path).values())
 
 
-@pytest.mark.parametrize("columns", [20, 60, 200])
-def test_list_fits_the_terminal_with_complete_ids(lab: Telex, server: Scripted, columns: int) -> None:
-    lab.provider("other", server.url, models=["a/model/with-a-name-that-is-longer-than-most"])
-    lab(
-        "chat",
-        "-m",
-        "lab",
-        "为什么天空是蓝色的 and so on, for longer than any terminal of twenty columns is wide",
-    )
-    lab("chat", "-m", "other", "short")
-    ids = [line.split("\t")[0] for line in lab("history", "list").text.splitlines()]
-    with on_terminal(lab, "list", columns=columns) as pty:
-        assert pty.wait() == 0
-        head, *rows = pty.rows
-    assert head.startswith("ID  ")
-    assert [row.split()[0] for row in rows] == ids
-
-
 def test_terminal_lists_twenty_and_says_how_to_see_more(lab: Telex, path: Path) -> None:
     for _ in range(3):
         lab("chat", "same")

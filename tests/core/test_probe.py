@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from scripted import DONE, Answer, Asked, Cut, Pause, Scripted, answer, delta, sse
+from scripted import DONE, Answer, Asked, Cut, Scripted, answer, delta, sse
 from servers import CHAT, MODELS, by_path, in_json, refusal
 
 from provider_core import errors
@@ -25,7 +25,7 @@ from provider_core.probe import (
     explore,
 )
 from provider_core.request import UnsupportedFieldCache
-from provider_core.types import Model, Network, Provider
+from provider_core.types import Model, Provider
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -209,13 +209,6 @@ def test_unreachable_server_fails_the_first_step_and_skips_the_others() -> None:
     report = CheckReport.unreached("lab", error)
     assert [step.name for step in report.steps] == list(STEPS)
     assert (report.passed, report.error, report["reach"].status) == (False, error, "failed")
-
-
-def test_silent_server_is_given_up_after_the_timeout(provider: Provider, server: Scripted) -> None:
-    server.will(by_path(Answer([Pause(30)]), CHAT))
-    slow = replace(provider, network=Network(first_byte_timeout=1800))
-    report = check(slow, key=KEY, timeout=0.3)
-    assert isinstance(report.error, errors.DeadlineError)
 
 
 def test_without_a_key_only_the_connection_is_checked(provider: Provider, server: Scripted) -> None:
