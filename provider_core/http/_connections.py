@@ -388,6 +388,7 @@ class Preconnection:
         self._lookup = lookup
         self._fresh = fresh
         self._deadline = Deadline(network)
+        self._deadline.connect()  # starts the clock
         self._lock = threading.Lock()
         self._under_way = threading.Event()  # the ClientHello is sent
         self._ended = threading.Event()
