@@ -171,3 +171,9 @@ def test_retries_and_refused_fields_are_notes() -> None:
         "lab/m does not support stream_options; leaving it out from now on.",
         "Blue.",
     ]
+
+
+def test_an_unknown_code_theme_is_reported_and_the_default_used() -> None:
+    shown = Shown(*text("```python\nimport os\n```"), code_theme="nosuch")
+    assert shown.text.count("nosuch") == 1
+    assert "\x1b[38;5;75mimport" in shown.raw

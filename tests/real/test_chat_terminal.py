@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from running import COMMAND, Telex
-from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
+from scripted import DONE, Answer, Pause, Scripted, answer, delta, sse
 from terminal import Pty
 
 if TYPE_CHECKING:
@@ -34,33 +34,12 @@ def chat(telex: Telex, server: Scripted) -> Callable[..., Pty]:
     return start
 
 
-def test_reasoning_is_grey_before_the_answer(chat: Callable[..., Pty], server: Scripted) -> None:
-    server.will(
-        [*sse(delta(reasoning_content="Is it "), delta(reasoning_content="blue?")), *answer("**Blue.**")]
-    )
-    with chat("hi") as terminal:
-        assert terminal.wait() == 0
-    assert terminal.rows[:4] == ["Thinking:", "Is it blue?", "", "Blue."]
-    assert b"\x1b[38;5;248mIs it" in terminal.raw
-    assert b"\x1b[1mBlue." in terminal.raw
-
-
 def test_a_command_in_a_hint_is_never_broken(chat: Callable[..., Pty], server: Scripted) -> None:
     message = "The model m does not exist"
     server.will(Answer([json.dumps({"error": {"message": message}}).encode()], status=404))
     with chat("hi", columns=40) as terminal:
         terminal.wait()
     assert b"\n  See what it serves:\r\n    telex models list --provider lab --refresh\r\n" in terminal.raw
-
-
-def test_a_spinner_turns_while_nothing_comes_and_leaves_no_trace(
-    chat: Callable[..., Pty], server: Scripted
-) -> None:
-    server.will([Pause(1.2), *answer("Blue.")])
-    with chat("hi", "-q") as terminal:
-        terminal.wait_for(SPINNER)
-        assert terminal.wait() == 0
-    assert terminal.rows == ["Blue."]
 
 
 def test_after_some_seconds_the_spinner_says_what_it_waits_for(
@@ -107,16 +86,6 @@ def test_ctrl_c_keeps_the_answer_so_far_and_restores_the_terminal(
     assert terminal.screen.cursor.attrs.fg == "default"
 
 
-def test_a_cut_answer_stays_on_the_screen_with_the_reason_below(
-    chat: Callable[..., Pty], server: Scripted
-) -> None:
-    server.will([*sse(delta("Half of")), Cut()])
-    with chat("hi", "-q") as terminal:
-        assert terminal.wait() == 6
-    assert terminal.rows[0] == "Half of"
-    assert terminal.rows[1].startswith("telex: lab ")
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_and_the_colours(
     chat: Callable[..., Pty], server: Scripted, number: signal.Signals
@@ -147,22 +116,6 @@ def test_suspended_and_resumed_it_loses_nothing(telex: Telex, server: Scripted) 
     rows = terminal.rows
     for expected in (*LINES[:5], "in between", "An open line.", LINES[7], LINES[8]):
         assert expected in rows, terminal.text
-
-
-def test_json_without_a_prompt_is_an_error_at_once(
-    chat: Callable[..., Pty],
-) -> None:
-    with chat("--json") as terminal:
-        assert terminal.wait() == 2
-    assert "no prompt" in terminal.text
-
-
-def test_a_dumb_terminal_gets_no_sequence(chat: Callable[..., Pty], server: Scripted) -> None:
-    server.will([Pause(0.6), *sse(delta(reasoning_content="hm")), *answer("**as it is**")])
-    with chat("hi", TERM="dumb") as terminal:
-        assert terminal.wait() == 0
-    assert b"\x1b" not in terminal.raw
-    assert "**as it is**" in terminal.text
 
 
 def test_markdown_in_a_pipe_only_if_asked_for(telex: Telex, server: Scripted) -> None:
@@ -224,13 +177,3 @@ def test_what_is_typed_ahead_is_left_to_the_shell(chat: Callable[..., Pty], serv
         assert terminal.wait() == 0
         assert b"\x1b]11" not in terminal.raw
         assert left_in_the_input(terminal) == b"ls"
-
-
-def test_an_unknown_code_theme_is_reported_and_the_default_used(
-    chat: Callable[..., Pty], server: Scripted
-) -> None:
-    server.will(answer("```python\nimport os\n```"))
-    with chat("hi", "-q", TELEX_CODE_THEME="nosuch") as terminal:
-        assert terminal.wait() == 0
-    assert terminal.text.count("nosuch") == 1
-    assert b"\x1b[38;5;75mimport" in terminal.raw

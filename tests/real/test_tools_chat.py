@@ -75,30 +75,46 @@ def test_a_call_is_shown_and_runs_when_it_is_approved(desk: Telex, server: Scrip
     assert results(server.asked[1]) == ['{"n": 1}']
 
 
+LONG = "\n".join(f"line {number}" for number in range(30))
+WHY = "Reason to give the model"
+REFUSED = "the user refused this call"
+
+
 @pytest.mark.parametrize(
-    ("keys", "told"),
+    ("replies", "arguments", "steps", "code", "told"),
     [
-        ("n\n\n", "the user refused this call"),
-        ("no\nnot today\n", "the user refused: not today"),
-        ("n: rather n=2\n", "the user refused: rather n=2"),
-        ("\x04", "the user refused this call"),
+        ((ECHO,), (), [(QUESTION, "n\n"), (WHY, "\n")], 8, [REFUSED]),
+        ((ECHO,), (), [(QUESTION, "no\n"), (WHY, "not today\n")], 8, ["the user refused: not today"]),
+        ((ECHO,), (), [(QUESTION, "n: rather n=2\n")], 8, ["the user refused: rather n=2"]),
+        ((ECHO,), (), [(QUESTION, "\x04")], 8, [REFUSED]),
+        ((ECHO,), ("-q",), [(QUESTION, "y\n")], 0, ['{"n": 1}']),
+        ((calling(call("lab__echo", {"text": LONG})),), (), [
+            (QUESTION, "v\n"), ("… 229 bytes in all, 30 lines; v shows it whole …(.*\n)+  │ line 15", "n no\n"),
+        ], 8, ["the user refused: no"]),
+        ((calling(call("lab__echo", {"n": 1})),
+          calling(call("lab__echo", {"n": 2}, id="b"), call("lab__fails", id="c", index=1))), (), [
+            (QUESTION, "a\n"), (r"run lab/fails(.*\n)+Run it.*:$", "y\n"),
+        ], 0, ['{"n": 1}', '{"n": 2}', "Error: no such file"]),
+        ((ECHO,), (), [
+            (QUESTION, "e\n"), (rf"ended with code 1(.*\n)+{QUESTION}$", "n no\n"),
+        ], 8, ["the user refused: no"]),
     ],
-    ids=["n", "no, and why", "n with why", "end of input"],
-)
-def test_a_refusal_goes_to_the_model_with_its_reason(
-    desk: Telex, server: Scripted, keys: str, told: str
+    ids=["n", "no, and why", "n with why", "end of input", "quiet", "view", "always", "failed editor"],
+)  # fmt: skip
+def test_each_answer_to_the_question(
+    desk: Telex, server: Scripted, replies: Any, arguments: Any, steps: Any, code: int, told: list[str]
 ) -> None:
-    with chat(desk) as pty:
-        pty.wait_for(QUESTION)
-        first, *more = keys.splitlines(keepends=True)
-        pty.type(first)
-        for each in more:
-            pty.wait_for("Reason to give the model")
-            pty.type(each)
-        assert pty.wait() == 8
-        assert "lab/echo (1): refused" in pty.text
-        assert pty.rows[-1] == "telex: lab/echo did not run, because you refused it"
-    assert results(server.asked[1]) == [told]
+    server.will(*replies, DONE_NOW)
+    with chat(desk, *arguments, EDITOR="false") as pty:
+        for pattern, keys in steps:
+            pty.wait_for(pattern)
+            assert len(server.asked) < len(replies) + 1
+            pty.type(keys)
+        assert pty.wait() == code
+        assert (" bytes in " in pty.text.replace(" bytes in all", "")) == (code == 0 and not arguments)
+        if code:
+            assert pty.rows[-1] == "telex: lab/echo did not run, because you refused it"
+    assert results(server.asked[-1]) == told
 
 
 def test_progress_of_a_call_is_shown_while_it_runs(desk: Telex, server: Scripted) -> None:
@@ -142,23 +158,6 @@ def test_input_before_the_question_approves_nothing(desk: Telex, server: Scripte
     assert results(server.asked[1]) == ["the user refused this call"]
 
 
-def test_always_is_for_one_tool(desk: Telex, server: Scripted) -> None:
-    server.will(
-        calling(call("lab__echo", {"n": 1})),
-        calling(call("lab__echo", {"n": 2}, id="b"), call("lab__fails", id="c", index=1)),
-        DONE_NOW,
-    )
-    with chat(desk) as pty:
-        pty.wait_for(QUESTION)
-        pty.type("a\n")
-        pty.wait_for("run lab/fails")
-        pty.wait_for(rf"{QUESTION}$")
-        pty.type("y\n")
-        assert pty.wait() == 0
-        assert pty.text.count("The model wants to run") == 2
-    assert results(server.asked[2]) == ['{"n": 1}', '{"n": 2}', "Error: no such file"]
-
-
 def test_a_changed_tool_needs_a_new_approval(desk: Telex, server: Scripted) -> None:
     odd(desk, "do", flaws=("changes",))
     server.will(calling(call("odd__do")), calling(call("odd__do", id="b")), DONE_NOW)
@@ -170,19 +169,6 @@ def test_a_changed_tool_needs_a_new_approval(desk: Telex, server: Scripted) -> N
         pty.type("n no more\n")
         assert pty.wait() == 8
     assert results(server.asked[2]) == ["\x1b[2Jran", "the user refused: no more"]
-
-
-def test_long_arguments_can_be_shown_in_full(desk: Telex, server: Scripted) -> None:
-    text = "\n".join(f"line {number}" for number in range(30))
-    server.will(calling(call("lab__echo", {"text": text})), DONE_NOW)
-    with chat(desk) as pty:
-        pty.wait_for(QUESTION)
-        assert "line 15" not in pty.text
-        assert "… 229 bytes in all, 30 lines; v shows it whole …" in pty.text
-        pty.type("v\n")
-        pty.wait_for("  │ line 15")
-        pty.type("n no\n")
-        assert pty.wait() == 8
 
 
 @pytest.mark.parametrize("columns", [80, 40])
@@ -245,16 +231,6 @@ def test_arguments_can_be_changed_and_the_model_is_told(
     ]
     assert json.loads((tmp_path / "edit.read0").read_text()) == {"n": 1}
     assert (tmp_path / "edit.read1").read_text() == '{"n": 1\n', "what was written is not lost"
-
-
-def test_an_editor_that_fails_changes_nothing(desk: Telex, server: Scripted) -> None:
-    with chat(desk, EDITOR="false") as pty:
-        pty.wait_for(QUESTION)
-        pty.type("e\n")
-        pty.wait_for("ended with code 1")
-        pty.wait_for(rf"{QUESTION}$")
-        pty.type("n no\n")
-        assert pty.wait() == 8
 
 
 # --- pipes, jobs, and who is there -------------------------------------------------------------------------
@@ -336,14 +312,6 @@ def test_a_hangup_at_the_question_leaves_nothing_behind(desk: Telex, server: Scr
         pty.process.send_signal(signal.SIGHUP)
         assert pty.wait() == -signal.SIGHUP
     assert len(server.asked) == 1
-
-
-def test_quiet_hides_lines_but_not_questions(desk: Telex, server: Scripted) -> None:
-    with chat(desk, "-q") as pty:
-        pty.wait_for(QUESTION)
-        pty.type("y\n")
-        assert pty.wait() == 0
-        assert "bytes in" not in pty.text
 
 
 # --- a conversation ----------------------------------------------------------------------------------------
