@@ -246,19 +246,15 @@ def test_stdin_is_read_to_its_end_however_late(
     assert content(server) == "late data\n\nhi"
 
 
-@pytest.mark.parametrize("form", [(), ("--json",)])
-def test_ctrl_c_while_waiting_for_stdin_sends_nothing(
-    process: Telex, server: Scripted, form: tuple[str, ...]
-) -> None:
+def test_ctrl_c_while_waiting_for_stdin_sends_nothing(process: Telex, server: Scripted) -> None:
     reading, writing = pipe()
     with reading, writing:
-        running = process.start("chat", *form, "hi", stdin=reading.fileno())
+        running = process.start("chat", "hi", stdin=reading.fileno())
         assert running.stderr is not None
         assert b"--no-stdin" in running.stderr.readline()
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=20)
-    assert (running.returncode, err.strip()) == (130, b"Interrupted.")
-    assert bool(out) == bool(form)
+    assert (running.returncode, out, err.strip()) == (130, b"", b"Interrupted.")
     assert server.asked == []
 
 
@@ -381,19 +377,6 @@ def test_a_cut_at_the_users_own_limit_exits_0_if_there_is_text(
     assert lab("chat", *limit, "hi").code == 6
 
 
-@pytest.mark.parametrize("layout", ["--plain", "--markdown"])
-def test_a_reader_that_goes_away_exits_141_quietly(process: Telex, server: Scripted, layout: str) -> None:
-    server.will([*sse(*[delta("x y " * 20_000 + "\n\n")] * 3), Pause(0.2), *answer("y\n\nz")])
-    done = shell(process, f"telex chat {layout} hi | head -c 1; echo ${{PIPESTATUS[0]}}")
-    assert (done.stdout, done.stderr) == (b"x141\n", b"")
-
-
-def test_a_full_disk_is_reported(process: Telex) -> None:
-    with open("/dev/full", "wb") as full:  # noqa: PTH123
-        ran = process("chat", "hi", stdout=full)
-    assert (ran.code, ran.err) == (1, "telex: the output cannot be written: No space left on device\n")
-
-
 def test_a_closed_stdout_or_stderr_does_no_harm(process: Telex, server: Scripted) -> None:
     server.will([*sse(delta(reasoning_content="hm")), *answer("x")])
     for redirection, out in ((">&-", b""), ("2>&-", b"x\n")):
@@ -475,13 +458,6 @@ def test_the_key_is_sent_in_its_header_and_redacted_in_errors(telex: Telex, serv
     assert "sk-canary-7" not in ran.err
 
 
-def test_settings_that_do_not_parse_are_reported_with_the_line(lab: Inside) -> None:
-    lab.configure("[providers\n")
-    ran = lab("chat", "hi")
-    assert ran.code == 3
-    assert "settings.toml, line 1" in ran.err
-
-
 @pytest.mark.parametrize(
     ("fields", "reply", "code", "words"),
     [
@@ -497,15 +473,6 @@ def test_an_address_or_region_that_is_wrong_gets_a_hint(
     ran = Inside(telex.home)("chat", "hi", env={"Q": "k"})
     assert ran.code == code
     assert words in ran.err
-
-
-def test_nothing_that_listens_is_a_network_error(telex: Telex) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        telex.provider("lab", f"http://127.0.0.1:{unused.getsockname()[1]}/v1")
-        ran = Inside(telex.home)("chat", "--retries", "0", "hi")
-    assert ran.code == 7
-    assert "refused" in ran.err
 
 
 def test_retries_are_reported_and_limited(lab: Inside, server: Scripted) -> None:
@@ -549,10 +516,3 @@ def test_a_field_that_the_user_set_is_reported_each_time_it_is_dropped(lab: Insi
     assert "temperature" in lab("chat", "-t", "0.5", "hi").err
     assert "temperature" in lab("chat", "-t", "0.5", "hi").err
     assert "temperature" not in server.asked[-1].body
-
-
-def test_an_effort_that_the_vendor_does_not_know_is_a_usage_error(telex: Telex, server: Scripted) -> None:
-    telex.provider("deepseek", server.url, preset="deepseek", models=["deepseek-v4-pro"])
-    ran = Inside(telex.home)("chat", "--reasoning-effort", "gigantic", "hi")
-    assert (ran.code, server.asked) == (2, [])
-    assert "gigantic" in ran.err

@@ -142,14 +142,6 @@ def test_the_object_has_calls_usage_and_times(lab: Inside, server: Scripted) -> 
     assert 0 < found["timing"]["first_byte"] <= found["timing"]["first_text"] <= found["timing"]["total"]
 
 
-def test_without_streaming_the_object_is_the_same(lab: Inside, server: Scripted) -> None:
-    message = {"role": "assistant", "content": "all", "reasoning_content": "hm"}
-    reply = {"choices": [{"index": 0, "finish_reason": "stop", "message": message}]}
-    server.will(Answer([json.dumps(reply).encode()], headers={"content-type": "application/json"}))
-    found = whole(lab("chat", "--json", "--no-stream", "hi").out)
-    assert (found["text"], found["reasoning"], found["finish"]) == ("all", "hm", "stop")
-
-
 # --- nothing came, or nothing was asked -----------------------------------------------------------------------
 
 HTML = Answer([b"<html><title>Hello</title>"], headers={"content-type": "text/html"})
@@ -272,7 +264,7 @@ def test_each_line_is_written_when_it_happens(process: Telex, server: Scripted) 
     assert [each["type"] for each in rest] == ["text", "end"]
 
 
-@pytest.mark.parametrize("form", ["--json", "--jsonl", "-x", "--dry-run"])
+@pytest.mark.parametrize("form", ["--plain", "--markdown", "--json", "--jsonl", "-x", "--dry-run"])
 def test_a_closed_pipe_exits_141_and_a_full_disk_1(process: Telex, server: Scripted, form: str) -> None:
     server.will([*sse(*[delta("x" * 100_000)] * 3), Pause(0.2), *answer("y" * 200_000)])
     done = subprocess.run(
