@@ -193,10 +193,12 @@ class Variables(EnvSettingsSource):
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         super().__init__(File)
-        self.env_vars = {name.lower(): value for name, value in environ.items() if value}
+        self.env_vars: Mapping[str, str | None] = {
+            name.lower(): value for name, value in environ.items() if value
+        }
         self.problems: dict[str, SettingsError] = {}
         """The errors of variables that are not JSON, by the settings' names."""
-        self.values = super().__call__()
+        self.values: dict[str, Any] = super().__call__()
 
     def __call__(self) -> dict[str, Any]:
         return self.values
