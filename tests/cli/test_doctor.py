@@ -137,7 +137,7 @@ def test_in_a_pipe_each_finding_is_a_row_and_stderr_names_the_problems(doctor: D
     rows = [line.split("\t") for line in ran.text.splitlines()]
     assert (ran.code, {len(row) for row in rows}) == (3, {5})
     message = "must be 'auto', 'none', 'short' or 'full'"
-    assert ["problem", "settings", "usage", message, f"Fix it: {doctor.paths.settings_file}, line 1"] in rows
+    assert ["problem", "settings", "usage", message, f"Edit {doctor.paths.settings_file}, line 1"] in rows
     assert ran.err == f"telex: 1 problem\n  settings: usage: {message}\n"
 
 
@@ -216,7 +216,7 @@ settings reasoning => ok: hide (TELEX_REASONING)
 settings models_lifetime => ok: 60 (TELEX_MODELS_LIFETIME)
 settings defaults => ok: markdown true, history true; not set: code_theme, *
 settings aliases => ok: fast for lab/m (settings.toml, line 3)
-settings TELEX_MODLE => note: is set, but is not a setting* => Did you mean TELEX_MODEL?
+settings TELEX_MODLE => note: is set but has no effect* => Did you mean TELEX_MODEL?
 """,
     "every mistake": """
 usage = "loud"
@@ -235,11 +235,11 @@ speed = 3
 base_url = "https://a.example/v1"
 key = "none"
 $ TELEX_HISTORY=perhaps
-settings usage => problem: must be 'auto', * => Fix it: */settings.toml, line 1
-settings colour => problem: is not a setting => Fix it: */settings.toml, line 2
+settings usage => problem: must be 'auto', * => Edit */settings.toml, line 1
+settings colour => problem: is not a setting => Edit */settings.toml, line 2
 settings markdown => problem: must be true or false
 settings history => problem: must be true or false => Change TELEX_HISTORY
-providers bad => problem: base_url: the base URL must begin with * => Fix it: */settings.toml, line 4
+providers bad => problem: base_url: the base URL must begin with * => Edit */settings.toml, line 4
 providers worse => problem: unknown preset: no such
 providers odd => problem: speed is not a setting
 providers fine => ok: *
@@ -377,7 +377,7 @@ tools here => ok: runs touch
 tools gone => problem: program nosuchprogram not found
 tools far => problem: X-Key needs the variable NOT_SET, which is not set
 tools off => ok: disabled
-tools lost => problem: its working folder *does not exist => Fix it: */settings.toml, line 13
+tools lost => problem: its working folder *does not exist => Edit */settings.toml, line 13
 """,
 }
 """Settings, variables, and what is found: "CHECK SUBJECT => LEVEL: DETAIL => REMEDY", where * is any text."""
@@ -430,7 +430,7 @@ def test_a_file_that_cannot_be_read_is_one_problem_with_its_line(
     assert {"settings file"} <= set(report.problems()) <= {"settings file", "folders settings.toml"}
     assert fnmatchcase(report["settings file"], f"problem: {message}")
     for family in ("providers", "models", "tools"):
-        assert report[f"{family} everything"].startswith("note: not known")
+        assert report[f"{family} everything"].startswith("note: unknown")
 
 
 # --- versions and folders -------------------------------------------------------------------------------------------
@@ -632,7 +632,7 @@ def test_a_dead_keyring_that_is_not_needed_is_a_note(doctor: Doctor, settings: s
     doctor.configure(settings)
     report = doctor("keyring")
     assert report.code == 0
-    assert report["keyring backend"].endswith("; nothing needs it")
+    assert report["keyring backend"].endswith("; no key or secret needs it")
 
 
 def test_the_keyring_of_the_system_is_named(telex: Telex) -> None:
@@ -642,7 +642,7 @@ def test_the_keyring_of_the_system_is_named(telex: Telex) -> None:
     env = {"PYTHON_KEYRING_BACKEND": "keyring_in_a_file.Keyring", "TEST_KEYRING": str(telex.home / "keys")}
     telex.home.mkdir(exist_ok=True)
     ran = telex("doctor", "keyring", env=env)
-    assert ran.text == "ok\tkeyring\tbackend\tkeyring_in_a_file.Keyring answers\t\n"
+    assert ran.text == "ok\tkeyring\tbackend\tkeyring_in_a_file.Keyring works\t\n"
 
 
 # --- certificates, model lists, the history, and completion ---------------------------------------------------------
@@ -717,7 +717,7 @@ def test_the_script_of_the_login_shell_is_current_outdated_or_missing(doctor: Do
     doctor.env |= {"SHELL": f"/bin/{shell}", "XDG_DATA_DIRS": "/nowhere"}
     place, subject = find(shell, doctor.env), f"completion {shell}"
     report = doctor("completion")
-    assert report[subject] == "note: does not complete telex"
+    assert report[subject] == "note: completion is not installed"
     assert report.remedy(subject) == f"telex completion {shell} --install"
     put(place.path, "# outdated\n")
     assert doctor("completion")[subject] == f"note: {place.path} is for another version of telex"
@@ -755,7 +755,7 @@ def test_a_pipe_in_place_of_any_file_does_not_block(doctor: Doctor, tmp_path: Pa
     pipe(tmp_path / "share" / "bash-completion" / "completions" / "telex")
     report = doctor()
     assert report["settings file"].startswith("ok: ")
-    assert report["completion bash"] == "note: does not complete telex"
+    assert report["completion bash"] == "note: completion is not installed"
     path = pipe(tmp_path / "pipe")
     for field in ("ca_bundle", "client_cert"):
         doctor.configure(f'[providers.lab]\nbase_url = "https://a.example/v1"\n{field} = "{path}"\n')

@@ -76,7 +76,7 @@ def test_the_report_has_a_heading_for_each_check_and_remedies_below_the_findings
     assert [line for line in text.splitlines() if line in headings] == headings
     assert "  ok       model: lab/m (settings.toml, line 2)\n" in text
     assert "  problem  usage: must be 'auto', 'none', 'short' or 'full'" in text
-    assert re.search(r"'full'\n           Fix it: .*settings\.toml, line 3", text, re.DOTALL)
+    assert re.search(r"'full'\n           Edit .*settings\.toml, line 3", text, re.DOTALL)
     assert "  ok       lab: through http://10.0.0.1:3128 (HTTPS_PROXY)\n" in text
     assert "telex: 1 problem and " in text
     assert b"\x1b[38;5;210mproblem\x1b[m" in pty.raw

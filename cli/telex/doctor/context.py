@@ -139,7 +139,7 @@ class DoctorContext:
         error = self.settings.problems[entry]
         keys = entry.split(".", 1)
         variable = entry if entry.startswith("TELEX_") else f"TELEX_{keys[0].upper()}"
-        remedy = f"Change {variable}" if error.path is None else f"Fix it: {self.place(*keys)}"
+        remedy = f"Change {variable}" if error.path is None else f"Edit {self.place(*keys)}"
         if subject == "everything":
             return problem(subject, error.message, remedy)
         detail = re.sub(

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 # --- versions -------------------------------------------------------------------------------------------------------
 
-_EXTRAS = {"local": ("xllamacpp", "models that run inside telex"), "mcp": ("mcp", "tools of MCP servers")}
+_EXTRAS = {
+    "local": ("xllamacpp", "the embedded model and model files"),
+    "mcp": ("mcp", "tools of MCP servers"),
+}
 """Extra -> the package that it installs, and what it is for."""
 
 
@@ -50,7 +53,9 @@ def _packages() -> Iterator[Finding]:
     try:
         required = metadata.requires("telex") or []
     except metadata.PackageNotFoundError:
-        yield note("packages", "telex runs from its source and is not installed, so what it needs is unknown")
+        yield note(
+            "packages", "telex runs from its source and is not installed, so its requirements are unknown"
+        )
         return
     found, wrong = [], []
     for requirement in required:
@@ -147,7 +152,7 @@ def _examined(subject: str, path: Path, *, is_folder: bool) -> Finding | None:
     )
     mode, remedy = f"{found.st_mode & 0o7777:04o}", f"chmod {private} {quoted}"
     if not (path.is_dir() if is_folder else path.is_file()):
-        return problem(subject, f"{path} is not a {kind}", "Move it away: telex creates it when needed")
+        return problem(subject, f"{path} is not a {kind}", "Move it away; telex creates it when needed")
     if os.name == "posix" and os.geteuid() not in (0, found.st_uid):
         chown = f'sudo chown {"-R " if is_folder else ""}"$(id -un)" {quoted}'
         return problem(subject, f"{path} belongs to {_user(found.st_uid)}", chown)
@@ -255,7 +260,7 @@ def completion(context: DoctorContext) -> Iterator[Finding]:
         if shell == login or shutil.which(shell)
         for finding in _scripts(context, shell, is_login=shell == login)
     ]
-    detail = f"no script for a shell ({login or 'the login shell is unknown'})"
+    detail = f"no completion script is installed ({login or 'the login shell is unknown'})"
     yield from found or [note("none", detail, "telex completion --help")]
 
 
@@ -271,7 +276,7 @@ def _scripts(context: DoctorContext, shell: str, *, is_login: bool) -> Iterator[
     ]
     install = f"telex completion {shell} --install"
     if not installed and is_login:
-        yield note(shell, "does not complete telex", install)
+        yield note(shell, "completion is not installed", install)
     for path in installed:
         try:
             is_current = path.read_text("utf-8", "replace") == script(shell, context.root)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def _unreadable(context: DoctorContext) -> Iterator[Finding]:
     """A note for what depends on the settings file, if that cannot be read; ``settings`` reports the problem."""
     if context.file_error is not None:
-        yield note("everything", "not known: the settings file cannot be read (see settings)")
+        yield note("everything", "unknown, because the settings file cannot be read (see settings)")
 
 
 # --- settings -------------------------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def settings(context: DoctorContext) -> Iterator[Finding]:
 def _settings_file(context: DoctorContext) -> Finding:
     path, text, error = context.paths.settings_file, context.text, context.file_error
     if error is not None:
-        return problem("file", error.message, f"Fix it: {path}")
+        return problem("file", error.message, f"Edit {path}")
     if not text:
         return ok("file", f"{path} (not created yet: defaults are used)")
     lines = text.count("\n") + (not text.endswith("\n"))
@@ -102,7 +102,7 @@ def _unknown_variables(unknown: set[str], known: set[str]) -> Iterator[Finding]:
     for name in sorted(unknown):
         meant = close_matches(name, known, most=1, cutoff=0.8)
         hint = f"Did you mean {meant[0]}?" if meant else "See: telex help environment"
-        yield note(name, "is set, but is not a setting and has no effect", hint)
+        yield note(name, "is set but has no effect, because it is not a setting", hint)
 
 
 # --- providers ------------------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def _model_file(provider: Provider, path: Path) -> Finding:
         return problem(provider.name, error.message, f"telex providers edit {provider.name} --gguf FILE")
     if not local.installed():
         return problem(provider.name, f"{path} needs the extra local", install_command("telex[local]"))
-    return ok(provider.name, f"{path}, runs inside telex")
+    return ok(provider.name, f"{path}, runs on this machine")
 
 
 def _missing_program(command: str) -> str:
@@ -206,7 +206,7 @@ def keyring(context: DoctorContext) -> Iterator[Finding]:
         needed = [each for each in stored if source(each, context.environ).kind == "keyring"]
         yield _no_keyring(context, error, needed, secrets)
         return
-    yield ok("backend", f"{backend} answers")
+    yield ok("backend", f"{backend} works")
     for provider in stored:
         yield _stored_key(context, provider, store.get(provider.name))
     for secret in secrets:
@@ -234,7 +234,7 @@ def _no_keyring(
         hint = code_and_hint(error, needed[0])[1] if needed else None
         hint = hint or "Unlock the keyring, or start one, and run again."
         return problem("backend", f"{error.message}: {', '.join(names)}", hint)
-    unneeded = "" if context.file_error else "; nothing needs it"
+    unneeded = "" if context.file_error else "; no key or secret needs it"
     remedy = "Keys from variables and commands work without one: telex help keys"
     return note("backend", f"{error.message}{unneeded}", remedy)
 
@@ -252,7 +252,7 @@ def _stored_key(context: DoctorContext, provider: Provider, text: str | None) ->
         except KeyDestinationError as error:
             return problem(provider.name, error.message, code_and_hint(error, provider)[1] or "")
         except SettingsError as error:
-            return problem(provider.name, error.message, "See: telex doctor, proxies")
+            return problem(provider.name, error.message, "See: telex doctor proxies")
     return _stored(provider.name, "key", f"telex providers set-key {provider.name}", text)
 
 
@@ -380,8 +380,8 @@ def _embedded_model(context: DoctorContext) -> Iterator[Finding]:
                 "embedded model", f"{path} is incomplete", f"Remove it: rm {shlex.quote(str(path))}"
             )
     except OSError:
-        amount = f"{model.download_size >> 20} MiB"
-        yield ok("embedded model", f"{named}, {amount} to download when it is first used")
+        amount = f"{model.download_size / 1e6:.0f} MB"
+        yield ok("embedded model", f"{named}, {amount} to download on first use")
 
 
 # --- history --------------------------------------------------------------------------------------------------------
@@ -396,7 +396,7 @@ def history(context: DoctorContext) -> Iterator[Finding]:
 
     path = context.paths.history
     if not context.settings.history:
-        yield ok("saving", "switched off")
+        yield ok("saving", "turned off (history = false)")
     try:
         found = health(path)
     except HistoryError as error:
@@ -424,7 +424,9 @@ def tools(context: DoctorContext) -> Iterator[Finding]:
     if not servers and not found:
         yield ok("none", "no MCP server is set up")
     if servers and not is_importable("mcp"):
-        yield problem("extra mcp", "is not installed, but servers are set up", install_command("telex[mcp]"))
+        yield problem(
+            "extra mcp", "is not installed, but MCP servers are set up", install_command("telex[mcp]")
+        )
     for server in servers:
         yield _server(context, server)
 
@@ -443,7 +445,7 @@ def _server(context: DoctorContext, server: McpServer) -> Finding:
     if server.url:
         return ok(name, server.url.partition("?")[0])
     if server.cwd is not None and not server.cwd.is_dir():
-        remedy = f"Fix it: {context.place('mcp', name, 'cwd')}"
+        remedy = f"Edit {context.place('mcp', name, 'cwd')}"
         return problem(name, f"its working folder {server.cwd} does not exist", remedy)
     program = server.command[0]
     if not shutil.which(program, path=server.env.get("PATH")):
