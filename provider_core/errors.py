@@ -125,7 +125,7 @@ class ModelError(CoreError):
     """A model name that leads nowhere.
 
     Codes: "unknown_model" (``candidates`` are similar names), "ambiguous_model" (several providers have it;
-    ``candidates`` are the full ids), "disabled_provider", "unknown_alias".
+    ``candidates`` are the full ids), "disabled_provider", "unknown_alias", "alias_loop".
     """
 
     name: str = ""
