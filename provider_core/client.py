@@ -153,7 +153,7 @@ class Client:
                 return
             except (ProviderError, NetworkError) as error:
                 if isinstance(error, AuthenticationError):
-                    error.key_source = provider.key_source
+                    error.set_key_source(provider.key_source)
                 if isinstance(error, ModelNotFoundError):
                     error.model = request.model
                 if isinstance(error, ProviderError) and adapter.refused(error):

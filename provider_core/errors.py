@@ -209,6 +209,12 @@ class AuthenticationError(ProviderError):
     key_source: str = ""
     """Where the key came from ("environment variable NAME", "key command", "keyring"), "" if none was sent."""
 
+    def set_key_source(self, source: str) -> None:
+        """Set ``key_source``; without a key, the message says that one is required."""
+        self.key_source = source
+        if not source:
+            self.message = self.message.replace("refused the key", "requires an API key", 1)
+
 
 class PermissionDeniedError(ProviderError):
     """The key is valid, but does not permit the request (403)."""

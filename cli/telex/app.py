@@ -55,7 +55,12 @@ class App:
         """Whether the command changes no file, not even the one that completion reads."""
 
     def advice(self, error: CoreError) -> tuple[ExitCode, str | None]:
-        """The exit code for an error, and a hint; for a provider that is not set up, the hint adds it."""
+        """The exit code for an error, and a hint; for a provider that is not set up, the hint adds it.
+
+        No line of the hint suggests the command that has just run.
+        """
+        import shlex
+
         from telex.error_hints import code_and_hint
 
         provider = self.runtime.loaded_provider(error.provider)
@@ -65,7 +70,13 @@ class App:
                 hint = hint.replace(
                     f"telex providers {change} {provider.name}", f"telex providers add {provider.name}"
                 )
-        return code, hint
+        ran = shlex.join(["telex", *self.arguments])
+        lines = [
+            line
+            for line in (hint or "").splitlines()
+            if not ran.startswith(line[line.find(": telex ") + 2 :])
+        ]
+        return code, "\n".join(lines) or None
 
     def hint(self, error: BaseException) -> str | None:
         """What to do about an error, if anything."""

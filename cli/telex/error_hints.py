@@ -53,16 +53,17 @@ def _settings_file(error: errors.SettingsError, _: Provider | None) -> str | Non
 
 
 def _template(error: errors.TemplateError, _: Provider | None) -> str:
-    write = f"Write it: telex templates edit {error.name}" if error.name else "See: telex templates list"
-    return _did_you_mean(error.candidates, write)
+    lines = ["See: telex templates list"]
+    if error.name:
+        lines.append(f"To create it: telex templates edit {error.name}")
+    return _did_you_mean(error.candidates, "\n".join(lines))
 
 
 def _variables(error: errors.VariableError, _: Provider | None) -> str | None:
-    if "stdin" in error.missing:
-        return "The template needs text on stdin: pipe it to telex."
-    if "prompt" in error.missing:
-        return "The template needs a prompt: type it after the options."
-    return "Use " + " ".join(f"--var {name}=VALUE" for name in error.missing) if error.missing else None
+    not_set = {"prompt": "PROMPT", "stdin": "< FILE"}
+    needed = [f"--var {name}=VALUE" for name in error.missing if name not in not_set]
+    needed += [words for name, words in not_set.items() if name in error.missing]
+    return f"Add {' '.join(needed)}" if needed else None
 
 
 def _unknown_provider(error: errors.UnknownProviderError, _: Provider | None) -> str:
@@ -146,9 +147,9 @@ def _refused_key(error: errors.AuthenticationError, provider: Provider | None) -
 
     set_key = f"telex providers set-key {provider.name}"
     match error.key_source:
-        case _ if provider.auth == "none":
-            lines = [f"It is set up without a key. Store one: {set_key}"]
-        case "" | "keyring":
+        case "":
+            lines = [f"Store one: {set_key}"]
+        case "keyring":
             lines = [f"Store the right one: {set_key}"]
         case "the caller":
             lines = ["The key was passed by the calling program. Correct it there."]
@@ -163,6 +164,11 @@ def _refused_key(error: errors.AuthenticationError, provider: Provider | None) -
     if preset is not None and preset.regions:
         lines.append(f"Keys are per region: one of {' or '.join(preset.regions)} is refused here.")
     return "\n".join(lines)
+
+
+def _permission(_: errors.PermissionDeniedError, provider: Provider | None) -> str:
+    models = f": telex models list --provider {provider.name}" if provider is not None else ""
+    return f"Check what the key may do at the provider, or use another model{models}"
 
 
 def _key_store(error: errors.KeyStoreError, provider: Provider | None) -> str:
@@ -278,11 +284,11 @@ def _connect(error: errors.ConnectError, provider: Provider | None) -> str:
             "Percent-encode special characters: @ as %40, # as %23"
         )
     if error.proxy:
-        return f"The proxy is set by {error.proxy}. Is it right? See: telex help proxies"
+        return f"Check that the proxy, set by {error.proxy}, is right and running. See: telex help proxies"
     host = urlsplit(error.url).hostname or ""
     if provider is not None and (host in ("localhost", "::1") or host.startswith("127.")):
-        return f"Is the server running? Its address is set up as {provider.base_url}"
-    return "Is the address right, and this machine online?"
+        return f"Is the server running at {provider.base_url}?"
+    return "Check the address and your network connection."
 
 
 def _tls(error: errors.TLSError, provider: Provider | None) -> str | None:
@@ -307,7 +313,7 @@ def _tls(error: errors.TLSError, provider: Provider | None) -> str | None:
         case "dates":
             return "Check the date of this machine. If it is right, the server needs a new certificate."
         case "plain" if provider is not None and provider.base_url.startswith("https:"):
-            return f"If it speaks plain HTTP: {edit} --base-url http{provider.base_url[5:]}"
+            return f"If the server uses plain HTTP: {edit} --base-url http{provider.base_url[5:]}"
     return None
 
 
@@ -370,10 +376,19 @@ def _tool_secret(error: errors.ToolSecretError, _: Provider | None) -> str:
     return f"Store it in the keyring: telex mcp set-secret {name}"
 
 
+def _tool_server_connect(error: errors.ToolServerError, _: Provider | None) -> str:
+    name = error.server or "NAME"
+    if error.seconds is None:
+        return f"Is the server running? Check its URL: telex mcp test {name}"
+    wait = f"Allow more time: start_timeout in [mcp.{name}] of the settings file (see telex doctor)"
+    return f"{wait}\nTo see its steps: telex mcp test {name}"
+
+
 def _damaged_history(error: errors.HistoryError, _: Provider | None) -> str:
     old, new = shlex.quote(str(error.path)), shlex.quote(f"{error.path}.old")
-    upgrade = f"Upgrade telex: {upgrade_command()}\n" if error.code == "newer" else ""
-    return f"{upgrade}Move it away, and telex creates a new one: mv {old} {new}"
+    if error.code == "newer":
+        return f"Upgrade telex. Or start a new history: mv {old} {new}"
+    return f"Move it away, and telex creates a new one: mv {old} {new}"
 
 
 def _conversation(error: errors.UnknownConversationError, _: Provider | None) -> str:
@@ -427,7 +442,10 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
     ExitCode.OTHER: {
         errors.CoreError: None,
         errors.LocalModelError: _models_folder,
-        (errors.HistoryError, "busy"): "End the program that uses it, or try again.",
+        (
+            errors.HistoryError,
+            "busy",
+        ): "Another program, such as another telex, is using it. Close it, or try again.",
         (errors.HistoryError, "corrupt"): _damaged_history,
         (errors.HistoryError, "newer"): _damaged_history,
     },
@@ -468,7 +486,7 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
         errors.KeyStoreError: _key_store,
         (errors.KeyStoreError, "key_command"): "Run the command yourself to see why.",
         errors.AuthenticationError: _refused_key,
-        errors.PermissionDeniedError: None,
+        errors.PermissionDeniedError: _permission,
         (errors.ToolServerError, "access"): (
             "Use a token in a header, as Authorization: Bearer keyring:NAME; telex does no login of its own.\n"
             "See how: telex mcp add {server} --help"
@@ -479,9 +497,10 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
     ExitCode.PROVIDER: {
         errors.ProviderError: None,
         errors.BadRequestError: _bad_request,
+        errors.ContentPolicyError: "Rephrase the prompt.",
+        errors.ServerError: "Try again later.",
         errors.ContextOverflowError: _CONTEXT,
         errors.NotFoundError: _wrong_path,
-        errors.OverloadedError: "Try again later.",
         errors.TokenLimitError: _token_limit,
         errors.ProtocolError: _protocol,
         errors.SchemaMismatchError: (
@@ -499,9 +518,7 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
             "Use a provider instead: telex providers add openai\n"
             "Or a GGUF file of your own: telex providers add NAME --gguf FILE"
         ),
-        (errors.ToolServerError, "connect"): (
-            "To wait longer, set start_timeout in [mcp.{server}]; to see its steps: telex mcp test {server}"
-        ),
+        (errors.ToolServerError, "connect"): _tool_server_connect,
     },
     ExitCode.TOOL: {
         errors.ToolError: None,

@@ -52,7 +52,7 @@ def _key_advice(ctx: click.Context) -> str:
         how = "Store it: telex mcp set-secret NAME\nThen use it: --env VARIABLE=keyring:NAME"
     else:
         how = _ADD.format(name="NAME")
-    return f"a key is not passed as an argument, where other programs can read it\n{how}"
+    return f"do not pass a key as an argument: other programs and your shell history can see it\n{how}"
 
 
 # --- options --------------------------------------------------------------------------------------------------------
@@ -239,6 +239,7 @@ _VERBS: Mapping[str, tuple[str, ...]] = {
 """A verb -> the commands that do it; those that the group has are suggested."""
 
 _ADD = "Set up a provider: telex providers add {name}\nReplace its key: telex providers set-key {name}"
+_SETTINGS = "Edit the settings file: {settings} (see telex help environment)"
 _ASK = "To ask a model: telex chat {rest}"
 _PULL = (
     "telex downloads no models. Find the model servers on this machine: telex providers discover\n"
@@ -247,7 +248,7 @@ _PULL = (
 _ROOT: Mapping[str, str] = {
     **dict.fromkeys(("login", "auth", "signin", "logout", "key", "keys", "apikey", "set-key"), _ADD),
     **dict.fromkeys(("init", "setup", "install", "connect"), "Set up a provider: telex providers add {name}"),
-    **dict.fromkeys(("config", "configure", "settings", "set", "get", "preferences"), "The settings are in {settings}"),
+    **dict.fromkeys(("config", "configure", "settings", "set", "get", "preferences"), _SETTINGS),
     **dict.fromkeys(("ask", "prompt", "query", "generate", "complete", "send", "q"), _ASK),
     **dict.fromkeys(("repl", "interactive", "shell", "start", "new"), "To start a conversation: telex chat"),
     **dict.fromkeys(("pull", "download"), _PULL),

@@ -156,7 +156,7 @@ class _Server:
                 reply.status, bytes(received), reply.headers
             )
             if isinstance(error, AuthenticationError):
-                error.key_source = provider.key_source
+                error.set_key_source(provider.key_source)
             raise error
         return self._decode(reply.status, received)
 

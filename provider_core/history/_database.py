@@ -249,7 +249,9 @@ class Database:
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return HistoryError(f"the history {path} is locked by another program", path=path, code="busy")
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            return HistoryError(f"the history {path} is damaged: {error}", path=path, code="corrupt")
+            return HistoryError(f"the history {path} is damaged ({error})", path=path, code="corrupt")
+        if path.is_dir():
+            return HistoryError(f"the history {path} is a folder", path=path, code="corrupt")
         why = "the disk is full" if code == sqlite3.SQLITE_FULL else str(error)
         return HistoryError(f"the history {path} cannot be used: {why}", path=path)
 
@@ -291,7 +293,7 @@ def health(path: Path) -> Health | None:
                 )
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
-                raise HistoryError(f"the history {path} is damaged: {found}", path=path, code="corrupt")
+                raise HistoryError(f"the history {path} is damaged ({found})", path=path, code="corrupt")
             (count,) = connection.execute("SELECT count(*) FROM conversations").fetchone()
     return Health(size=size, conversations=count)
 

@@ -122,8 +122,8 @@ def classify(end: StreamEnd) -> tuple[Verdict, FinishReason | None, errors.CoreE
     An answer that has come to its end is PARTIAL nevertheless if a piece of it could not be read.
     """
     verdict, reason, why = _classify(end)
-    if end.skipped and verdict in (Verdict.COMPLETE, Verdict.LENGTH, Verdict.EMPTY):
-        what = f"sent a piece that cannot be read ({end.skipped}); the answer may lack some of it"
+    if end.skipped and end.failure is None and end.broken is None and verdict is not Verdict.FILTERED:
+        what = f"sent data that is not valid ({end.skipped}); the answer is incomplete"
         return Verdict.PARTIAL, reason, _error(end, errors.ProtocolError, what)
     if why is not None and end.last_call and verdict is not Verdict.LENGTH:
         why.explain(f"a call of {end.last_call} was not run")
@@ -154,15 +154,16 @@ def _classify(end: StreamEnd) -> tuple[Verdict, FinishReason | None, errors.Core
     if end.broken is not None:
         return Verdict.PARTIAL, of_calls, end.broken
     if reason == "content_filter":
-        what = f"withheld the answer (finish reason {finish})"
+        verb = "stopped" if said else "blocked"
+        what = f"{verb} the answer because of its content (finish reason {finish})"
         return Verdict.FILTERED, reason, _error(end, errors.ContentPolicyError, what, code=finish)
     if reason == "length":
         if said or end.reasoning or end.refusal:
             return Verdict.LENGTH, reason, _token_limit(end)
-        what = "sent an empty answer: it stopped at the token limit before any text"
+        what = "sent an empty answer: the token limit was reached before any text"
         return Verdict.EMPTY, reason, _error(end, errors.ProtocolError, what, code=finish)
     if known is None and not end.done:
-        what = "closed the connection before the answer was finished"
+        what = "closed the connection; the answer is incomplete"
         if finish is not None:
             what += f" (unknown finish reason {finish})"
         lost = _error(end, errors.ConnectionLostError, what, received=end.received)
@@ -174,7 +175,7 @@ def _classify(end: StreamEnd) -> tuple[Verdict, FinishReason | None, errors.Core
             end, errors.ContentPolicyError, "passed on the model's refusal to answer", code=finish
         )
         return Verdict.FILTERED, "content_filter", refused
-    what = "sent reasoning and no answer" if end.reasoning else "sent an empty answer"
+    what = "sent only reasoning, no answer" if end.reasoning else "sent an empty answer"
     return Verdict.EMPTY, of_calls, _error(end, errors.ProtocolError, what)
 
 
@@ -183,7 +184,7 @@ def _token_limit(end: StreamEnd) -> errors.CoreError | None:
     if end.last_call:
         what = f"cut the answer off at the token limit, in a call of {end.last_call}, which was not run"
     elif not (end.text or end.image):
-        what = "sent reasoning and no answer: it took all of the token limit"
+        what = "sent only reasoning, no answer: the reasoning used up the token limit"
     elif not end.own_limit or (end.finish and _OTHER_LIMIT.search(end.finish)):
         what = f"cut the answer off at its token limit (finish reason {end.finish})"
     else:

@@ -131,7 +131,7 @@ def test_what_a_turn_leaves_to_the_next_request_and_to_the_history(
 @pytest.mark.parametrize(
     ("failure", "row"),
     [
-        (refusal(401), "telex: lab refused the key (401): not like this"),
+        (refusal(401), "telex: lab requires an API key (401): not like this"),
         (refusal(429), "telex: lab"),
         (Answer([Cut()], head=b""), "telex: lab"),
     ],

@@ -61,8 +61,8 @@ CASES = [
     (e.KeyStoreError("x", state="locked"), QWEN, 4, "Unlock the keyring"),
     (e.KeyStoreError("x", state="missing"), QWEN, 4, "Take the key from elsewhere: telex"),
     (e.AuthenticationError("x", provider="q"), QWEN, 4, "Keys are per region"),
-    (e.AuthenticationError("x"), replace(LAB, auth="none"), 4, "set up without a key"),
-    (e.PermissionDeniedError("x"), LAB, 4, None),
+    (e.AuthenticationError("x"), replace(LAB, auth="none"), 4, "Store one: telex providers set-key lab"),
+    (e.PermissionDeniedError("x"), LAB, 4, "use another model: telex models list --provider lab"),
     (e.RateLimitError("x", retry_after=40), LAB, 5, "in 40 s"),
     (e.RateLimitError("x", retry_after=7200), LAB, 5, "in 2 hours"),
     (e.RateLimitError("x"), LAB, 5, "--retries"),
@@ -72,7 +72,7 @@ CASES = [
     (e.QuotaError("x", words="or fewer max_tokens"), LAB, 5, "--max-tokens 500"),
     (e.BadRequestError("x"), LAB, 6, None),
     (e.ContextOverflowError("x"), LAB, 6, "Shorten"),
-    (e.ContentPolicyError("x"), LAB, 6, None),
+    (e.ContentPolicyError("x"), LAB, 6, "Rephrase"),
     (e.NotFoundError("x"), LAB, 6, "telex providers edit lab --base-url"),
     (e.NotFoundError("x"), replace(LAB, base_url="http://h.test"), 6, "http://h.test/v1"),
     (e.NotFoundError("x"), replace(LAB, base_url="http://h.test/v1/v1"), 6, "twice"),
@@ -86,7 +86,7 @@ CASES = [
     (e.ModelNotFoundError("x", model="llama9"), replace(LAB, preset="ollama"), 3, "ollama pull llama9\n"),
     (e.ModelNotFoundError("x"), LAB, 3, "telex models list --provider lab --refresh"),
     (e.WrongEndpointError("x"), LAB, 3, "telex models list --provider lab"),
-    (e.ServerError("x"), LAB, 6, None),
+    (e.ServerError("x"), LAB, 6, "Try again later."),
     (e.OverloadedError("x"), LAB, 6, "later"),
     (e.TokenLimitError("x"), LAB, 6, "--max-tokens"),
     (e.ProtocolError("x"), LAB, 6, None),
@@ -95,8 +95,8 @@ CASES = [
     (e.ProtocolError("x", status=200), replace(LAB, base_url="http://h.test"), 6, "http://h.test/v1"),
     (e.ProtocolError("x"), replace(LAB, base_url="http://h.test"), 6, None),
     (e.ProtocolError("x", status=200), replace(QWEN, base_url="https://h.test"), 6, None),
-    (e.ConnectError("x", url="http://127.0.0.1:1"), LAB, 7, "Is the server running?"),
-    (e.ConnectError("x", url="http://h.test"), QWEN, 7, "address right"),
+    (e.ConnectError("x", url="http://127.0.0.1:1"), LAB, 7, "Is the server running at http"),
+    (e.ConnectError("x", url="http://h.test"), QWEN, 7, "Check the address"),
     (e.TLSError("x"), QWEN, 7, None),
     (
         e.TLSError("x", cause="issuer"),
@@ -139,7 +139,7 @@ CASES = [
         "telex providers edit lab --base-url https://127.0.0.1:1/v1",
     ),
     (e.ConnectError("x", proxy="HTTP_PROXY", login=True), LAB, 7, "Put them into HTTP_PROXY"),
-    (e.ConnectError("x", proxy="ALL_PROXY"), LAB, 7, "The proxy is set by ALL_PROXY"),
+    (e.ConnectError("x", proxy="ALL_PROXY"), LAB, 7, "Check that the proxy, set by ALL_PROXY, is right"),
     (e.DeadlineError("x", phase="connect", seconds=1), LAB, 7, "--connect-timeout"),
     (e.DeadlineError("x", phase="idle", seconds=1), LAB, 7, "--timeout"),
     (e.ConnectionLostError("x"), LAB, 7, None),
@@ -163,7 +163,8 @@ CASES = [
     (e.ToolError("x", seconds=60, code="timeout"), None, 8, None),
     (e.ToolServerError("x"), None, 6, None),
     (e.ToolServerError("x", server="lab", code="access"), None, 4, "telex mcp add lab --help"),
-    (e.ToolServerError("x", server="lab", code="connect"), None, 7, "start_timeout in [mcp.lab]"),
+    (e.ToolServerError("x", server="lab", code="connect"), None, 7, "Is the server running?"),
+    (e.ToolServerError("x", server="lab", code="connect", seconds=9), None, 7, "start_timeout in [mcp.lab]"),
     (e.ToolSecretError("x", source="env:A"), None, 4, "Set A"),
     (e.ToolSecretError("x", source="keyring:a"), None, 4, "telex mcp set-secret a"),
     (e.ToolServerError("x", server="lab", code="session"), None, 6, None),
@@ -200,8 +201,8 @@ CASES = [
     (e.SchemaError("x"), None, 2, None),
     (e.SchemaMismatchError("x"), None, 6, "--schema-retries"),
     (e.VariableError("x", missing=["a", "b"]), None, 2, "--var a=VALUE --var b=VALUE"),
-    (e.VariableError("x", missing=["stdin"]), None, 2, "text on stdin"),
-    (e.VariableError("x", missing=["prompt"]), None, 2, "needs a prompt"),
+    (e.VariableError("x", missing=["stdin", "a"]), None, 2, "Add --var a=VALUE < FILE"),
+    (e.VariableError("x", missing=["prompt"]), None, 2, "Add PROMPT"),
     (e.VariableError("x"), None, 2, None),
     (e.TemplateError("x", path=Path("t.toml"), line=3), None, 3, None),
     (e.TemplateError("x", name="t", candidates=["u"], code="unknown_template"), None, 3, "mean u?"),
@@ -218,6 +219,15 @@ def test_each_error_has_its_code_and_its_advice(
     found = code_and_hint(error, provider)
     assert found[0] == code
     assert (found[1] is None) if hint is None else (hint in (found[1] or ""))
+
+
+@pytest.mark.parametrize("command", ["mcp test lab", "mcp list"])
+def test_a_hint_does_not_suggest_the_command_that_has_just_run(tmp_path: Path, command: str) -> None:
+    app = App(environ={"TELEX_HOME": str(tmp_path)}, arguments=tuple(command.split()))
+    _, hint = app.advice(e.ToolServerError("x", server="lab", code="connect", seconds=9))
+    assert hint is not None
+    assert "start_timeout" in hint
+    assert ("telex mcp test lab" in hint) == (command != "mcp test lab")
 
 
 def test_an_unexpected_exception_is_reported_by_its_place_without_its_words(

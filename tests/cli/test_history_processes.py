@@ -83,7 +83,7 @@ def test_full_disk_is_a_warning_after_the_answer(lab: Telex, server: Scripted) -
     process = lab.start("chat", "Large?", preexec_fn=small_files)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, f"{text}\n".encode())
-    assert b"The answer is not saved" in err
+    assert b"Warning: this chat is not saved" in err
     assert [turn["text"] for turn in turns(lab)] == ["Yes.", ""]
 
 

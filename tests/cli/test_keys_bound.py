@@ -389,7 +389,7 @@ def test_header_with_a_secret_from_the_keyring(tmp_path: Path, server: Scripted,
         (f'key_command = "echo {OTHER}"', {}, "key command", "set-key"),
         ('key = "keyring"', {}, "telex providers set-key lab", "variable"),
         ('key = "keyring"\nkey_env = "LAB_API_KEY"', {"LAB_API_KEY": OTHER}, "LAB_API_KEY", "set-key"),
-        ('key = "none"', {}, "set up without a key", "LAB_API_KEY"),
+        ('key = "none"', {}, "Store one: telex providers set-key lab", "LAB_API_KEY"),
         ('key = "none"\nheaders = {X-Key = "env:GW"}', {"GW": OTHER}, "X-Key (env:GW)", OTHER),
     ],
 )

@@ -325,6 +325,10 @@ def test_invalid_secret_is_refused(telex: Inside, arguments: list[str], stdin: b
     refused(telex("mcp", "set-secret", *arguments, stdin=stdin), ExitCode.USAGE, words)
 
 
+def test_removing_a_secret_that_is_not_stored_is_an_error(telex: Inside) -> None:
+    refused(telex("mcp", "set-secret", "lab", "--remove"), ExitCode.SETTINGS, "unknown secret: lab")
+
+
 def test_broken_keyring_suggests_a_variable(tmp_path: Path) -> None:
     telex = Inside(tmp_path / "home", FakeKeyStore(broken="the keyring is locked"))
     telex("mcp", "add", "lab", "--env", "TOKEN=keyring:lab", "--", *COMMAND)

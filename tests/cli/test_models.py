@@ -203,7 +203,7 @@ def test_servers_are_asked_only_with_refresh_and_only_those_named(telex: Inside,
         (as_json({"error": {"message": "gone fishing"}}, 500), "gone fishing"),
         (as_json({"detail": "Not Found"}, 404), "404"),
         (as_html("<html><title>Jan</title></html>"), "a web page"),
-        (as_json({"error": {"message": "bad key"}}, 401), "refused the key"),
+        (as_json({"error": {"message": "bad key"}}, 401), "requires an API key"),
     ],
     ids=["500", "404", "html", "401"],
 )
@@ -214,7 +214,7 @@ def test_failed_refresh_keeps_the_old_list_and_reports_it(
     cache(telex, "lab", "old-one", age=7200)
     server.will(reply)
     ran = telex("models", "list", "--refresh", "-P", "lab")
-    assert (ran.code, ran.out) == (4 if words == "refused the key" else 0, b"lab/old-one\n")
+    assert (ran.code, ran.out) == (4 if words == "requires an API key" else 0, b"lab/old-one\n")
     assert words in ran.err
     assert "Its list of 2 hours ago stays." in ran.err
 
@@ -315,7 +315,7 @@ def test_provider_alone_means_the_first_model_of_a_current_list(telex: Inside, s
         (as_html("<html>"), 3, "a web page"),
         (as_json({"data": []}), 3, "lab has no default model"),
         (as_json({"error": {"message": "no read"}}, 403), 3, "no read"),
-        (as_json({"error": {"message": "wrong"}}, 401), 4, "refused the key"),
+        (as_json({"error": {"message": "wrong"}}, 401), 4, "requires an API key"),
     ],
     ids=["404", "html", "empty", "403", "401"],
 )
@@ -342,7 +342,7 @@ def test_unusable_default_names_its_source(telex: Inside) -> None:
     assert "default model" not in chat(telex, "-m", "gone/z").err
     ran = chat(telex, "-m", "lab")
     assert ran.code == 7
-    assert "Is the server running?" in ran.err
+    assert "Is the server running at http" in ran.err
 
 
 # --- add, edit, remove ---------------------------------------------------------------------------------------

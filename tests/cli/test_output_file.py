@@ -185,15 +185,15 @@ def test_nothing_is_asked_if_the_file_cannot_be_written(
     loop.symlink_to(loop)
     for path, words in (
         (folder, "it is a folder"),
-        (Path("/nowhere/at/all.txt"), "there is no folder /nowhere/at"),
+        (Path("/nowhere/at/all.txt"), "no folder /nowhere/at"),
         (file / "below", "Not a directory"),
-        (loop, "it cannot be written"),
+        (loop, "cannot write"),
         (tmp_path / ("x" * 300), "too long"),
-        (Path("/proc/version"), "it cannot be written" if ROOT else "it is write-protected"),
+        (Path("/proc/version"), "cannot write" if ROOT else "it is write-protected"),
     ):
         ran = lab("chat", "-o", str(path), "hi")
         assert (ran.code, ran.out) == (2, b""), path
-        assert f"-o {path}: " in ran.err
+        assert f"cannot write {path}: " in ran.err
         assert words in ran.err
     assert server.asked == []
 

@@ -143,7 +143,7 @@ def test_an_answer_with_an_unreadable_chunk_is_partial(finish: str) -> None:
     assert (result.text, result.verdict) == ("Helo", Verdict.PARTIAL)
     assert isinstance(result.error, ProtocolError)
     assert result.error.message == (
-        'acme sent a piece that cannot be read ({"choices": [redacted]); the answer may lack some of it'
+        'acme sent data that is not valid ({"choices": [redacted]); the answer is incomplete'
     )
 
 

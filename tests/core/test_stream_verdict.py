@@ -111,7 +111,7 @@ ENDS: list[tuple[list[Any], Any, Verdict, type[Exception] | None, str]] = [
     # chunks, transport error or keyword arguments, verdict, error, part of its message
     ([HI, DONE], None, COMPLETE, None, ""),
     ([HI, STOP, DONE], LOST, COMPLETE, None, ""),
-    ([HI], None, PARTIAL, errors.ConnectionLostError, "acme closed the connection before the answer was finished"),
+    ([HI], None, PARTIAL, errors.ConnectionLostError, "acme closed the connection; the answer is incomplete"),
     *[(sent, LOST, PARTIAL, errors.ConnectionLostError, "connection reset") for sent in
       ([HI], [HI, STOP], [delta("<think>Hm")], [], [delta(finish="content_filter")])],
     ([HI, delta(finish="xyzzy"), DONE], None, COMPLETE, None, ""),
@@ -120,11 +120,11 @@ ENDS: list[tuple[list[Any], Any, Verdict, type[Exception] | None, str]] = [
     ([delta("Hel"), WITH_ERROR], LOST, FAILED, errors.ServerError, "worker died"),
     ([delta("Hel"), WITH_ERROR, DONE], LOST, FAILED, errors.ServerError, "worker died"),
     ([HI, delta(" you", finish=""), LENGTH, {**LENGTH, **USAGE}], None, Verdict.LENGTH, None, ""),
-    ([HI, delta(finish="content_filter"), STOP], None, Verdict.FILTERED, errors.ContentPolicyError, "withheld"),
+    ([HI, delta(finish="content_filter"), STOP], None, Verdict.FILTERED, errors.ContentPolicyError, "stopped"),
     *[([*said, STOP, DONE], None, EMPTY, errors.ProtocolError, "acme sent an empty answer") for said in
       ([], [delta("")], [delta(" \n")], [delta(None)])],
-    ([HM, STOP], None, EMPTY, errors.ProtocolError, "acme sent reasoning and no answer"),
-    ([HM, LENGTH], None, Verdict.LENGTH, errors.TokenLimitError, "it took all of the token limit"),
+    ([HM, STOP], None, EMPTY, errors.ProtocolError, "acme sent only reasoning, no answer"),
+    ([HM, LENGTH], None, Verdict.LENGTH, errors.TokenLimitError, "the reasoning used up the token limit"),
     ([delta(""), LENGTH], None, EMPTY, errors.ProtocolError, "token limit"),
     ([HI, LENGTH], {"own_limit": True}, Verdict.LENGTH, None, ""),
     ([HI, LENGTH], {"own_limit": False}, Verdict.LENGTH, errors.TokenLimitError, "at its token limit"),

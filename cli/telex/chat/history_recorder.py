@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provider_core.errors import CoreError, NetworkError, ProviderError
-from provider_core.events import AnswerEnded, Connecting, RequestStarted
+from provider_core.events import AnswerEnded, ChatEnded, Connecting, RequestStarted
 from provider_core.types import FieldDropped, Sent
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class HistoryRecorder:
         """The messages of a request that are not saved yet."""
         self._turn: int | None = None
         self._works = True
+        self._warning = ""
+        """What ``report`` is called with after the answer has been shown."""
 
     def handle(self, event: Event) -> None:
         """Save the prompt when something happens after the request was sent, and the answer when it has ended."""
@@ -46,6 +48,10 @@ class HistoryRecorder:
                 self._new_messages = new
             case AnswerEnded():
                 self._end(event)
+            case ChatEnded():
+                if self._warning:
+                    self.report(self._warning)
+                self._warning = ""
             case Sent():
                 _ = self._runtime.history  # imported while the server works
             case FieldDropped():
@@ -82,10 +88,14 @@ class HistoryRecorder:
         try:
             self.turns.append(turn)
             if cut := self._runtime.history.end(turn, answer):
-                self.report(f"Only the beginning of the answer is saved: {cut}.")
+                self._warning = f"Only the beginning of the answer is saved: {cut}."
         except CoreError as error:
             self._fail(error)
 
     def _fail(self, error: CoreError) -> None:
+        from telex.error_hints import code_and_hint
+
         self._works = False
-        self.report(f"The answer is not saved: {error.message}.")
+        self._warning = f"Warning: this chat is not saved: {error.message}"
+        if hint := code_and_hint(error)[1]:
+            self._warning += f"\n{hint}"

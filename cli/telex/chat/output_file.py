@@ -48,7 +48,7 @@ def output_to(console: Console, name: str, *, private: bool = False) -> Iterator
             descriptor = file.descriptor
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL in the name
         reason = getattr(error, "strerror", None) or error
-        raise click.UsageError(f"-o {name}: it cannot be written: {reason}") from None
+        raise click.UsageError(f"cannot write {name}: {reason}") from None
     stream = os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="")
     before, sys.stdout = sys.stdout, stream
     complete = False
@@ -88,13 +88,15 @@ class _ReplacedFile:
             before = path.stat()
         problem = None
         if not name or name.endswith(os.sep) or (before is not None and stat.S_ISDIR(before.st_mode)):
-            problem = "it is a folder" if name else "the name is empty"
+            problem = "it is a folder"
         elif before is not None and not os.access(path, os.W_OK):
             problem = "it is write-protected"
         elif not path.parent.is_dir():
-            problem = f"there is no folder {path.parent}"
+            problem = f"no folder {path.parent}"
         if problem is not None:
-            raise click.UsageError(f"-o {name}: {problem}")
+            raise click.UsageError(
+                f"cannot write {name}: {problem}" if name else "the name of the output file is empty"
+            )
         self._name = name
         self._path = path
         self._before = before

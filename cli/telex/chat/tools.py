@@ -109,7 +109,7 @@ class ToolServers:
         if failures and not servers.toolboxes:
             self._stack.close()
             for failure in failures[1:]:
-                console.note(f"{failure.error.message}.")
+                console.error(failure.error.message, self._app.hint(failure.error))
             raise failures[0].error
         for failure in failures:
             console.note(f"{failure.error.message}; continuing without it.")

@@ -394,7 +394,9 @@ class McpSession:
                 words = (
                     f"did not start within {self.server.start_timeout:g} s{await self._transport.ending()}"
                 )
-                return self._error(words, code="connect")
+                late = self._error(words, code="connect")
+                late.seconds = self.server.start_timeout
+                return late
             case CoreError(message=message):
                 return ToolServerError(message, server=self.server.name)
             case MCPError():

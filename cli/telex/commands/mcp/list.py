@@ -9,7 +9,6 @@ import click
 from provider_core.structs import replace
 from telex.app import pass_app
 from telex.command import Command
-from telex.error_hints import code_and_hint
 from telex.exit_codes import ExitCode, Stop
 from telex.options import Name, Number
 
@@ -99,7 +98,7 @@ def test(app: App, *, names: tuple[str, ...], timeout: float | None, as_json: bo
         app.console.note(withheld_proxies(name, variables))
     codes = []
     for failure in started.failures:
-        code, hint = code_and_hint(failure.error)
+        code, hint = app.advice(failure.error)
         app.console.error(failure.error.message, hint)
         codes.append(code)
         if failure.stderr and not as_json:

@@ -86,6 +86,7 @@ def _set(app: App, name: str, *, from_stdin: bool, url: str | None, remove: bool
         raise click.UsageError("--remove and --stdin cannot be used together")
     try:
         if remove:
+            _require_stored(app, wanted)
             app.runtime.key_store.delete(wanted.entry)
             app.console.note(f"{name} was removed from the keyring.")
             return
@@ -109,6 +110,18 @@ def _set(app: App, name: str, *, from_stdin: bool, url: str | None, remove: bool
             f"Nothing uses it yet. Where a server's env names keyring:{name}, it is given to that server. "
             "For a header, run this again once the header names it, or with --for URL."
         )
+
+
+def _require_stored(app: App, wanted: SecretReference) -> None:
+    from provider_core.errors import KeyStoreError, SettingsError
+
+    try:
+        if app.runtime.key_store.get(wanted.entry) is not None:
+            return
+    except KeyStoreError as error:
+        if error.state != "missing":
+            raise
+    raise SettingsError(f"unknown secret: {wanted.name}")
 
 
 def _users(app: App) -> dict[SecretReference, list[McpServer | Provider]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import shlex
 import threading
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from telex.app import App
     from telex.commands.providers.arguments import KeyChoice
 
+_CHECK_URL = "Check --base-url URL: it is the part before /chat/completions, often ending in /v1"
 _NOTHING_SAVED = "Nothing was saved. To save without asking the server: --no-verify"
 
 
@@ -83,19 +83,19 @@ def verify(app: App, provider: Provider, key: str | None, *, can_retry: bool = F
     lines = [line for line in (suggestion(app, report),) if line]
     secret_missing = isinstance(error, MissingKeyError) and error.secret
     if (isinstance(error, NetworkError | KeyStoreError | KeyDestinationError) or secret_missing) and hint:
-        # While adding, the hint's option belongs to the command that was typed.
-        typed = shlex.join(["telex", *app.arguments])
-        lines.append(hint if is_known else hint.replace(f"telex providers edit {provider.name}", typed))
+        lines.append(hint if is_known else hint.replace(f"telex providers edit {provider.name}", "use"))
     elif isinstance(error, MissingKeyError):
         lines.append(
-            f"Set {error.key_env[0]}, or give the key in another way: --key-stdin or --key-command CMD"
+            f"Set {error.key_env[0]}, or use --key-stdin or --key-command CMD"
             if error.key_env
-            else "Give the key: --key-stdin, --key-env VAR or --key-command CMD"
+            else "Use --key-stdin, --key-env VAR or --key-command CMD"
         )
     if isinstance(error, AuthenticationError) and key is None:
-        lines.append("The server wants a key: --key-stdin, --key-env VAR or --key-command CMD")
+        lines.append("Use --key-stdin, --key-env VAR or --key-command CMD")
     elif isinstance(error, AuthenticationError) and (preset := preset_of(provider)) and preset.regions:
         lines.append(f"Keys are per region: is it one of {' or '.join(preset.regions)}?")
+    if type(error) is NotFoundError and not report.suggested_base and not is_known:
+        lines.append(_CHECK_URL)
     if not (can_retry and code is ExitCode.KEY):
         lines.append(_NOTHING_SAVED)
     app.console.error(error.message, "\n".join(lines))
@@ -129,10 +129,10 @@ def _report_unasked(
 
     why, suggested = report.unlisted, suggestion(app, report)
     is_new = provider.name not in app.runtime.settings.providers
-    edit = "" if is_new else f"telex providers edit {provider.name} "
     lines = [suggested or f"Name a model: {model_option}"]
     if isinstance(why, NotFoundError) and not suggested:
-        lines.insert(0, f"Check the address: {edit}--base-url URL")
+        change = f"Change the address: telex providers edit {provider.name} --base-url URL"
+        lines.insert(0, _CHECK_URL if is_new else change)
     reason = f" ({why.message})" if why is not None else ""
     if isinstance(why, NotFoundError):
         words = f"no API found at {provider.base_url}{reason}"
@@ -363,7 +363,7 @@ def _report_failures(app: App, providers: Sequence[Provider], results: Sequence[
     codes: list[ExitCode] = []
     for provider, result in zip(providers, results, strict=True):
         if result.error is not None:
-            code, hint = code_and_hint(result.error, provider)
+            code, hint = app.advice(result.error)
             app.console.error(result.error.message, suggestion(app, result.report) or hint)
             codes.append(code)
         elif not result.report.passed:

@@ -107,7 +107,7 @@ def edit(
         entry, changes = read()  # the prompt or stdin may have taken a while
         changes |= choice.fields
     elif not changes and not trust:
-        raise click.UsageError(f"there is nothing to change: see telex providers edit --help, or show {name}")
+        raise click.UsageError("nothing to change")
     fields = {**entry, **(provider_store.key_fields(entry, changes) if choice else changes)}
     after = arguments.preview(app, name, fields, changes)
     check.require_encryption(app, after, choice.key if choice else None)
@@ -139,6 +139,8 @@ def _removed(entry: Mapping[str, Any], unset: tuple[str, ...]) -> dict[str, Any]
     for each in unset:
         name, dot, part = each.partition(".")
         if not dot:
+            if entry and name not in entry:
+                raise click.UsageError(f"--unset {name.replace('_', '-')}: this setting is not set")
             removed[name] = None
             continue
         parts = removed.get(name) or entry.get(name, {})
@@ -146,8 +148,8 @@ def _removed(entry: Mapping[str, Any], unset: tuple[str, ...]) -> dict[str, Any]
             known for known in parts if known == part or (name == "headers" and known.lower() == part.lower())
         }
         if not gone:
-            there = f": there is {', '.join(parts)}" if parts else ""
-            raise click.UsageError(f"--unset {each}: nothing of that name is set{there}")
+            there = f". Set are: {', '.join(parts)}" if parts else ""
+            raise click.UsageError(f"--unset {each}: this setting is not set{there}")
         removed[name] = {known: value for known, value in parts.items() if known not in gone} or None
     return removed
 
@@ -174,6 +176,8 @@ def confirm_destination(app: App, before: Provider, after: Provider, *, trust: b
     found = {entry: unseal(text) for entry in entries if (text := store.get(entry)) is not None}
     by_variable = after.key_env_for and variable
     if not found and not by_variable:
+        if trust and before == after:
+            raise click.UsageError(f"--trust: {name} has no stored key")
         return KeyChoice()
     places = [(old,) if known is None else known for _, known in found.values()] or [(old,)]
     moved = any(new.origin not in {place.origin for place in known} for known in places)
