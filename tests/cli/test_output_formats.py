@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -145,9 +144,7 @@ def test_the_object_has_calls_usage_and_times(lab: Inside, server: Scripted) -> 
 # --- nothing came, or nothing was asked -----------------------------------------------------------------------
 
 HTML = Answer([b"<html><title>Hello</title>"], headers={"content-type": "text/html"})
-with socket.socket() as _unused:
-    _unused.bind(("127.0.0.1", 0))
-    NOBODY = f'[providers.lab]\nbase_url = "http://127.0.0.1:{_unused.getsockname()[1]}/v1"\nkey = "none"\n'
+NOBODY = '[providers.lab]\nbase_url = "http://127.0.0.1:1/v1"\nkey = "none"\n'
 NO_KEY = '[providers.lab]\nbase_url = "http://127.0.0.1:1/v1"\nkey_env = "LAB_KEY"\n'
 
 
