@@ -29,12 +29,11 @@ from running import Ran
 from scripted import DONE, Answer, Scripted, answer, delta, sse
 
 from provider_core import errors
-from provider_core.catalog import _cache, _parse
+from provider_core.catalog import _parse
 from provider_core.keys import MemoryStore
 from provider_core.presets import all_presets
 from provider_core.request import RequestAdapter
 from provider_core.settings import Paths, load, validators
-from provider_core.settings import file as snapshots
 from provider_core.settings import mcp_import as other_clients
 from provider_core.stream import ErrorReader
 from provider_core.structured import matching_json, retry_message, schema_from, short_form
@@ -332,15 +331,6 @@ def schema_short(data: bytes) -> None:
         schema_from(short_form(text_of(data)))
 
 
-def schema_answer(data: bytes) -> None:
-    """An answer fits its schema or is refused."""
-    with contextlib.suppress(errors.SchemaMismatchError):
-        matching_json(
-            text_of(data),
-            {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
-        )
-
-
 def template(data: bytes) -> None:
     """A template is refused with its line, or can be filled."""
     for suffix in (".toml", ".md"):
@@ -366,27 +356,6 @@ def mcp_import(data: bytes) -> None:
     inside.configure("")
     _run(inside, "mcp", "import", "-", "--secrets", "keyring", stdin=data)
     _run(inside, "mcp", "list", "--json")
-
-
-# --- files -------------------------------------------------------------------------------------------------------
-
-
-def cached_models(data: bytes) -> None:
-    """A damaged list of models is ignored."""
-    (folder() / "lab.json").write_bytes(data)
-    found = _cache.read_cached(folder(), LAB)
-    if found is not None:
-        json.dumps([model.id for model in found.models]).encode()
-
-
-def cached_settings(data: bytes) -> None:
-    """A damaged snapshot is ignored, also with a valid checksum."""
-    paths = Paths.find({"TELEX_HOME": str(folder() / "snapshot")})
-    place = snapshots._snapshot_path(paths.cache, {})
-    place.parent.mkdir(parents=True, exist_ok=True)
-    for content in (data, snapshots._checksum(data) + b"\n" + data):
-        place.write_bytes(content)
-        snapshots.load_snapshot(paths.cache, "", {})
 
 
 # --- the command line --------------------------------------------------------------------------------------------
@@ -546,8 +515,6 @@ _IMPORTS = _bytes(
     {"mcpServers": [{"name": "c", "url": "https://x/sse", "requestOptions": {"headers": {}}}]},
     '// c\n{"mcpServers": {"x": {"url": "http://127.0.0.1:9/mcp",}, /* d */ },}',
 )  # fmt: skip
-_MANY = {"id": ["m"], "name": [""], "context": [5], "max_output": [None], "reasoning": [None], "tools": [True],
-         "vision": [None], "kind": ["chat"]}  # fmt: skip
 _HTTP = tuple(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + each for each in _STREAMS[:2])
 _HTTP_WORDS = (
     *_SSE_WORDS, b"HTTP/1.1 ", b"200", b"999", b"\r\n", b"\r\n\r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n",
@@ -565,11 +532,6 @@ TARGETS = {
     "settings-variables": Target(settings_variables, _VARIABLES, (*_JSON_WORDS, *_TOML_WORDS), slow=True),
     "schema": Target(schema, (*_SCHEMAS, *_SHORT), _SCHEMA_WORDS, slow=True),
     "schema-short": Target(schema_short, _SHORT, _SHORT_WORDS, slow=True),
-    "schema-answer": Target(
-        schema_answer,
-        _bytes({"name": "x"}, 'Here: {"name": "x"}.', '```json\n{"name": "x"}\n```', "[1] {2}"),
-        (*_JSON_WORDS, b"```", b"~~~", b"\n"),
-    ),
     "template": Target(
         template,
         _bytes(
@@ -585,14 +547,6 @@ TARGETS = {
         slow=True,
     ),
     "mcp-import": Target(mcp_import, _IMPORTS, (*_JSON_WORDS, b"${", b"//", b"/*", b"url", b"command"), slow=True),
-    "cached-models": Target(
-        cached_models, _bytes({"source": [LAB.base_url, ""], "fetched_at": 5.0, "first": "m", "models": _MANY}), _JSON_WORDS
-    ),
-    "cached-settings": Target(
-        cached_settings,
-        _bytes({"made_from": snapshots._digest("", {}), "from_variables": [], "checked": {"model": "x", "problems": {}}}),
-        _JSON_WORDS,
-    ),
     "command-line": Target(command_line, _COMMANDS, (*_HOSTILE, *_OPTIONS, b"\n", b"\n"), slow=True),
 }  # fmt: skip
 """Every target by name."""
