@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PIECES = [
     "It ",
-    "starts.\n\nSome ",
+    "starts with **bold** and `code`.\n\nSome ",  # compiles the patterns
     "words and **bold** ",
     "text with `code`",
     " and so ",
