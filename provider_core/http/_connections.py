@@ -354,8 +354,6 @@ def _start(address: Address, failures: list[OSError]) -> socket.socket | None:
 
 _URL = re.compile(r"(https?)://([a-z0-9._-]+)(?::([0-9]{1,5}))?(?:[/?]|$)", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
-
-
 _CORK: int | None = getattr(socket, "TCP_CORK", None)  # only Linux has it
 
 
@@ -368,7 +366,8 @@ class Preconnection:
 
     The first request to the same origin with the same certificates waits for the thread, and then takes over the
     connection, or the error. If either is more than ``fresh`` seconds old (servers close connections that stay silent),
-    or if anything else went wrong, the request connects as usual, and reports what happens then.
+    or if anything else went wrong, the request connects as usual, and reports what happens then. It uses the loaded
+    certificates in any case.
     """
 
     def __init__(
@@ -381,7 +380,7 @@ class Preconnection:
         fresh: float = 3.0,
     ) -> None:
         self.context: ssl.SSLContext | None = None
-        """The context of a TLS connection that was opened."""
+        """The context for further TLS connections, once its certificates are loaded."""
         self._origin = origin
         self._network = network
         self._environ = environ
@@ -402,7 +401,10 @@ class Preconnection:
         self._under_way.wait(0.005)
 
     def wait(self, scheme: str, host: str, port: int | None, network: Network, deadline: Deadline) -> bool:
-        """Whether a request may take over the connection, or its error: ``deadline`` then began with the thread."""
+        """Whether a request goes to the same place, so that it may ``take`` the connection, which has ended connecting.
+
+        If there is one, or an error, ``deadline`` counts from when the thread began to connect.
+        """
         origin = (scheme, host, port or _PORTS[scheme])
         same = (self._network.ca_bundle, self._network.client_cert) == (
             network.ca_bundle,
@@ -417,10 +419,10 @@ class Preconnection:
         ended = self._ended.wait(left)
         if time.monotonic() - self._ended_at > self._fresh or not (ended or left):
             self.close()
-            return False
-        if not ended:
-            self._error = TimeoutError()
-        deadline.share(self._deadline)
+        else:
+            deadline.share(self._deadline)
+            if not ended:
+                self._error = TimeoutError()
         return True
 
     def take(self) -> socket.socket | None:
@@ -440,7 +442,8 @@ class Preconnection:
     def close(self) -> None:
         """Close the connection if it was not taken; a thread that is still at work will close its own."""
         with self._lock:
-            connected, self._connected = self._connected, None
+            connected = self._connected
+            self._connected = self._error = None
             self._closed = True
         if connected is not None:
             connected.close()
@@ -486,15 +489,16 @@ class Preconnection:
                     secured.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
                     self._under_way.set()
                     load()
+            self.context = context
             selector.register(secured, selectors.EVENT_READ)
             while True:
                 with contextlib.suppress(ssl.SSLWantReadError), self._step():
                     secured.do_handshake()
                     break
+                self._under_way.set()
                 selector.select(self._deadline.connect())
             secured.setblocking(True)
             stack.pop_all()
-        self.context = context
         return secured
 
     @contextlib.contextmanager

@@ -125,6 +125,22 @@ def test_an_old_or_a_closed_connection_is_thrown_away(fresh: float) -> None:
             assert fresh or accepted.recv(1) == b""
 
 
+def test_the_certificates_are_loaded_once_even_for_an_old_connection(
+    bundle: tuple[Path, ssl.SSLContext], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.pem"
+    copy.write_bytes(bundle[0].read_bytes())
+    with Scripted(tls=bundle[1]) as server:
+        server.will([b"hello"])
+        wanted = call(server.url, ca_bundle=copy)
+        ahead = Preconnection(("https", "127.0.0.1", server.port), wanted.network, {}, fresh=0.0)
+        thread_ended()
+        copy.unlink()
+        with HttpTransport({}, ahead=ahead) as transport:
+            assert fetch(wanted, transport) == (200, b"hello")
+        assert server.connections == 2
+
+
 def answer_once(listener: socket.socket) -> None:
     connection, _ = listener.accept()
     with connection:
