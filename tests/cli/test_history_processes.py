@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import sqlite3
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -120,6 +121,7 @@ def test_removal_is_confirmed_on_a_terminal(lab: Telex, path: Path) -> None:
     assert len(turns(lab)) == 2
     with on_terminal(lab, "remove", "--all") as pty:
         pty.wait_for(r"Remove 2 conversations\?")
+        time.sleep(0.3)  # while readline starts, Python does not see signals
         pty.type("\x03")
         assert pty.wait() == 130
     assert len(turns(lab)) == 2
