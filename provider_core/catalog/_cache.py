@@ -14,7 +14,7 @@ from provider_core.structs import Struct, pattern
 from provider_core.types import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
     from typing import Self
 
@@ -28,19 +28,7 @@ _FIELDS = (
 _MAX_CLOCK_SKEW = 86_400.0
 """Seconds that the time of a list may be in the future, as clocks are set back."""
 
-_MAX_ID = 512
-_NOT_IN_ONE_LINE = pattern(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NUMBERS = pattern(r"(\d+)")
-
-
-def are_ids(texts: Sequence[str]) -> bool:
-    """Whether each string is a valid id: one line that a settings file, a request and a terminal can hold."""
-    return (
-        all(texts)
-        and max(map(len, texts), default=0) <= _MAX_ID
-        and [text.strip() for text in texts] == list(texts)
-        and not _NOT_IN_ONE_LINE.search("".join(texts))
-    )
 
 
 class CachedModelList(Struct):

@@ -6,7 +6,6 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from provider_core.catalog._cache import are_ids
 from provider_core.redaction import printable
 from provider_core.types import Model
 
@@ -76,7 +75,8 @@ def next_page(value: Json, last_id: str) -> dict[str, str] | None:
 
 # --- one model -----------------------------------------------------------------------------------------------
 
-_MAX_NAME = 128
+_MAX_NAME, _MAX_ID = 128, 512
+_NOT_IN_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _IDS = ("id", "model", "key", "name", "model_name", "slug")
 _NAMES = ("display_name", "displayName", "name", "title")
 
@@ -131,7 +131,8 @@ def _parse_model(entry: Json, preset: Preset | None) -> Model | None:
     ):
         return None
     id_ = _first_text(entry, (preset.models_id, *_IDS) if preset else _IDS)
-    if not are_ids([id_]):
+    # An id is one line that a settings file, a request and a terminal can hold.
+    if not id_ or len(id_) > _MAX_ID or _NOT_IN_ONE_LINE.search(id_):
         return None
     name = " ".join(printable(_first_text(entry, _NAMES)[:1024]).split())
     claimed, denied = _claims(entry)
