@@ -46,6 +46,7 @@ def test_the_prompt_is_there_before_the_line_editor_is_imported(telex: Telex, se
     """And what is typed until then is read, on one row."""
     telex.provider("lab", server.url)
     server.will(answer("Blue."))
+    assert telex("models", "list").code == 0  # a first command checks the settings, with pydantic
     program = """
 import sys, time
 class Slow:
