@@ -91,14 +91,6 @@ def test_a_prompt_that_a_full_disk_cut_short_costs_no_other(file: Path) -> None:
     assert saved(file)[::2] == ["one", "three"]
 
 
-def test_the_file_stays_small_and_has_the_last_prompts(file: Path) -> None:
-    file.parent.mkdir()
-    file.write_text("".join(f"\n# now\n+{number}:{'x' * 1000}\n" for number in range(3000)))
-    assert [entry.partition(":")[0] for entry in saved(file)] == [str(number) for number in range(2000, 3000)]
-    assert file.stat().st_size < 1_100_000
-    assert saved(file)[-1].startswith("2999:")
-
-
 def test_an_error_of_saving_is_reported_once(file: Path) -> None:
     file.mkdir(parents=True)
     reported: list[str] = []

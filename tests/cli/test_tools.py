@@ -47,11 +47,6 @@ def offered(asked: Asked) -> list[str]:
     return [tool["function"]["name"] for tool in asked.body["tools"]]
 
 
-def refusal(message: str, status: int = 400, **more: str) -> Answer:
-    body = json.dumps({"error": {"message": message, **more}}).encode()
-    return Answer([body], status=status, headers={"content-type": "application/json"})
-
-
 # --- what is allowed ---------------------------------------------------------------------------------------
 
 
@@ -295,14 +290,6 @@ def test_a_dry_run_prints_the_tools_of_the_request(desk: Desk, server: Scripted)
 # --- which tool, and how often -----------------------------------------------------------------------------
 
 
-def test_a_tool_is_demanded_once(desk: Desk, server: Scripted) -> None:
-    assert desk("chat", "--tools", "lab", *ANY, "--tool-choice", "lab/echo", "hi").code == 0
-    assert [asked.body["tool_choice"] for asked in server.asked] == [
-        {"type": "function", "function": {"name": "lab__echo"}},
-        "auto",
-    ]
-
-
 def test_a_choice_that_cannot_be_made_is_a_usage_error(desk: Desk, server: Scripted) -> None:
     ran = desk("chat", "--tools", "lab", "--tool-choice", "nope", "hi")
     assert (ran.code, server.asked) == (2, [])
@@ -313,20 +300,14 @@ def test_a_choice_that_cannot_be_made_is_a_usage_error(desk: Desk, server: Scrip
     assert "--tools works with one model only" in ran.err
 
 
-def test_a_choice_that_the_server_does_not_make_is_reported(telex: Telex, server: Scripted) -> None:
-    telex.provider("glm", server.url, preset="zai", key="none")
-    telex.provider("p", server.url)
-    lab(telex)
-    desk = Desk(telex)
+def test_a_choice_that_the_server_does_not_make_is_reported(desk: Desk, server: Scripted) -> None:
+    desk.provider("glm", server.url, preset="zai", key="none")
     server.will(answer("Hi."))
-    ran = desk("chat", "-m", "glm/m", "--tools", "lab", "--tool-choice", "required", "hi")
-    assert (ran.code, "tool_choice" in server.asked[0].body) == (0, False)
-    assert ran.err == "glm/m does not accept this tool_choice; the model decides.\n"
-    assert desk("chat", "-m", "glm/m", "--tools", "lab", "--tool-choice", "auto", "hi").err == ""
-    dry = desk("chat", "-m", "glm/m", "--tools", "lab", "--tool-choice", "required", "--dry-run", "hi")
-    assert (dry.err, '"tool_choice"' in dry.text) == (ran.err, False)
+    for more in ((), ("--dry-run",)):
+        ran = desk("chat", "-m", "glm/m", "--tools", "lab", "--tool-choice", "required", *more, "hi")
+        assert (ran.code, '"tool_choice"' in ran.text) == (0, False)
+        assert ran.err == "glm/m does not accept this tool_choice; the model decides.\n"
     ran = desk("chat", "-m", "p/m", "--tools", "lab", "--tool-choice", "required", "hi")
-    assert (ran.code, ran.text) == (0, "Hi.\n")
     assert ran.err == "p/m ignored tool_choice: no tool was called, although one was required.\n"
 
 
@@ -349,26 +330,13 @@ def test_at_the_limit_of_turns_a_script_exits_8_and_can_continue(desk: Desk, ser
 # --- later turns -------------------------------------------------------------------------------------------
 
 
-def test_a_turn_without_tools_sends_earlier_calls_as_the_server_takes_them(
-    desk: Desk, server: Scripted
-) -> None:
+def test_a_turn_without_tools_sends_earlier_calls(desk: Desk, server: Scripted) -> None:
     assert desk("chat", "--tools", "lab", *ANY, "hi").code == 0
     server.will(answer("Yes."))
     assert desk("chat", "-c", "Really?").code == 0
     (asked,) = server.asked
     assert roles(asked) == ["user", "assistant", "tool", "assistant", "user"]
     assert "tools" not in asked.body
-    words = "Requests which include `tool_use` or `tool_result` blocks must define tools."
-    refused = refusal(words, type="invalid_request_error")
-    server.will(lambda asked: refused if "tool" in roles(asked) else Answer(answer("Yes.")))
-    ran = desk("chat", "-c", "Really?")
-    assert (ran.code, ran.text) == (0, "Yes.\n")
-    assert ran.err.startswith("p/m does not accept earlier tool calls without tools; sending them as text")
-    assert server.asked[1].body["messages"][2] == {
-        "role": "user",
-        "content": '[The tool lab__echo was called with {"n": 1} and brought:]\n{"n": 1}',
-    }
-    assert desk("chat", "-c", "Really?").err == "", "it is remembered"
 
 
 def test_results_are_saved_if_no_answer_follows(desk: Desk, server: Scripted) -> None:
@@ -385,14 +353,9 @@ def test_results_are_saved_if_no_answer_follows(desk: Desk, server: Scripted) ->
 
 WRONG: tuple[tuple[str, Any, str, str], ...] = (
     ("die", {}, "Error: the MCP server {} broke off during a call (exit 3)", "{}/die: the MCP server"),
-    ("killed", {}, "Error: the MCP server {} broke off during a call (SIGKILL)", "{}/killed: the MCP server"),
     ("hang", {}, "Error: {}/hang did not end within 1 s", "{}/hang: did not end within 1 s"),
-    ("nonsense", {}, "Error: the MCP server {} sent", "{}/nonsense: the MCP server"),
-    ("flood", {"n": 40_000_000}, "Error: the MCP server {}", "{}/flood (40000000): the MCP server"),
     ("fails", {}, "Error: no such file", "{}/fails: failed in "),
-    ("refuses", {}, "Error: n must be even", "{}/refuses: failed in "),
     ("echo", {"n": "x"}, "Error: the arguments for {}/echo cannot be used", "{}/echo: the arguments"),
-    ("echo", '{"n": 1', "Error: the arguments for {}/echo cannot be used", "{}/echo: the arguments"),
     ("no\x1b[2J\nsuch", {}, "Error: unknown tool", "{}__no\\x1b[2J such: unknown tool"),
 )  # fmt: skip
 
@@ -418,14 +381,6 @@ def test_what_goes_wrong_is_told_to_the_model_and_to_the_user(telex: Telex, serv
         assert any(each.startswith(line.format(name)) for each in ran.err.splitlines()), ran.err
     assert len(ran.err.splitlines()) == len(WRONG) + 1
     assert within(3, lambda: running(telex.home) == [])
-
-
-def test_a_long_result_is_cut_and_said_to_be(desk: Desk, server: Scripted) -> None:
-    lab(desk, "small", max_result=1000)
-    server.will(calling(call("small__flood", {"n": 5000})), DONE_NOW)
-    ran = desk("chat", "--tools", "small", "--allow", "*", "hi")
-    assert "bytes omitted" in last_results(server)[0]
-    assert ran.err.startswith("small/flood (5000): cut to 1.1 kB in ")
 
 
 def test_calls_of_an_answer_that_was_not_received_whole_never_run(desk: Desk, server: Scripted) -> None:

@@ -160,8 +160,6 @@ def test_a_terminal_that_is_closed_ends_it(talk: Callable[..., Talk]) -> None:
 def test_a_line_survives_suspend_and_resume(
     telex: Telex, talk: Callable[..., Talk], server: Scripted
 ) -> None:
-    with talk():
-        pass  # the provider is set up
     with Pty(["bash", "--norc", "-i"], env={**telex.env, "PS1": "$ "}) as terminal:
         terminal.wait_for(r"^\$")
         terminal.type(f"{COMMAND} chat -m lab/m\r")
@@ -185,8 +183,6 @@ def test_an_answer_continues_after_suspend_without_an_echo(
 ) -> None:
     go = threading.Event()
     server.will([*sse(delta("One.\n\n")), Pause(go), *answer("Two.")], answer("Three."))
-    with talk():
-        pass  # the provider is set up
     with Pty(["bash", "--norc", "-i"], env={**telex.env, "PS1": "$ "}) as terminal:
         terminal.wait_for(r"^\$")
         terminal.type(f"{COMMAND} chat -m lab/m\r")
@@ -427,8 +423,6 @@ def test_a_dumb_terminal_reads_plain_lines(talk: Callable[..., Talk], server: Sc
 def test_one_prompt_on_a_terminal_does_not_import_the_conversation(
     talk: Callable[..., Talk], telex: Telex
 ) -> None:
-    with talk():
-        pass
     command = [sys.executable, "-X", "importtime", str(COMMAND), "chat", "-m", "lab/m", "by day?"]
     with Pty(command, env=telex.env, columns=200) as terminal:
         assert terminal.wait() == 0

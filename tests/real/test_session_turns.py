@@ -144,8 +144,6 @@ def test_what_is_typed_while_tool_servers_start_is_the_first_prompt(
     telex: Telex, talk: Callable[..., Talk], server: Scripted
 ) -> None:
     pytest.importorskip("mcp")
-    with talk():
-        pass
     own = Path(__file__).parents[1] / "mcp_server.py"
     slow = f"sleep 2; exec {sys.executable} {own}"
     telex.configure(f'{telex.settings.read_text()}\n[mcp.own]\ncommand = ["sh", "-c", "{slow}"]\n')

@@ -342,6 +342,11 @@ def test_a_conversation_keeps_its_servers_and_approvals(desk: Telex, server: Scr
         assert "because you refused it" not in talk.text, "the user knows"
         server.will(answer("Two."))
         assert "Two." in talk.say("third")
-        assert roles(server.asked[0])[-4:] == ["assistant", "tool", "assistant", "user"]
+        before = roles(server.asked[0])
+        assert before[-4:] == ["assistant", "tool", "assistant", "user"]
+        talk.say("/undo")
+        talk.say("/undo")  # of the prompt with a call
+        talk.say("fifth")
+        assert roles(server.asked[-1]) == before[:-4]
         assert talk.leave() == 0
     assert within(6, lambda: running(desk.home) == [])

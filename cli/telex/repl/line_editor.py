@@ -44,8 +44,6 @@ _MENU_ROWS = 7
 _HISTORY_ENTRIES = 1000
 _HISTORY_ENTRY = 20_000
 """Characters of the longest prompt that is saved. Longer ones are mostly pasted logs."""
-_HISTORY_FILE = 2_000_000
-"""Bytes from which the file is cut down to its last entries."""
 _IMPORT_PAUSE = 0.05
 """Seconds between two imports while the user types."""
 
@@ -194,28 +192,15 @@ class InputHistory(FileHistory):
         self._works = True
 
     def load_history_strings(self) -> Iterable[str]:
-        """The last entries, newest first. Cuts a large file down to them."""
+        """The last entries, newest first."""
         if not self._path.is_file():  # a link to /dev/null turns the history off
             return []
         try:
             files.make_private(self._path)
-            found = list(super().load_history_strings())[:_HISTORY_ENTRIES]
-            if self._path.stat().st_size > _HISTORY_FILE:
-                self._rewrite(found)
+            return list(super().load_history_strings())[:_HISTORY_ENTRIES]
         except OSError as error:
             self._fail(error.strerror or str(error))
             return []
-        return found
-
-    def _rewrite(self, entries: list[str]) -> None:
-        """Save only the entries, newest first, that fit into half a file."""
-        size = 0
-        with files.locked(self._path):
-            self._path.unlink()
-            self._path.touch(files.PRIVATE)
-            kept = [text for text in entries if (size := size + len(text)) < _HISTORY_FILE // 2]
-            for text in reversed(kept):
-                super().store_string(text)
 
     def store_string(self, string: str) -> None:
         if not self._works or not string.strip() or string[0].isspace() or len(string) > _HISTORY_ENTRY:
