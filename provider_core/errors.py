@@ -213,7 +213,7 @@ class AuthenticationError(ProviderError):
         """Set ``key_source``; without a key, the message says that one is required."""
         self.key_source = source
         if not source:
-            self.message = self.message.replace("refused the key", "requires an API key", 1)
+            self.message: str = self.message.replace("refused the key", "requires an API key", 1)
 
 
 class PermissionDeniedError(ProviderError):
