@@ -79,28 +79,28 @@ def test_every_turn_is_sent_with_those_before_it(talk: Dialogue, server: Scripte
             ["By day?", "/retry", "Sure?"],
             ["By day?", "Blue.", "Sure?"],
             [("By day?", "Blue."), ("Sure?", "Yes.")],
-            "The answer before it stays.",
+            "The previous answer is unchanged.",
         ),
         (
             ["Blue.", "Red.", "Yes."],
             [*TWO, "/undo", "Sure?"],
             ["By day?", "Blue.", "Sure?"],
             [("By day?", "Blue."), ("Sure?", "Yes.")],
-            "Taken back: At sunset?",
+            "Removed: At sunset?",
         ),
         (
             ["Blue.", refusal(500), "Red.", "Yes."],
             [*TWO, "Please answer.", "Sure?"],
             ["By day?", "Blue.", "At sunset?", "Please answer.", "Red.", "Sure?"],
             [("By day?", "Blue."), ("At sunset?", None), ("Please answer.", "Red."), ("Sure?", "Yes.")],
-            "To ask it again: /retry",
+            "To retry: /retry",
         ),
         (
             [refusal(400, "This model's maximum context length is 9 tokens.", code="context_length_exceeded"), "Red."],
             ["A long one", "Short."],
             ["Short."],
             [("A long one", None), ("Short.", "Red.")],
-            "To ask it again: /retry",
+            "To retry: /retry",
         ),
         (
             [Answer([*sse(delta("Half of")), Cut()]), "Yes."],
@@ -148,8 +148,8 @@ def test_an_error_is_reported_and_the_same_line_retries(
 
 def test_undo_ends_with_the_first_prompt(talk: Dialogue) -> None:
     rows = talk(lines=["By day?", "/undo", "/undo", "/retry"])
-    assert "telex: there is nothing to take back" in rows
-    assert "telex: nothing was asked yet" in rows
+    assert "telex: nothing to undo" in rows
+    assert "telex: no prompt to retry" in rows
     assert saved(talk) == []
 
 
@@ -215,11 +215,11 @@ def test_a_template_without_a_prompt_starts_a_conversation(talk: Dialogue, serve
         ("/models lab 2", ["  lab/m2"]),
         ("/models x", ["telex: no known model matches x", "  Ask the servers: telex models list --refresh"]),
         ("/tools", ["This conversation has no tools. Start one with tools: telex chat --tools NAME"]),
-        ("/clear", ["A new conversation."]),
+        ("/clear", ["New conversation started."]),
         ("/retry now", ["telex: /retry takes no argument", "  To send it to the model: //retry now"]),
-        ("/model", ["lab/m answers. To change that: /model ID"]),
-        ("/model lab/m2", ["lab/m2 answers from now on."]),
-        ("/model lab/m3", ["lab/m3 answers from now on.", "Warning: m3 is not in the known list of lab's models.",
+        ("/model", ["Model: lab/m. To switch: /model ID"]),
+        ("/model lab/m2", ["Model: lab/m2"]),
+        ("/model lab/m3", ["Model: lab/m3", "Warning: m3 is not in the known list of lab's models.",
                            "Did you mean lab/m or lab/m2?"]),
         ("/system", ["There is no system message. To set one: /system TEXT"]),
         ("/file", ["Nothing is attached."]),
@@ -231,7 +231,7 @@ def test_a_template_without_a_prompt_starts_a_conversation(talk: Dialogue, serve
                          "  Attach it as text: /file a.py"]),
         ("/save x.md", ["telex: there is nothing to save yet"]),
         ("/save", ["telex: /save takes the name of a file", "  For example: /save notes.md"]),
-        ("/usage", ["Nothing was asked yet."]),
+        ("/usage", ["No tokens used yet."]),
     ],
 )  # fmt: skip
 def test_a_command_shows_its_result_and_sends_nothing(
@@ -361,7 +361,7 @@ def test_new_starts_another_conversation_with_the_same_system_message(
     talk: Dialogue, server: Scripted, telex: Telex
 ) -> None:
     rows = talk("-s", "Be brief.", lines=["one?", "/new", "two?"])
-    assert "A new conversation. The system message stays." in rows
+    assert "New conversation started. The system message is unchanged." in rows
     assert sent(server) == ["system: Be brief.", "user: two?"]
     listed = json.loads(Inside(telex.home)("history", "list", "--json").out)
     assert [each["title"] for each in listed] == ["two?", "one?"]

@@ -119,7 +119,7 @@ def test_a_long_value_is_shortened_unless_whole() -> None:
     text = "\n".join(f"line {number}" for number in range(200))
     rows = shown({"text": text, "after": 1})
     assert rows[2:5] == ["  │ line 0", "  │ line 1", "  │ line 2"]
-    assert rows[10] == "  … 1.7 kB in all, 200 lines; v shows it whole …"
+    assert rows[10] == "  … 1.7 kB in all, 200 lines; v shows all …"
     assert rows[11:] == ["  │ line 197", "  │ line 198", "  │ line 199", "  after: 1"]
     assert len(shown({"text": text}, whole=True)) == 202
 
@@ -128,7 +128,7 @@ def test_the_end_of_a_long_line_is_shown() -> None:
     rows = shown({"command": "echo " + "x" * 100_000 + "; rm -rf ~"}, width=40)
     assert len(rows) < 20
     assert rows[-1].endswith('; rm -rf ~"')
-    assert "  … 100.0 kB in all; v shows it whole …" in rows
+    assert "  … 100.0 kB in all; v shows all …" in rows
 
 
 def test_many_arguments_and_long_names_are_counted() -> None:

@@ -535,7 +535,7 @@ def test_a_call_written_as_text_is_shown_with_a_note(desk: Desk, server: Scripte
         server.will(answer(leaked))
         ran = desk("chat", *arguments, "hi")
         assert ran.code == 0
-        words = "This looks like a call of lab/echo that the server did not recognize."
+        words = "The model wrote a call of lab/echo as plain text;"
         assert (words in ran.err) is note, arguments
         assert ("call_as_text" in ran.text) is ("--jsonl" in arguments)
     server.will(answer(leaked))

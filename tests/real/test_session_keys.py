@@ -271,7 +271,7 @@ def test_tab_completes_models_and_numbers_a_long_menu(
         terminal.type("\t")
         terminal.until(lambda: terminal.rows[-1] == "> /model lab/")
         terminal.type("m2\t\r")
-        terminal.wait_for("^lab/m2 answers from now on")
+        terminal.wait_for("^Model: lab/m2")
         terminal.prompt()
         terminal.typed("/model far/")
         terminal.type("\t")
@@ -317,7 +317,7 @@ def test_edit_sends_the_last_prompt_as_the_editor_leaves_it(
         terminal.wait_for("^BLUE!")
         assert "> BY DAY?" in terminal.rows
         terminal.prompt()
-        assert terminal.say("/edit") == ["The prompt is unchanged, so it is not sent."]
+        assert terminal.say("/edit") == ["The prompt is unchanged, and was not sent."]
     assert asked(server) == ["BY DAY?"]
 
 

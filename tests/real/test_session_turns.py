@@ -118,7 +118,7 @@ def test_ctrl_c_before_any_text_leaves_the_prompt_to_retry(
         time.sleep(0.5)
         terminal.type("\x03")
         terminal.prompt()
-        assert terminal.rows[-4:-1] == ["Interrupted.", "To ask it again: /retry", ""]
+        assert terminal.rows[-4:-1] == ["Interrupted.", "To retry: /retry", ""]
         assert terminal.say("/retry")[0] == "Blue."
     assert said(server) == ["user: By day?"]
 

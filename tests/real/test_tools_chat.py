@@ -89,7 +89,7 @@ REFUSED = "the user refused this call"
         ((ECHO,), (), [(QUESTION, "\x04")], 8, [REFUSED]),
         ((ECHO,), ("-q",), [(QUESTION, "y\n")], 0, ['{"n": 1}']),
         ((calling(call("lab__echo", {"text": LONG})),), (), [
-            (QUESTION, "v\n"), ("… 229 bytes in all, 30 lines; v shows it whole …(.*\n)+  │ line 15", "n no\n"),
+            (QUESTION, "v\n"), ("… 229 bytes in all, 30 lines; v shows all …(.*\n)+  │ line 15", "n no\n"),
         ], 8, ["the user refused: no"]),
         ((calling(call("lab__echo", {"n": 1})),
           calling(call("lab__echo", {"n": 2}, id="b"), call("lab__fails", id="c", index=1))), (), [
@@ -276,11 +276,11 @@ def test_without_a_terminal_on_stderr_there_is_no_question(desk: Telex, server: 
 def test_at_the_limit_of_turns_the_user_is_asked_for_more(desk: Telex, server: Scripted) -> None:
     server.will(*(calling(call("lab__echo", id=f"c{at}"), text=f"Turn {at}.") for at in range(9)))
     with chat(desk, "--allow", "lab/*", "--max-turns", "1") as pty:
-        pty.wait_for(r"p/m still calls tools after 1 turn. How many more \(Enter for none\)\?")
+        pty.wait_for(r"p/m still calls tools after 1 request. How many more \(Enter for none\)\?")
         pty.type("some\n")
         pty.wait_for(r"(?s)How many more.*some.*How many more \(Enter for none\)\?$")
         pty.type("2\n")
-        pty.wait_for("p/m still calls tools after 3 turns")
+        pty.wait_for("p/m still calls tools after 3 requests")
         pty.type("\n")
         assert pty.wait() == 8
     assert len(server.asked) == 3

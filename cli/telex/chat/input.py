@@ -92,9 +92,7 @@ def read_prompt(
         prompt = _with_stdin(prompt, raw)
     has_text = prompt.typed.strip() or (prompt.piped or "").strip()
     if not (has_text or prompt.files or prompt.images or may_be_empty):
-        raise click.UsageError(
-            'there is no prompt: give one, as in telex chat "Why is the sky blue?", or pipe one in'
-        )
+        raise click.UsageError('no prompt\nUse telex chat "Why is the sky blue?", or pipe text in.')
     return prompt
 
 
@@ -127,7 +125,7 @@ def template_values(variables: Sequence[str]) -> dict[str, str]:
     for each in variables:
         name, equals, value = require_utf8(each, "--var").partition("=")
         if not equals:
-            raise click.UsageError(f"--var {each}: give it as NAME=VALUE")
+            raise click.UsageError(f"--var {each}: use NAME=VALUE")
         values[name.strip()] = value
     return values
 
@@ -140,8 +138,8 @@ def fill_template(template: Template, variables: Sequence[str], prompt: Prompt) 
     filled = templates.fill(template, stdin=prompt.piped, typed=prompt.typed, values=values)
     if not (filled.prompt.strip() or prompt.files or prompt.images):
         raise click.UsageError(
-            f"the template {template.name} has no prompt: add one, as in "
-            f'telex chat --template {template.name} "Why is the sky blue?"'
+            f"the template {template.name} has no prompt\n"
+            f'Use telex chat --template {template.name} "Why is the sky blue?"'
         )
     return filled
 

@@ -351,17 +351,24 @@ def outcome_of(app: App, answer: Answer, *, had_tools: bool = False) -> tuple[Ex
         if answer.error is not None:
             return code, answer.error.message, app.hint(answer.error)
         if answer.verdict is Verdict.LENGTH:
-            return code, "The answer ends at the token limit (--max-tokens raises it).", None
+            return code, "The answer was cut off at the token limit; --max-tokens N raises it.", None
         return code, f"the answer is {answer.verdict.value}", None
     if answer.raw_finish:
         from provider_core.stream import standard_reason
 
         if standard_reason(answer.raw_finish) is None:
-            words = f"The server gave a finish reason that telex does not know: {answer.raw_finish}"
-            return ExitCode.OK, f"{words}. The answer may not be whole.", None
+            return (
+                ExitCode.OK,
+                f"Unknown finish reason: {answer.raw_finish}. The answer may be incomplete.",
+                None,
+            )
     if answer.tool_calls and not had_tools:
         names = ", ".join(dict.fromkeys(call.name or "?" for call in answer.tool_calls))
-        return ExitCode.OK, f"The model asked for a tool ({names}), and this chat has none to run.", None
+        return (
+            ExitCode.OK,
+            f"The model called a tool ({names}), but this chat has no tools. Offer tools with --tools.",
+            None,
+        )
     return ExitCode.OK, "", None
 
 

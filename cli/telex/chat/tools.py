@@ -179,7 +179,7 @@ class Approver:
         if not self._prompt.is_available:
             return 0
         self._pause()
-        times = "1 turn" if turns == 1 else f"{turns} turns"
+        times = "1 request" if turns == 1 else f"{turns} requests"
         question = f"{target} still calls tools after {times}. How many more (Enter for none)? "
         while typed := self._prompt.ask(question):
             if typed.isascii() and typed.isdecimal():

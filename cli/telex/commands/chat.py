@@ -37,9 +37,8 @@ class _Chat(Command):
             if app is not None and ("--json" in words) != ("--jsonl" in words):
                 from telex.render import render_failure
 
-                message, _, hint = error.format_message().partition("\n")
                 format_: Format = "json" if "--json" in words else "jsonl"
-                render_failure(app.console, format_, click.UsageError(message), hint=hint or None)
+                render_failure(app.console, format_, error)
             raise
 
 

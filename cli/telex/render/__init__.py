@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from telex.render.renderer import ChatFailed, RenderOptions
 
 if TYPE_CHECKING:
@@ -65,6 +67,10 @@ def render_failure(
     options = RenderOptions(format=output_format)
     if output_format not in ("json", "jsonl"):
         return
+    if isinstance(error, click.UsageError):
+        message, _, advice = error.format_message().partition("\n")
+        error, hint = click.UsageError(message), hint or advice or None
+
     if len(models) < 2:
         renderer_for(console, options, explain=lambda _: hint).handle(ChatFailed(error=error))
         return

@@ -42,7 +42,7 @@ def status_line(
             return f"{target} ignored {field}: {value} was not called, although it was required."
         case CallAsText(tool=tool):
             what = f"a call of {' '.join(printable(tool, 200).split())}" if tool else "a tool call"
-            return f"This looks like {what} that the server did not recognize. It is shown as text, and did not run."
+            return f"The model wrote {what} as plain text; it was not run. See: telex help tools"
         case FieldDropped(remembered=remembered, lasting=lasting):
             when = " (the server refused it before)" if remembered else " from now on" if lasting else ""
             return f"{target} {_change(event)}{when}."
@@ -55,8 +55,8 @@ _CHANGES: Final[dict[tuple[str, str | None], str]] = {
         "system",
         "system",
     ): "does not support the developer role; sending the system message with the role system",
-    ("system", "*"): "does not support system messages; sending its text before the first prompt",
-    ("roles", "*"): "requires alternating roles; joining neighbouring messages",
+    ("system", "*"): "does not support system messages; sending its text before the first user message",
+    ("roles", "*"): "requires alternating roles; joining consecutive messages",
     ("calls", "*"): "does not accept earlier tool calls without tools; sending them as text",
     ("tool_images", "*"): (
         "does not accept images in tool results; sending them in a user message after the results"
@@ -64,18 +64,18 @@ _CHANGES: Final[dict[tuple[str, str | None], str]] = {
     ("reasoning_send_back", "never"): "does not accept the reasoning of earlier answers; not sending it",
     ("reasoning_send_back", "*"): "requires the reasoning of earlier answers; sending it back",
     ("stream", "streamed"): "only supports streaming; streaming the answer",
-    ("stream", "*"): "does not support streaming; asking for the whole answer at once",
+    ("stream", "*"): "does not support streaming; requesting the whole answer at once",
     ("tool_choice", None): "does not accept this tool_choice; the model decides",
     ("tool_choice", "*"): "does not accept this form of tool_choice; sending it in another form",
     ("response_format", "unstreamed"): (
-        "does not stream structured output; asking for the whole answer at once"
+        "does not stream structured output; requesting the whole answer at once"
     ),
     ("response_format", "json_schema"): "does not support JSON mode; sending the schema",
     ("response_format", "loose_schema"): (
         "does not support strict schemas; sending the schema without strict"
     ),
     ("response_format", "json_object"): (
-        "does not support JSON schemas; asking for JSON, with the schema in the prompt"
+        "does not support JSON schemas; requesting JSON, with the schema in the prompt"
     ),
     ("response_format", "none"): "does not support response_format; putting the schema into the prompt",
 }
@@ -323,7 +323,7 @@ def _below(text: str, *, width: int, whole: bool) -> list[str]:
     tail = _rows(text[-room:].split("\n"), width) if long else head
     there = f"{size(len(text.encode('utf-8', 'replace')))} in all"
     lines = text.count("\n") + 1
-    left_out = f"  … {there}{f', {lines} lines' if lines > 1 else ''}; v shows it whole …"
+    left_out = f"  … {there}{f', {lines} lines' if lines > 1 else ''}; v shows all …"
     return [*head[:_FIRST], *_chopped(left_out, width, rest="  "), *tail[-_LAST:]]
 
 

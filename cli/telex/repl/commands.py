@@ -81,10 +81,10 @@ def run_command(session: Session, name: str, argument: str) -> None:
 def _model(session: Session, argument: str) -> None:
     console = session.app.console
     if not argument:
-        console.note(f"{session.target} answers. To change that: /model ID")
+        console.note(f"Model: {session.target}. To switch: /model ID")
         return
     warning = session.change_model(argument)
-    console.note(f"{session.target} answers from now on.")
+    console.note(f"Model: {session.target}")
     if warning is not None:
         console.note(f"Warning: {warning}")
 
@@ -123,10 +123,10 @@ def _system(session: Session, argument: str) -> None:
     console = session.app.console
     if argument == _REMOVE:
         session.system = ""
-        console.note("There is no system message any more.")
+        console.note("System message removed.")
     elif argument:
         session.system = require_utf8(argument, "the system message")
-        console.note("The system message is in force from the next prompt on.")
+        console.note("The system message applies from the next prompt.")
     elif session.system:
         console.out(f"{session.system}\n")
     else:
@@ -199,7 +199,7 @@ def _edit(session: Session, _: str) -> None:
     text = edit_text(session.app, before)
     if not text.strip() or (last is not None and text == before):
         what = "empty" if not text.strip() else "unchanged"
-        session.app.console.note(f"The prompt is {what}, so it is not sent.")
+        session.app.console.note(f"The prompt is {what}, and was not sent.")
         return
     print_prompt(session.app.console, text)
     if last is None:
@@ -209,13 +209,13 @@ def _edit(session: Session, _: str) -> None:
 
 
 def _undo(session: Session, _: str) -> None:
-    session.app.console.note(f"Taken back: {first_line(session.undo().prompt.text)}")
+    session.app.console.note(f"Removed: {first_line(session.undo().prompt.text)}")
 
 
 def _new(session: Session, _: str) -> None:
     session.new()
-    stays = " The system message stays." if session.system else ""
-    session.app.console.note(f"A new conversation.{stays}")
+    stays = " The system message is unchanged." if session.system else ""
+    session.app.console.note(f"New conversation started.{stays}")
 
 
 def _save(session: Session, argument: str) -> None:
@@ -251,7 +251,7 @@ def _usage(session: Session, _: str) -> None:
     if session.withdrawn:
         rows.append(("taken back", tuple(session.withdrawn)))
     if not rows:
-        session.app.console.note("Nothing was asked yet.")
+        session.app.console.note("No tokens used yet.")
         return
     total = tuple(turn for _, some in rows for turn in some)
     if len(rows) > 1:

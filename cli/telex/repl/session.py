@@ -124,7 +124,7 @@ class Session:
         """
         last = self.last
         if last is None:
-            raise CommandError("nothing was asked yet")
+            raise CommandError("no prompt to retry")
         messages, was_answered = self.messages, last is not self.unanswered
         prompt = last.prompt
         if was_answered:
@@ -140,13 +140,13 @@ class Session:
             if self.unanswered is not None:  # the history has the same question already
                 self._withdraw(self.unanswered)
             self.unanswered, self.attached = None, Prompt()
-            self.app.console.note("The answer before it stays.")
+            self.app.console.note("The previous answer is unchanged.")
 
     def undo(self) -> Exchange:
         """Remove the last prompt and its answer; raises ``CommandError`` if there is none."""
         last = self.last
         if last is None:
-            raise CommandError("there is nothing to take back")
+            raise CommandError("nothing to undo")
         if last is self.unanswered:
             self.unanswered = None
             self.attached = Prompt()
@@ -241,7 +241,7 @@ class Session:
         else:
             self.unanswered = replace(exchange, resend=resend)
             self.attached = replace(prompt, typed="")
-            console.note("To ask it again: /retry")
+            console.note("To retry: /retry")
         return turn.messages is not None
 
     def _chat_for(self, prompt: Prompt) -> ChatPlan:
@@ -263,7 +263,7 @@ class Session:
             for turn in reversed(exchange.saved):
                 self.app.runtime.history.drop_turn(turn)
         except CoreError as error:
-            self.app.console.note(f"It is still in the history: {error.message}.")
+            self.app.console.note(f"The removed prompt is still in the history: {error.message}.")
 
 
 class ProviderSession:
