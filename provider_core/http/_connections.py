@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import queue
 import re
 import selectors
 import socket
@@ -51,7 +50,8 @@ class Deadline(float):
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._connect_by: float | None = None
+        self.connect_by: float | None = None
+        """When ``connect`` has no time left, on the clock of ``time.monotonic``; None: it was not called yet."""
         self._read_by: float | None = None
         self._pause = _MAX_WAIT
         self._connection: NetworkStream | None = None
@@ -66,10 +66,6 @@ class Deadline(float):
         self.on_idle: Callable[[], None] | None = None
         """Called once, if nothing arrives for a moment after the request: there is time for other work."""
 
-    def share(self, earlier: Deadline) -> None:
-        """Count the time for connecting from when ``earlier`` began to."""
-        self._connect_by = earlier._connect_by
-
     def opened(self, connection: NetworkStream) -> None:
         self._connection = connection
 
@@ -80,9 +76,9 @@ class Deadline(float):
 
     def connect(self) -> float:
         """Seconds left for name lookup, connection, proxy and TLS handshakes together."""
-        if self._connect_by is None:
-            self._connect_by = time.monotonic() + self._network.connect_timeout
-        return _left(self._connect_by)
+        if self.connect_by is None:
+            self.connect_by = time.monotonic() + self._network.connect_timeout
+        return _left(self.connect_by)
 
     def write(self) -> float:
         """Seconds that the server may refuse to take the next piece of the request."""
@@ -268,6 +264,8 @@ def _open(addresses: Sequence[Address], deadline: Deadline) -> socket.socket:
 
 
 def _resolve(host: str, port: int, deadline: Deadline, lookup: Lookup) -> Sequence[Address]:
+    import queue  # not on the path of a connection made ahead
+
     # In a thread that can be abandoned: the system's resolver knows neither deadlines nor Ctrl-C.
     outcome: queue.SimpleQueue[Sequence[Address] | OSError] = queue.SimpleQueue()
 
@@ -387,7 +385,7 @@ class Preconnection:
         self._lookup = lookup
         self._fresh = fresh
         self._deadline = Deadline(network)
-        self._deadline.connect()  # starts the clock
+        self._deadline.connect_by = time.monotonic() + network.connect_timeout
         self._lock = threading.Lock()
         self._under_way = threading.Event()  # the ClientHello is sent
         self._ended = threading.Event()
@@ -420,7 +418,7 @@ class Preconnection:
         if time.monotonic() - self._ended_at > self._fresh or not (ended or left):
             self.close()
         else:
-            deadline.share(self._deadline)
+            deadline.connect_by = self._deadline.connect_by
             if not ended:
                 self._error = TimeoutError()
         return True
