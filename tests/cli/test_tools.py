@@ -540,4 +540,4 @@ def test_a_call_written_as_text_is_shown_with_a_note(desk: Desk, server: Scripte
         assert ("call_as_text" in ran.text) is ("--jsonl" in arguments)
     server.will(answer(leaked))
     both, _ = desk.start("chat", "--tools", "lab", "hi", stderr=subprocess.STDOUT).communicate(timeout=30)
-    assert f"{leaked}\nThis looks like" in both.decode(), "the note begins a line of its own"
+    assert f"{leaked}\nThe model wrote" in both.decode(), "the note begins a line of its own"
