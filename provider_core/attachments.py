@@ -143,7 +143,7 @@ def image_of(data: bytes, name: str) -> ImagePart:
         looks_like, why = "", "its format is not known"
     # Sources of the formats: platform.openai.com "Images and vision", api-docs.deepseek.com "Vision".
     raise AttachmentError(
-        f"{name} is not an image that models read (PNG, JPEG, GIF or WebP): {why}",
+        f"{name} is not a PNG, JPEG, GIF or WebP image: {why}",
         name=name,
         looks_like=looks_like,
     )
@@ -255,7 +255,7 @@ def _read(source: str | os.PathLike[str], limit: int, what: str) -> bytes:
             data = file.read(limit + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         if os.path.isdir(source):  # noqa: PTH112 - Path raises for a folder that may not be entered
-            raise AttachmentError(f"{name} is a folder: name the files in it", name=name) from None
+            raise AttachmentError(f"{name} is a folder, not a file", name=name) from None
         reason = getattr(error, "strerror", None) or error
         raise AttachmentError(f"{name} cannot be read: {reason}", name=name) from None
     _check_size(len(data), name, limit, what)

@@ -265,9 +265,7 @@ def _encoded(body: dict[str, object]) -> bytes:
     try:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
-        raise InvalidInputError(
-            "the request contains half a surrogate pair, which is not valid text"
-        ) from None
+        raise InvalidInputError("the request contains text that is not valid Unicode") from None
 
 
 def _refusal(reply: Reply, call: Call, secrets: tuple[str, ...]) -> ProviderError:

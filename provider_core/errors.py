@@ -318,7 +318,7 @@ class ConnectionLostError(NetworkError):
 class LocalModelError(CoreError):
     """The embedded model, which runs in a process of its own. ``path`` is its file, if there is one.
 
-    Codes: "not_installed" (the package xllamacpp is missing), "fetch" (the default model could not be downloaded).
+    Codes: "not_installed" (the package xllamacpp is missing), "fetch" (the embedded model could not be downloaded).
     """
 
     path: Path | None = None

@@ -43,9 +43,7 @@ def resolve(name: str | None, catalog: Catalog) -> Target:
     typed = name.strip()
     chain = alias_chain(typed, catalog.aliases)
     if chain[-1].partition("/")[0].casefold() == "local" and "local" not in catalog.providers:
-        raise LocalModelError(
-            "the extra local, which the embedded model needs, is not installed", code="not_installed"
-        )
+        raise LocalModelError("the embedded model is not installed", code="not_installed")
     if not catalog.providers:
         _raise_problem_of_any_provider(catalog)
         raise NoProviderError("no provider is set up")
@@ -205,7 +203,7 @@ def _without_name(catalog: Catalog) -> Target:
     if len(chosen := usable or enabled) == 1:
         return _default(chosen[0], catalog)
     raise NoModelError(
-        "no model was named, and there is no default",
+        "no model given, and no default model set",
         candidates=tuple(
             f"{provider.name}/{model}" if (model := catalog.listing(provider.name).default) else provider.name
             for provider in chosen

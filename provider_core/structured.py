@@ -131,7 +131,7 @@ def _check_references(schema: dict[str, Json], name: str) -> None:
             resolver.lookup(target)
         except (Unresolvable, ValueError):
             where = printable(target, 100)
-            reason = "leads nowhere" if target.startswith("#") else "leads out of the schema"
+            reason = "does not exist" if target.startswith("#") else "is outside the schema"
             raise SchemaError(f"{name}: the reference {where} at {place} {reason}", place=place) from None
 
 
@@ -261,7 +261,7 @@ def matching_json(answer: str, schema: Mapping[str, Json]) -> str:
             _validator(schema).iter_errors(value), key=lambda error: list(map(str, error.absolute_path))
         )
     except Unresolvable as error:
-        raise SchemaError(f"a reference in the schema leads nowhere: {printable(str(error), 200)}") from None
+        raise SchemaError(f"a reference in the schema does not exist: {printable(str(error), 200)}") from None
     except RecursionError:
         raise SchemaError(
             "the schema refers to itself without end, or the answer is nested too deeply"

@@ -82,7 +82,7 @@ def find(folder: Path, name: str) -> Path:
     found = [path for path in possible if path.is_file() and name in (bare, path.name)]
     if len(found) == 2:
         raise TemplateError(
-            f"two templates are called {name}: {found[0]} and {found[1].name} in the same folder. Remove one",
+            f"two templates are called {name}: {found[0]} and {found[1].name}. Remove or rename one",
             path=found[0],
         )
     if not found:
@@ -124,8 +124,8 @@ def parse(text: str, path: Path) -> Template:
     for key, value in table.items():
         if key not in _FIELDS:
             close = close_matches(key, sorted(_FIELDS), most=1)
-            hint = f": did you mean {close[0]}?" if close else f". There are {', '.join(sorted(_FIELDS))}"
-            wrong = f"there is no field {key!r} in a template{hint}"
+            hint = f"; did you mean {close[0]}?" if close else f". Fields: {', '.join(sorted(_FIELDS))}"
+            wrong = f"unknown field {key!r}{hint}"
         elif body is not None and key == "prompt":
             wrong = "the prompt comes after the second +++; it is not a field"
         elif not _FIELDS[key][0](value):
@@ -156,7 +156,7 @@ def _split(text: str, path: Path) -> tuple[str, str]:
     for number, line in enumerate(lines[1:], start=1):
         if line.rstrip() == _HEADER:
             return "\n".join(["", *lines[1:number]]), "\n".join(lines[number + 1 :])
-    raise _invalid("the header that begins with +++ has no second +++", path, 1)
+    raise _invalid("the TOML header is not closed; add a line with +++ after it", path, 1)
 
 
 def _toml(text: str, path: Path) -> dict[str, Any]:
@@ -213,8 +213,8 @@ _FIELDS: Final[Mapping[str, tuple[Callable[[Json], bool], str]]] = {
     "model": (_is_filled, "text, in quotes, and not empty"),
     "system": (_is_text, "text, in quotes"),
     "prompt": (_is_text, "text, in quotes"),
-    "temperature": (_is_number, "a number from 0 on"),
-    "max_tokens": (_is_count, "a whole number from 1 on"),
+    "temperature": (_is_number, "a number, 0 or greater"),
+    "max_tokens": (_is_count, "a whole number, 1 or greater"),
     "reasoning_effort": (_is_filled, "text, in quotes, and not empty"),
     "schema": (
         lambda value: isinstance(value, dict) or _is_filled(value),
@@ -262,10 +262,10 @@ def fill(
     given = dict(values or {})
     for name in given:
         if name in _OWN:
-            raise VariableError(f"{name} is {_OWN[name]}, and cannot be set")
+            raise VariableError(f"--var {name}: this variable is {_OWN[name]}, so it cannot be set")
         if name not in wanted:
             own = ", ".join(each for each in wanted if each not in _OWN)
-            has = f"it has {own}" if own else "it has none to set"
+            has = f"its variables are {own}" if own else "it has no variables to set"
             raise VariableError(f"the template {template.name} has no variable {name!r}: {has}")
     piped = stdin if stdin is not None and stdin.strip() else None
     if piped is not None and "stdin" in wanted:
@@ -299,13 +299,13 @@ def _wrong_mark(mark: re.Match[str]) -> str | None:
     if mark[0] == "\\{{" or (mark[1] is not None and _VARIABLE.fullmatch(mark[1])):
         return None
     if mark[1] is None:
-        return r"{{ is not closed by }} on its line; to write it literally, use \{{"
+        return r"missing }} after {{ on this line; for literal braces, write \{{"
     shown = mark[0] if len(mark[0]) <= 60 else f"{mark[0][:59]}…"
-    return rf"{shown} is not a variable; to write it literally, use \{{{{"
+    return rf"{shown} is not a variable; for literal braces, write \{{{{"
 
 
 def _listed(missing: list[str]) -> str:
     words = [
-        {"stdin": "text on stdin", "prompt": "a prompt"}.get(name, f"a value for {name}") for name in missing
+        {"stdin": "piped text", "prompt": "a prompt"}.get(name, f"a value for {name}") for name in missing
     ]
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -18,7 +18,7 @@ def edit_file(app: App, path: Path) -> None:
     """Edit the file in $VISUAL, $EDITOR or a common editor, and wait until it ends; raises ``ClickException``."""
     failed = _run(app, path)
     if failed:
-        raise click.ClickException(f"{failed}; {path} is as the editor left it")
+        raise click.ClickException(f"{failed}; {path} may be unfinished")
 
 
 def edit_text(app: App, text: str, *, suffix: str = ".md", terminal: int | None = None) -> str:
@@ -71,7 +71,7 @@ def _run(app: App, path: Path, terminal: int | None = None) -> str | None:
     finally:
         if main:
             signal.signal(signal.SIGINT, before)
-    return f"the editor {words[0]} ended with code {code}" if code else None
+    return f"the editor {words[0]} exited with code {code}" if code else None
 
 
 def _editor(app: App, *, has_terminal: bool) -> str:

@@ -262,7 +262,7 @@ def _unknown_to_server(error: errors.ModelNotFoundError, provider: Provider | No
 
 
 def _no_chat_model(_: errors.WrongEndpointError, provider: Provider | None) -> str:
-    what = "telex uses only the endpoint for chat completions; this model needs another one."
+    what = "It is not a chat model."
     if provider is None:
         return what
     return f"{what}\nChoose a chat model: telex models list --provider {provider.name}"
@@ -271,7 +271,7 @@ def _no_chat_model(_: errors.WrongEndpointError, provider: Provider | None) -> s
 def _token_limit(error: errors.TokenLimitError, _: Provider | None) -> str:
     if re.search("context|window|model_?len|error_limit", error.code or "", re.IGNORECASE):
         return _CONTEXT
-    return "Allow a longer answer: --max-tokens N"
+    return "Raise the limit with --max-tokens, or lower --reasoning-effort."
 
 
 # --- connections ----------------------------------------------------------------------------------------------------
@@ -523,7 +523,7 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
     ExitCode.TOOL: {
         errors.ToolError: None,
         (errors.ToolRefusedError, "not_allowed"): _allow,
-        errors.LoopLimitError: "Allow more requests: --max-turns N",
+        errors.LoopLimitError: "Raise --max-turns.",
     },
 }
 """Exit code -> a class, or a class and one of its codes, -> hint. The nearest class that has a row counts."""

@@ -32,7 +32,7 @@ def configured_provider(app: App, name: str) -> Provider:
     from provider_core.local import PROVIDER
 
     if name == PROVIDER.name and name not in app.runtime.settings.providers:
-        raise ModelError(f"{name} is the model inside telex: there is nothing to set up or change", name=name)
+        raise ModelError(f"{name} is built in; it has no provider settings", name=name)
     found = app.runtime.provider(name)
     if found.name not in app.runtime.settings.providers:
         raise UnknownProviderError(f"unknown provider: {name}", name=name, preset=True)
@@ -72,7 +72,7 @@ def note_default(app: App, name: str) -> None:
         return
     target = default_target(app)
     if target is None:
-        app.console.note(f"No default model is set; without -m a chat needs one: telex models default {name}")
+        app.console.note(f"To use {name} without -m: telex models default {name}")
     elif target.provider.name != name:
         app.console.note(f"The default model is still {target}. To change it: telex models default {name}")
 

@@ -256,7 +256,7 @@ class ChatRun:
         if more > 0:
             return more
         times = "1 turn" if number == 1 else f"{number} turns"
-        message = f"{self.plan.target} still calls tools after {times}, the limit"
+        message = f"{self.plan.target} still calls tools after {times}"
         raise LoopLimitError(message, provider=self.plan.target.provider.name, turns=number)
 
     def _continue(self, new: Sequence[Message]) -> None:

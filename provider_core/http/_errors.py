@@ -76,7 +76,7 @@ class Route(Struct):
 
     @property
     def first_hop(self) -> str:
-        return f"the proxy {self.proxy} on the way to {self.url}" if self.proxy else self.url
+        return f"the proxy {self.proxy} (for {self.url})" if self.proxy else self.url
 
 
 @contextlib.contextmanager
@@ -113,9 +113,9 @@ def _mapped(error: Exception, route: Route, deadline: Deadline) -> CoreError:
         case httpcore.ProxyError():
             return proxy_error(str(error).rstrip("."), route)
         case socksio.SOCKSError():
-            return _connect_error(f"{route.first_hop} does not answer as a SOCKS5 proxy does", route)
+            return _connect_error(f"{route.first_hop} is not a SOCKS5 proxy", route)
         case httpcore.RemoteProtocolError() if route.proxy and connecting:
-            return _connect_error(f"{route.first_hop} does not answer as an HTTP proxy does", route)
+            return _connect_error(f"{route.first_hop} is not an HTTP proxy", route)
         case httpcore.RemoteProtocolError() if not deadline.closed_by_server:
             text = f"{route.name} answered with something that is not HTTP"
             return ProtocolError(text, provider=route.provider, code="not_http")
@@ -131,7 +131,7 @@ def _mapped(error: Exception, route: Route, deadline: Deadline) -> CoreError:
             pass
         case _ if not {"InvalidURL", "CookieConflict"}.intersection(names):
             return _lost(_root_cause(error), route, deadline)
-    text = f"the request to {route.name} is not one that HTTP can carry"
+    text = f"the request to {route.name} has a URL or a header that is not valid in HTTP"
     return InvalidInputError(text, provider=route.provider)
 
 
@@ -139,16 +139,16 @@ def _timed_out(error: Exception, route: Route, deadline: Deadline) -> DeadlineEr
     phase, seconds = "idle", deadline.limit
     if isinstance(error, httpcore.WriteTimeout):
         seconds = deadline.write()
-        text = f"{route.name} did not take the request for {seconds:g} s"
+        text = f"{route.name} timed out: it accepted no data for {seconds:g} s"
     elif deadline.phase == "connect" or isinstance(error, httpcore.ConnectTimeout):
         phase, seconds = "connect", route.connect_timeout
         by = f" through the proxy {route.proxy}" if route.proxy else ""
         text = f"no connection to {route.url}{by} within {seconds:g} s"
     elif deadline.phase == "first byte":
         phase = "first byte"
-        text = f"{route.name} sent nothing for {seconds:g} s"
+        text = f"{route.name} timed out: it sent no data for {seconds:g} s"
     else:
-        text = f"{route.name} fell silent in the middle of its answer for {seconds:g} s"
+        text = f"{route.name} timed out: it stopped in the middle of the answer for {seconds:g} s"
     return DeadlineError(text, provider=route.provider, url=route.url, phase=phase, seconds=seconds)
 
 
@@ -169,7 +169,7 @@ def proxy_error(words: str, route: Route) -> ConnectError:
     if status == "407" or words.startswith(("Invalid username", "Requested ")):
         which = "another" if route.proxy and route.proxy.auth else "a"
         return _connect_error(
-            f"{route.first_hop} demands {which} user and password ({words})", route, login=True
+            f"{route.first_hop} requires {which} user name and password ({words})", route, login=True
         )
     transient = status in ("502", "503", "504") or not status.isdigit()
     return _connect_error(f"{route.first_hop} refused: {words}", route, transient=transient)
@@ -185,19 +185,19 @@ def _unconnected(cause: BaseException, route: Route) -> ConnectError:
         case socket.gaierror():
             name = f"{route.proxy.host} of the proxy" if route.proxy else route.host
             for_now = cause.errno == socket.EAI_AGAIN
-            text = f"the name {name} {'cannot be looked up now' if for_now else 'does not resolve'}"
+            text = f"the host {name} cannot be looked up now" if for_now else f"unknown host: {name}"
             return _connect_error(text, route, transient=for_now)
         case ConnectionRefusedError() if route.proxy:
-            return _connect_error(f"{route.first_hop} is not running (connection refused)", route)
+            return _connect_error(f"cannot connect to {route.first_hop}: connection refused", route)
         case ConnectionRefusedError():
             # A server on this machine is not running; one elsewhere may be about to restart.
-            text = f"nothing listens at {route.url} (connection refused)"
+            text = f"cannot connect to {route.url}: connection refused"
             return _connect_error(text, route, transient=not route.loopback)
         case _:
             words = (
                 (cause.strerror if isinstance(cause, OSError) else None) or str(cause) or type(cause).__name__
             )
-            text = f"no connection to {route.first_hop}: {words[:1].lower()}{words[1:]}"
+            text = f"cannot connect to {route.first_hop}: {words[:1].lower()}{words[1:]}"
             return _connect_error(text, route, transient=True)
 
 
@@ -211,7 +211,7 @@ def _tls_error(error: ssl.SSLError, route: Route) -> TLSError:
         text = f"{route.url} requires a client certificate that it trusts ({reason})"
     elif reason in ("wrong version number", "record layer failure", "packet length too long", "http request"):
         cause = "plain"
-        text = f"{route.url} does not speak TLS"
+        text = f"{route.url} does not use https"
     else:
         text = f"the TLS handshake with {route.url} failed: {reason or error}"
     mapped = TLSError(text, provider=route.provider, url=route.url, transient=False)

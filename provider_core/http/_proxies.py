@@ -127,9 +127,7 @@ def _parse(value: str, source: str) -> Proxy:
     scheme = {"socks": "socks5", "socks5h": "socks5"}.get(scheme.lower(), scheme.lower())
     if scheme not in _PORTS:
         shown = f" ({scheme}://)" if re.fullmatch(r"[a-z][a-z0-9+.-]{0,15}", scheme) else ""
-        raise SettingsError(
-            f"{source} names a kind of proxy{shown} that is not supported: http, https and socks5 are"
-        )
+        raise SettingsError(f"{source} has an unsupported type of proxy{shown}; use http, https or socks5")
     login, at, _ = rest.rpartition("@")
     if at and re.search(r"[/?#\\\[\]\s]", login):
         raise SettingsError(

@@ -149,7 +149,7 @@ def _missing(provider: Provider, environ: Mapping[str, str]) -> ApiKeyError:
     name, variables = provider.name, provider.key_env
     if provider.key_env_for and (variable := _set_variable(provider, environ)):
         return KeyDestinationError(
-            f"the key in {variable} is for {provider.key_env_for}, and is not sent to "
+            f"the key in {variable} belongs to {provider.key_env_for} and is not sent to "
             f"{Destination.of(provider.base_url, provider.network)}",
             destination=provider.base_url,
         )
@@ -267,13 +267,15 @@ def clean(text: str, source: str) -> str:
         if quoted := _QUOTED.fullmatch(key):
             key = quoted[2] or quoted[3] or ""
     if _PLACEHOLDER.fullmatch(key):
-        problem = "is the name of a variable, or a placeholder that was not replaced"
+        problem = "contains a placeholder, not a key"
     elif not key:
         problem = "is empty"
     elif "\n" in key or "\r" in key:
         problem = "has more than one line"
     elif not all(" " <= character <= "~" for character in key):
-        problem = "contains characters that no HTTP header can have"
+        problem = (
+            "contains a character that cannot be in an API key, such as a line break or an accented letter"
+        )
     else:
         return key
     raise InvalidKeyError(f"the key from {source} {problem}")
@@ -308,7 +310,7 @@ def run_command(command: str, deadline: float = limits.KEY_COMMAND) -> str:
         process = subprocess.Popen(arguments, shell=shell, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     except (OSError, ValueError) as error:
         words = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-        raise KeyStoreError(f"the key command could not be run: {words}", code="key_command") from None
+        raise KeyStoreError(f"the key command cannot be run: {words}", code="key_command") from None
     try:
         printed = _printed(process, deadline)
     finally:
@@ -339,7 +341,7 @@ def _printed(process: subprocess.Popen[bytes], deadline: float) -> bytes:
                 if not part:
                     break
                 if len(printed) > limits.KEY:
-                    raise KeyStoreError("the key command printed much more than a key", code="key_command")
+                    raise KeyStoreError("the key command printed too much for a key", code="key_command")
             elif process.poll() is not None:  # a program that it started holds the pipe open
                 until = min(until, time.monotonic() + _REST)
     try:

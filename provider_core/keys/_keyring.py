@@ -272,7 +272,7 @@ class KeyringStore:
             return None
         except (OSError, FileError) as error:
             raise KeyStoreError(
-                f"{path}, which identifies this home's keys, cannot be used: {error}"
+                f"{path}, which links stored keys to this TELEX_HOME, cannot be read: {error}"
             ) from None
         import hashlib
 
@@ -347,7 +347,7 @@ def _backend() -> KeyringBackend:
             return backend
         refused = _NO_PLACE_FOR_KEYS[name]
     raise KeyStoreError(
-        f"the keyring {refused}" if refused else "the keyring package found no backend", state="missing"
+        f"the keyring {refused}" if refused else "no usable keyring on this machine", state="missing"
     )
 
 
@@ -363,7 +363,7 @@ def _as_store_error(verb: str, error: Exception, secret: str) -> KeyStoreError:
     if isinstance(error, KeyStoreError):
         return error
     if isinstance(error, NoKeyringError):
-        return KeyStoreError("there is no keyring on this machine that telex can use", state="missing")
+        return KeyStoreError("no usable keyring on this machine", state="missing")
     # A backend may raise errors of D-Bus or the platform.
     words = (
         printable(redact(" ".join(str(error).split()), (secret,)), 500).rstrip(".") or type(error).__name__

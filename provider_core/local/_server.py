@@ -80,9 +80,7 @@ def serve(
     import secrets
 
     if not installed():
-        raise LocalModelError(
-            "a local model needs the package xllamacpp, which is not installed", code="not_installed"
-        )
+        raise LocalModelError("the embedded model is not installed (package xllamacpp)", code="not_installed")
     trained = read_gguf(path)
     try:
         str(path).encode()

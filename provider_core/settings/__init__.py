@@ -353,7 +353,7 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
     if preset is None and "preset" in entry:
         problem = f"unknown preset: {entry['preset']}"
     elif not base_url and gguf is None:
-        problem = "it has neither a preset, a base_url nor a gguf file"
+        problem = "it needs preset, base_url or gguf"
     elif missing := re.search(r"\{([^}]*)\}", base_url):
         problem = f"its address needs variables.{missing[1]}"
     if problem:

@@ -104,7 +104,7 @@ def validate_header(name: str, value: str) -> None:
 def validate_pattern(pattern: str) -> None:
     """Raise ``InvalidInputError`` for a pattern that no tool's name can match."""
     if not _PATTERN.fullmatch(pattern):
-        raise InvalidInputError(f"{pattern!r} is not a valid pattern for tool names; an example is read_*")
+        raise InvalidInputError(f"{pattern!r} is not a valid pattern for tool names, such as read_*")
 
 
 def of_tables(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, McpServer]:

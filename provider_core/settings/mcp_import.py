@@ -104,7 +104,7 @@ def read(text: str) -> tuple[ImportedServer, ...]:
         data = json.loads(bare)
         json.dumps(data, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise InvalidInputError("it contains half a character, which no settings file can hold") from None
+        raise InvalidInputError("it contains text that is not valid Unicode") from None
     except json.JSONDecodeError as error:
         raise InvalidInputError(f"line {error.lineno} is not valid JSON: {error.msg}") from None
     except RecursionError:

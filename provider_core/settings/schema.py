@@ -131,13 +131,13 @@ class McpEntry(BaseModel):
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         if (self.command is None) == (self.url is None):
-            raise ValueError("it needs a command or a url, and not both")
+            raise ValueError("it needs either a command or a url")
         if self.command is not None and not self.command[0].strip():
             raise ValueError("its command is empty")
         if self.url is not None and (self.env or self.cwd):
-            raise ValueError("env and cwd are for a command; a server with a url is given headers")
+            raise ValueError("env and cwd need a command; with a url, use headers")
         if self.command is not None and self.headers:
-            raise ValueError("headers are for a url; a server with a command is given env")
+            raise ValueError("headers need a url; with a command, use env")
         return self
 
 

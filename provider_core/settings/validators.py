@@ -58,7 +58,7 @@ def validate_name(name: str, of: str = "a provider", reserved: frozenset[str] = 
             f"{name!r} is not a valid name for {of}: letters, digits and hyphens, at most 64, no hyphen at either end"
         )
     if name.casefold() in reserved:
-        raise InvalidInputError(f"the name {name} is taken by telex itself: choose another")
+        raise InvalidInputError(f"the name {name!r} is reserved; choose another name")
 
 
 def validate_display_name(name: str) -> None:
@@ -111,9 +111,7 @@ def _parts(url: str, what: str) -> tuple[str, str, str]:
     end = found.start() if (found := re.search(r"[/?#]", rest)) else len(rest)
     host, path = rest[:end], rest[end:]
     if "@" in host:
-        raise InvalidInputError(
-            f"{what} contains a user name or a password, which do not belong in an address"
-        )
+        raise InvalidInputError(f"{what} must not contain a user name or a password")
     if "#" in path:
         raise InvalidInputError(f"{what} contains a fragment (#...), which is never sent to a server")
     try:
@@ -128,9 +126,7 @@ def _parts(url: str, what: str) -> tuple[str, str, str]:
 
     for name, value in parse_qsl(query):
         if value and is_secret_name(name):
-            raise InvalidInputError(
-                f"{what} contains a key in its query ({name}), which does not belong in an address"
-            )
+            raise InvalidInputError(f"{what} must not contain a key in its query ({name})")
     # These two are case-insensitive, and are compared elsewhere.
     host = re.sub(r"\{[^}]*\}|[A-Z]+", lambda hit: hit[0] if hit[0][0] == "{" else hit[0].lower(), host)
     return f"{scheme.lower()}://{host}", path, f"{mark}{query}"

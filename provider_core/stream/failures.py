@@ -39,17 +39,17 @@ _KEEPALIVES = (
 
 _SAYS: Mapping[ErrorClass, str] = {
     errors.AuthenticationError: "refused the key",
-    errors.PermissionDeniedError: "does not allow this",
+    errors.PermissionDeniedError: "denied permission",
     errors.RateLimitError: "rate limited the request",
     errors.QuotaError: "has no credit or quota left for this key",
     errors.ContextOverflowError: "says that the prompt exceeds the context window",
     errors.ContentPolicyError: "refused the content",
     errors.BadRequestError: "refused the request",
-    errors.WrongEndpointError: "does not serve this model as chat completions",
+    errors.WrongEndpointError: "does not offer this model for chat",
     errors.ModelNotFoundError: "does not serve this model",
-    errors.NotFoundError: "has nothing at this address",
+    errors.NotFoundError: "has no API at this address",
     errors.OverloadedError: "is overloaded or still loading",
-    errors.ServerError: "failed",
+    errors.ServerError: "reported an internal error",
 }
 _PHRASES = {
     498: "Capacity exceeded", 499: "Client closed request", 520: "Unknown error at the origin",

@@ -235,7 +235,7 @@ def read_arguments(
     except RecursionError:
         why = "they are nested too deeply"
     except UnicodeEncodeError:
-        why = "they contain half of a surrogate pair"
+        why = "they contain text that is not valid Unicode"
     except ValueError as error:
         why = f"they are not valid JSON: {error}"
     else:

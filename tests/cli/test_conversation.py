@@ -227,7 +227,7 @@ def test_a_template_without_a_prompt_starts_a_conversation(talk: Dialogue, serve
         ("/file dot.png", ["telex: dot.png is not a text file: it looks like a PNG image",
                            "(byte 1 of 24 is not valid UTF-8)",
                            "  Attach it as an image: /image dot.png"]),
-        ("/image a.py", ["telex: a.py is not an image that models read (PNG, JPEG, GIF or WebP): it is text",
+        ("/image a.py", ["telex: a.py is not a PNG, JPEG, GIF or WebP image: it is text",
                          "  Attach it as text: /file a.py"]),
         ("/save x.md", ["telex: there is nothing to save yet"]),
         ("/save", ["telex: /save takes the name of a file", "  For example: /save notes.md"]),

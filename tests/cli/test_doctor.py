@@ -637,7 +637,7 @@ def test_a_dead_keyring_that_is_not_needed_is_a_note(doctor: Doctor, settings: s
 
 def test_the_keyring_of_the_system_is_named(telex: Telex) -> None:
     assert telex("doctor", "keyring").text.startswith(
-        "note\tkeyring\tbackend\tthere is no keyring on this machine"
+        "note\tkeyring\tbackend\tno usable keyring on this machine"
     )
     env = {"PYTHON_KEYRING_BACKEND": "keyring_in_a_file.Keyring", "TEST_KEYRING": str(telex.home / "keys")}
     telex.home.mkdir(exist_ok=True)

@@ -191,7 +191,7 @@ def test_servers_are_tested_and_failures_reported(telex: Inside) -> None:
     assert bad[:2] == ["bad", "failed"]
     assert bad[2].isdigit(), "it was started"
     assert bad[3:] == ["", "", "", ""]
-    assert "the MCP server bad broke off while starting (exit 1)" in ran.err
+    assert "the MCP server bad stopped while starting (exit 1)" in ran.err
     assert "| ModuleNotFoundError: No module named 'tools'" in ran.err
 
 

@@ -166,7 +166,7 @@ def test_names_are_made_valid_or_skipped() -> None:
     assert {each.original_name: each.name for each in found} == names
     assert all(f"its name here is {each.name}" in each.notes for each in found[:4])
     assert [each.skip_reason for each in found[:4]] == [""] * 4
-    for each, reason in zip(found[4:], ("taken by telex itself", "not a valid name for an MCP server", "",
+    for each, reason in zip(found[4:], ("is reserved", "not a valid name for an MCP server", "",
                                         "its name would be a-b, which another server of the file has"),
                             strict=True):  # fmt: skip
         assert reason in each.skip_reason
@@ -216,7 +216,7 @@ def test_files_of_other_clients_are_read(text: Any, table: dict[str, Any]) -> No
         ('{"mcpServers": {}}', "has no MCP servers"),
         ('{"mcpServers": [1]}', "has no MCP servers"),
         ("[" * 100_000, "nested too deeply"),
-        ('{"mcpServers": {"a": {"command": "\\ud800"}}}', "half a character"),
+        ('{"mcpServers": {"a": {"command": "\\ud800"}}}', "not valid Unicode"),
     ],
 )
 def test_file_without_servers_is_an_error(text: str, words: str) -> None:
@@ -296,7 +296,7 @@ def test_known_server_is_replaced_only_with_replace(telex: Inside) -> None:
     text = file(lab={"command": "new"})
     ran = telex("mcp", "import", "-", stdin=text)
     assert ran.code == ExitCode.SETTINGS
-    assert "skipped   lab: lab is already set up, and --replace is not given" in ran.err
+    assert "skipped   lab: lab is already set up, and --replace was not used" in ran.err
     assert "nothing was imported" in ran.err
     assert tables(telex)["lab"]["command"] == ["old"]
     assert telex("mcp", "import", "-", "--replace", stdin=text).code == 0
@@ -337,10 +337,10 @@ def test_key_of_a_provider_is_not_given_to_an_imported_server(telex: Inside) -> 
         "mcp", "import", "-", stdin=file(web=web, lab={"command": "x", "env": {"OPENAI_API_KEY": SECRET}})
     )
     assert ran.code == ExitCode.SETTINGS
-    assert "skipped   web: it wants OPENAI_API_KEY, a provider's key, which servers get only" in ran.err
+    assert "skipped   web: it needs OPENAI_API_KEY, a provider's key, which is never imported" in ran.err
     assert tables(telex) == {}
     lab = file(lab={"command": "x", "env": {"OPENAI_API_KEY": SECRET}})
-    assert "it wants OPENAI_API_KEY" in telex("mcp", "import", "-", "--secrets", "env", stdin=lab).err
+    assert "it needs OPENAI_API_KEY" in telex("mcp", "import", "-", "--secrets", "env", stdin=lab).err
 
 
 def test_variables_that_a_server_gets_are_reported(telex: Inside) -> None:

@@ -77,7 +77,7 @@ def test_without_the_extra_the_error_says_what_to_install(lab: Telex) -> None:
         ran = lab("mcp", command, "lab")
         assert ran.code == 3
         said, advice = ran.err.splitlines()
-        assert said == "telex: MCP servers need the package mcp, which is not installed"
+        assert said == "telex: support for MCP servers is not installed (package mcp)"
         assert advice.startswith("  Install it: ")
         assert advice.endswith("'telex[mcp]'")
     assert lab("mcp", "list").code == 0

@@ -375,7 +375,7 @@ def test_declared_facts_override_the_servers(telex: Inside) -> None:
         ("add nobody a", 3, "unknown provider: nobody"),
         ("add lap a", 3, "Did you mean lab?"),
         ("add deepseek a", 3, "Set it up: telex providers add deepseek"),
-        ("add local a", 3, "local is the model inside telex"),
+        ("add local a", 3, "local is built in"),
         ("add lab _", 2, "the model id is empty"),
         ("add lab _a", 2, "is not a valid model id"),
         ("add lab a\nb", 2, "is not a valid model id"),

@@ -114,7 +114,7 @@ def test_without_a_terminal_the_error_names_the_options(telex: Inside, lab: Scri
         (["--key-env", "gsk_0123456789abcdef"], b"", 2, "never the key itself"),
         (["--key-stdin"], b"", 4, "empty"),
         (["--key-stdin"], b"one\ntwo\n", 4, "more than one line"),
-        (["--key-stdin"], "é".encode(), 4, "no HTTP header"),
+        (["--key-stdin"], "é".encode(), 4, "cannot be in an API key"),
         (["--no-key", "--key-env", "A"], b"", 2, "--key-env and --no-key cannot be used together"),
         (["--key-env", "LAB_KEY"], b"", 4, "--no-verify"),
     ],
@@ -234,7 +234,7 @@ def test_names(telex: Inside) -> None:
     [
         (f"{URL}/chat/completions", URL, "/chat/completions at the end is dropped"),
         ("HTTP://LOCALHOST:1/V1?api-version=1", "http://localhost:1/V1?api-version=1", ""),
-        ("https://host/v1?api_key=hunter22", "", "the base URL contains a key"),
+        ("https://host/v1?api_key=hunter22", "", "the base URL must not contain a key"),
     ],
 )
 def test_addresses(telex: Inside, pasted: str, saved: str, dropped: str) -> None:
@@ -403,7 +403,7 @@ def test_server_that_wants_a_key_is_not_set_up(telex: Inside, server: Scripted) 
 def test_nothing_found_is_no_error(telex: Inside, server: Scripted) -> None:
     server.will(refusal(404))
     ran = discover(telex, server)
-    assert (ran.out, "No model server answers" in ran.err) == (b"", True)
+    assert (ran.out, "No model server found" in ran.err) == (b"", True)
     assert discover(telex, server, "--json").out == b"[]\n"
 
 
@@ -412,7 +412,7 @@ def test_default_model_is_reported_once_there_are_several_providers(telex: Insid
     assert "default" not in add(telex, server.url, "--no-key", name="one").err
     assert telex("chat", "--no-stdin", "hi").code == 0
     ran = add(telex, server.url, "--no-key", name="two")
-    assert "without -m a chat needs one: telex models default two" in ran.err
+    assert "To use two without -m: telex models default two" in ran.err
     ran = telex("chat", "--no-stdin", "hi")
     assert (ran.code, "telex chat -m one/m, or set the default: telex models default one/m" in ran.err) == (
         3,

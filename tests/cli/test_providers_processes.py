@@ -127,7 +127,7 @@ def test_without_a_keyring_the_hint_repeats_the_command(telex: Kept, server: Scr
     with telex.at(*add.split()) as terminal:
         assert terminal.wait() == 4
         assert terminal.rows == [
-            "telex: there is no keyring on this machine that telex can use",
+            "telex: no usable keyring on this machine",
             f"  If the server needs no key: telex {add} --no-key",
             f"  Take the key from an environment variable: telex {add} --key-env VAR",
         ]
@@ -140,7 +140,7 @@ def test_without_a_keyring_the_hint_repeats_the_command(telex: Kept, server: Scr
     with telex.at("providers", "set-key", "lab") as terminal:
         assert terminal.wait() == 4
         assert terminal.rows == [
-            "telex: there is no keyring on this machine that telex can use",
+            "telex: no usable keyring on this machine",
             "  Take the key from an environment variable: telex providers set-key lab --key-env VAR",
         ]
 

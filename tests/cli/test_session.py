@@ -97,7 +97,7 @@ def test_an_error_of_saving_is_reported_once(file: Path) -> None:
     prompts = history(file, reported)
     prompts.append_string("one")
     prompts.append_string("two")
-    assert reported == [f"What you type is not saved in {file}: Is a directory."]
+    assert reported == [f"Your input cannot be saved in {file}: Is a directory."]
 
 
 def test_a_link_to_dev_null_turns_it_off(file: Path) -> None:
@@ -296,7 +296,7 @@ def test_an_error_closes_the_provider_and_may_become_a_better_one() -> None:
     reaching = Reaching()
     with ProviderSession(reaching) as session:
         with pytest.raises(LocalModelError, match="it died"), session.open(target("a")):
-            raise ConnectError("nothing listens")
+            raise ConnectError("connection refused")
         with pytest.raises(CoreError, match="refused"), session.open(target("a")):
             raise CoreError("refused")
         with session.open(target("a")):

@@ -134,7 +134,7 @@ def test_invalid_edit_is_reported_and_saved(inside: Inside, tmp_path: Path) -> N
     ran = inside("templates", "edit", "a", env=env)
     path = inside.paths.templates / "a.toml"
     assert ran.code == 3
-    assert ran.err == f"telex: {path}, line 2: there is no field 'modle' in a template: did you mean model?\n"
+    assert ran.err == f"telex: {path}, line 2: unknown field 'modle'; did you mean model?\n"
     assert "modle" in path.read_text()
     assert inside("templates", "edit", "a", env={"EDITOR": "true"}).code == 3
 
@@ -143,7 +143,7 @@ def test_failing_and_missing_editors_are_errors(inside: Inside, tmp_path: Path) 
     env = {"EDITOR": editor(tmp_path, """echo 'prompt = "x"' > "$1"; exit 7""")}
     ran = inside("templates", "edit", "a", env=env)
     assert ran.code == 1
-    assert "ended with code 7" in ran.err
+    assert "exited with code 7" in ran.err
     assert (inside.paths.templates / "a.toml").read_text() == 'prompt = "x"\n'
     assert inside("templates", "edit", "b", env={"EDITOR": "false"}).code == 1
     assert not (inside.paths.templates / "b.toml").exists()

@@ -129,7 +129,7 @@ def test_all_means_every_enabled_server(desk: Desk, server: Scripted) -> None:
     [
         (1, "lap", 3, ["telex: unknown MCP server: lap", "  Did you mean lab?"]),
         (1, "lab,q", 3, ["telex: unknown MCP server: q", "  See: telex mcp list"]),
-        (1, " , ", 2, ["telex: --tools names no server"]),
+        (1, " , ", 2, ["telex: --tools is empty; name MCP servers, or use all"]),
         (0, "all", 3, ["telex: no MCP server is set up"]),
         (-1, "all", 3, ["telex: all MCP servers are disabled"]),
     ],
@@ -316,8 +316,8 @@ def test_at_the_limit_of_turns_a_script_exits_8_and_can_continue(desk: Desk, ser
     ran = desk("chat", "--max-turns", "2", "--tools", "lab", *ANY, "hi")
     assert (ran.code, ran.text) == (8, "Turn 0.\nTurn 1.\n")
     assert ran.err.splitlines()[-2:] == [
-        "telex: p/m still calls tools after 2 turns, the limit",
-        "  Allow more requests: --max-turns N",
+        "telex: p/m still calls tools after 2 turns",
+        "  Raise --max-turns.",
     ]
     server.will(answer("Fine."))
     assert desk("chat", "-c", "--tools", "lab", "Go on.").text == "Fine.\n"
@@ -352,7 +352,7 @@ def test_results_are_saved_if_no_answer_follows(desk: Desk, server: Scripted) ->
 
 
 WRONG: tuple[tuple[str, Any, str, str], ...] = (
-    ("die", {}, "Error: the MCP server {} broke off during a call (exit 3)", "{}/die: the MCP server"),
+    ("die", {}, "Error: the MCP server {} stopped during a call (exit 3)", "{}/die: the MCP server"),
     ("hang", {}, "Error: {}/hang did not end within 1 s", "{}/hang: did not end within 1 s"),
     ("fails", {}, "Error: no such file", "{}/fails: failed in "),
     ("echo", {"n": "x"}, "Error: the arguments for {}/echo cannot be used", "{}/echo: the arguments"),

@@ -136,7 +136,7 @@ def test_binary_file_is_refused_with_type_and_position(raw: bytes, words: str, t
 
 
 def test_unreadable_paths_are_refused_by_name(tmp_path: Path) -> None:
-    assert refused(tmp_path).message == f"{tmp_path} is a folder: name the files in it"
+    assert refused(tmp_path).message == f"{tmp_path} is a folder, not a file"
     assert refused("").message == "the name of a text file is empty"
     assert (
         refused(tmp_path / "no\x1b[31m").message == f"{tmp_path}/no cannot be read: No such file or directory"
@@ -217,7 +217,7 @@ def test_image_has_the_type_of_its_content(media: str, tmp_path: Path) -> None:
 def test_other_content_is_not_an_image(raw: bytes, why: str) -> None:
     with pytest.raises(AttachmentError) as caught:
         image_of(raw, "x")
-    assert caught.value.message == f"x is not an image that models read (PNG, JPEG, GIF or WebP): {why}"
+    assert caught.value.message == f"x is not a PNG, JPEG, GIF or WebP image: {why}"
     assert sniff(raw) is None
 
 
@@ -241,7 +241,7 @@ def test_address_is_sent_unchanged(url: str) -> None:
         ("https://example.com/\x1b[31m", "is not a valid URL"),
         ("data:image/png,abc", "does not contain valid base64"),
         ("data:image/png;base64,aGVs!bG8=", "does not contain valid base64"),
-        ("data:image/png;base64,aGVsbG8=", "is not an image that models read"),
+        ("data:image/png;base64,aGVsbG8=", "is not a PNG, JPEG, GIF or WebP image"),
     ],
 )
 def test_address_that_would_fail_or_leak_a_password_is_refused(url: str, words: str) -> None:

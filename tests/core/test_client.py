@@ -162,7 +162,7 @@ def test_the_request_names_what_it_accepts_and_who_asks(server: Scripted) -> Non
 
 def test_half_a_surrogate_pair_is_refused_before_anything_is_sent(world: World, ask: Asker) -> None:
     world.will(answer("x"))
-    with pytest.raises(InvalidInputError, match="the request contains half a surrogate pair"):
+    with pytest.raises(InvalidInputError, match="the request contains text that is not valid Unicode"):
         ask("\ud83d")
     assert world.requests == 0
 
@@ -447,7 +447,7 @@ def test_a_connection_refused_elsewhere_is_retried_but_not_on_this_machine() -> 
     assert Asker(FakeTransport(ConnectError("refused"), says("hello")), "http://p.test/v1")().text == "hello"
     with HttpTransport({}) as transport:
         ask = Asker(transport, "http://127.0.0.1:1/v1")
-        with pytest.raises(ConnectError, match="nothing listens"):
+        with pytest.raises(ConnectError, match="connection refused"):
             ask()
     assert ask.retries == []
 

@@ -132,9 +132,9 @@ def test_the_words_are_the_servers_own(value: Any, words: str) -> None:
             ({"failed_generation": "x" * 9000}, f" (failed_generation: {'x' * 480}…)"))],
         *[(status, nothing, f"acme {verb} ({status}){phrase}")
           for status, verb, phrase in (
-            (500, "failed", ": Internal Server Error"), (404, "has nothing at this address", ": Not Found"),
-            (524, "failed", ": The origin took too long"), (529, "is overloaded or still loading", ": Overloaded"),
-            (599, "failed", ""))
+            (500, "reported an internal error", ": Internal Server Error"), (404, "has no API at this address", ": Not Found"),
+            (524, "reported an internal error", ": The origin took too long"), (529, "is overloaded or still loading", ": Overloaded"),
+            (599, "reported an internal error", ""))
           for nothing in (b"", b" \n", b"{}", b"[]", b"null", b'{"error":{}}', b'{"error":{"message":""}}', b"<p>x</p>")],
     ],
     ids=lambda each: str(each)[:50],
@@ -146,7 +146,8 @@ def test_an_error_says_who_did_what_and_why(status: int | None, value: Any, mess
 
 def test_an_error_without_a_provider_names_the_server() -> None:
     assert (
-        ErrorReader(None).from_response(500, b"").message == "the server failed (500): Internal Server Error"
+        ErrorReader(None).from_response(500, b"").message
+        == "the server reported an internal error (500): Internal Server Error"
     )
 
 
@@ -330,7 +331,7 @@ def test_an_unknown_model_is_recognized_whatever_the_server_says(status: int | N
 def test_a_model_of_another_endpoint_is_recognized(status: int, value: Any) -> None:
     error = failed(status, value)
     assert type(error) is errors.WrongEndpointError
-    assert error.message.startswith("acme does not serve this model as chat completions")
+    assert error.message.startswith("acme does not offer this model for chat")
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def test_a_refused_connection_is_reported_without_another_attempt(free_port: int
         for attempt in (1, 2):
             with pytest.raises(ConnectError) as caught:
                 fetch(wanted, transport)
-            assert caught.value.message == f"nothing listens at {wanted.url[:-3]} (connection refused)"
+            assert caught.value.message == f"cannot connect to {wanted.url[:-3]}: connection refused"
             assert len(looked_up) == attempt
 
 

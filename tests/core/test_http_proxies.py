@@ -147,11 +147,11 @@ def test_the_proxy_of_the_provider_overrides_the_environment(
     [
         (
             "socks4://user:hunter2@p.test:1",
-            "ALL_PROXY names a kind of proxy (socks4://) that is not supported: ",
+            "ALL_PROXY has an unsupported type of proxy (socks4://);",
         ),
         (
             "hunter2 ://p.test",
-            "ALL_PROXY names a kind of proxy that is not supported: http, https and socks5 are",
+            "ALL_PROXY has an unsupported type of proxy; use http, https or socks5",
         ),
         ("http://user:hunter2@", "ALL_PROXY is not a valid address of a proxy, such as http://host:port"),
         ("http://p.test:hunter2", "ALL_PROXY is not a valid address of a proxy, such as http://host:port"),
@@ -263,7 +263,7 @@ def test_a_proxy_that_is_not_running_is_named_and_not_the_server(scheme: str) ->
     with pytest.raises(ConnectError) as caught:
         through({"all_proxy": f"{scheme}://me:hunter2@127.0.0.1:1"}, "https://api.test/v1")
     assert caught.value.message == (
-        f"the proxy {scheme}://127.0.0.1:1 on the way to https://api.test is not running (connection refused)"
+        f"cannot connect to the proxy {scheme}://127.0.0.1:1 (for https://api.test): connection refused"
     )
     assert not caught.value.transient
 
@@ -275,7 +275,7 @@ def test_a_proxy_whose_name_is_unknown_is_named() -> None:
     environ = {"all_proxy": "http://proxy.test:1"}
     with HttpTransport(environ, lookup=nothing) as transport, pytest.raises(ConnectError) as caught:
         fetch(call("https://api.test/v1"), transport)
-    assert caught.value.message == "the name proxy.test of the proxy does not resolve"
+    assert caught.value.message == "unknown host: proxy.test of the proxy"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -287,13 +287,13 @@ def test_a_proxy_that_demands_a_password_is_named_and_not_retried(
     with kind({}, auth=("me", "right")) as proxy:
         error = failing(proxy, user=user, url=f"{scheme}://api.test/v1")
         assert error.message.startswith(
-            f"the proxy {proxy.url} on the way to {scheme}://api.test demands {which} user and password ("
+            f"the proxy {proxy.url} (for {scheme}://api.test) requires {which} user name and password ("
         )
         assert not error.transient
         assert (error.login, error.proxy) == (True, "all_proxy")
 
 
-CLOSED = "no connection to {}: it closed the connection"
+CLOSED = "cannot connect to {}: it closed the connection"
 
 
 @pytest.mark.parametrize(
@@ -301,11 +301,11 @@ CLOSED = "no connection to {}: it closed the connection"
     [
         (HttpProxy, b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", "{} refused: 403 Forbidden", False),
         (HttpProxy, b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", "{} refused: 502 Bad Gateway", True),
-        (HttpProxy, b"\x05\x00\r\n\r\n", "{} does not answer as an HTTP proxy does", False),
+        (HttpProxy, b"\x05\x00\r\n\r\n", "{} is not an HTTP proxy", False),
         (HttpProxy, b"", CLOSED, True),
         (SocksProxy, None, "{} refused: Proxy Server could not connect: Host unreachable", True),
-        (SocksProxy, b"HTTP/1.1 400 Bad Request\r\n\r\n", "{} does not answer as a SOCKS5 proxy does", False),
-        (SocksProxy, b"\x05", "{} does not answer as a SOCKS5 proxy does", False),
+        (SocksProxy, b"HTTP/1.1 400 Bad Request\r\n\r\n", "{} is not a SOCKS5 proxy", False),
+        (SocksProxy, b"\x05", "{} is not a SOCKS5 proxy", False),
         (SocksProxy, b"", CLOSED, True),
     ],
 )  # fmt: skip
@@ -314,7 +314,7 @@ def test_a_proxy_that_makes_no_connection_is_named_with_the_reason(
 ) -> None:
     with kind({}, says=says) as proxy:
         error = failing(proxy)
-        first_hop = f"the proxy {proxy.url} on the way to https://api.test"
+        first_hop = f"the proxy {proxy.url} (for https://api.test)"
         assert (error.message.removesuffix("."), error.transient) == (message.format(first_hop), transient)
         assert KEY.encode() not in b"".join(proxy.heads)
         assert all(head.startswith(b"CONNECT api.test:443 HTTP/1.1\r\n") for head in proxy.heads)

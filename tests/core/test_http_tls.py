@@ -212,7 +212,7 @@ def test_plain_http_behind_an_https_address_is_recognised(listener: socket.socke
     where = f"https://127.0.0.1:{listener.getsockname()[1]}"
     with pytest.raises(TLSError) as caught:
         ask(f"{where}/v1")
-    assert caught.value.message == f"{where} does not speak TLS"
+    assert caught.value.message == f"{where} does not use https"
     assert (caught.value.cause, caught.value.trusted) == ("plain", "")
 
 

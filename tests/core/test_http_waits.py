@@ -75,11 +75,12 @@ HEAD = b"HTTP/1.1 200 OK\r\nx-slow: yes\r\n\r\n"
 @pytest.mark.parametrize(
     ("answer", "first_byte", "idle", "message", "phase"),
     [
-        (Answer([Pause(1), b"late"], head=b""), 0.3, 30, "prov sent nothing for 0.3 s", "first byte"),
-        (Answer([Pause(1), b"late"]), 0.3, 30, "prov sent nothing for 0.3 s", "first byte"),
+        (Answer([Pause(1), b"late"], head=b""), 0.3, 30, "prov timed out: it sent no data for 0.3 s", "first byte"),
+        (Answer([Pause(1), b"late"]), 0.3, 30, "prov timed out: it sent no data for 0.3 s", "first byte"),
         (Answer([p for letter in HEAD for p in (bytes((letter,)), Pause(0.05))], head=b""), 0.3, 30,
-         "prov sent nothing for 0.3 s", "first byte"),
-        (Answer([b"hello", Pause(2)]), 30, 0.3, "prov fell silent in the middle of its answer for 0.3 s", "idle"),
+         "prov timed out: it sent no data for 0.3 s", "first byte"),
+        (Answer([b"hello", Pause(2)]), 30, 0.3,
+         "prov timed out: it stopped in the middle of the answer for 0.3 s", "idle"),
     ],
     ids=["no head", "no body after the head", "a head that dribbles", "silence in the answer"],
 )  # fmt: skip
@@ -163,7 +164,7 @@ def test_a_server_that_stops_reading_the_request_ends_in_a_timeout() -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         with pytest.raises(DeadlineError) as caught:
             fetch(call(url, body=b"x" * (16 << 20), idle_timeout=0.3))
-    assert caught.value.message == "prov did not take the request for 0.3 s"
+    assert caught.value.message == "prov timed out: it accepted no data for 0.3 s"
 
 
 def test_the_body_of_an_error_is_waited_for_only_briefly(server: Scripted) -> None:
@@ -218,7 +219,7 @@ def test_a_refusal_is_reported_rather_than_an_address_family_that_does_not_work(
 
     with HttpTransport({}, lookup=lookup) as transport, pytest.raises(ConnectError) as caught:
         fetch(call("http://api.test:1/v1"), transport)
-    assert caught.value.message == "nothing listens at http://api.test:1 (connection refused)"
+    assert caught.value.message == "cannot connect to http://api.test:1: connection refused"
 
 
 def test_address_families_alternate() -> None:
@@ -244,8 +245,8 @@ def test_a_refused_connection_is_retried_except_on_this_machine(host: str, trans
 @pytest.mark.parametrize(
     ("number", "words", "transient"),
     [
-        (socket.EAI_NONAME, "does not resolve", False),
-        (socket.EAI_AGAIN, "cannot be looked up now", True),
+        (socket.EAI_NONAME, "unknown host: api.test", False),
+        (socket.EAI_AGAIN, "the host api.test cannot be looked up now", True),
     ],
 )
 def test_a_name_that_does_not_resolve_is_reported(number: int, words: str, transient: bool) -> None:
@@ -254,12 +255,12 @@ def test_a_name_that_does_not_resolve_is_reported(number: int, words: str, trans
 
     with HttpTransport({}, lookup=unknown) as transport, pytest.raises(ConnectError) as caught:
         fetch(call("https://api.test/v1"), transport)
-    assert caught.value.message == f"the name api.test {words}"
+    assert caught.value.message == words
     assert caught.value.transient is transient
 
 
 def test_a_name_that_the_system_does_not_know_does_not_resolve() -> None:
-    with pytest.raises(ConnectError, match=r"^the name nowhere\.invalid "):
+    with pytest.raises(ConnectError, match=r"^unknown host: nowhere\.invalid$"):
         fetch(call("http://nowhere.invalid/v1"))
 
 

@@ -149,8 +149,8 @@ def test_events_are_read_with_any_line_end_and_over_several_lines(
 @pytest.mark.parametrize(
     ("headers", "status", "words"),
     [
-        ({}, 401, "the MCP server web wants credentials (HTTP 401)"),
-        ({"Authorization": "Bearer env:LAB_TOKEN"}, 401, "refuses the credentials it was given (HTTP 401)"),
+        ({}, 401, "the MCP server web requires credentials (HTTP 401)"),
+        ({"Authorization": "Bearer env:LAB_TOKEN"}, 401, "refused the credentials (HTTP 401)"),
         ({"X-Key": "env:LAB_TOKEN"}, 403, "does not allow this (HTTP 403): not you, [redacted]"),
     ],
 )
@@ -242,18 +242,18 @@ def test_a_refusal_of_the_first_request_mentions_the_older_transport(server: Scr
     ("call", "kind", "words"),
     [
         (Answer([b"oops"], status=500), ToolServerError, "answered with HTTP 500"),
-        (Answer(status=401), ToolServerError, "refuses the credentials"),
+        (Answer(status=401), ToolServerError, "refused the credentials"),
         (Answer([Cut(reset=True)], headers={"content-type": "application/json"}), ToolServerError, "cannot be"),
         (Answer([b'{"jsonr', Cut()], headers={"content-type": "application/json"}), ToolServerError, "cannot be"),
-        (Answer([b"data: {", Cut()]), ToolServerError, "broke off during a call"),
-        (Answer([b": nothing\n\n"]), ToolServerError, "broke off during a call"),
+        (Answer([b"data: {", Cut()]), ToolServerError, "stopped during a call"),
+        (Answer([b": nothing\n\n"]), ToolServerError, "stopped during a call"),
         (Answer(status=202), ToolServerError, "202"),
         (Answer([b"x" * 1_000_000] * 18, headers={"content-type": "application/json"}), ToolServerError, "16 MiB"),
-        (Answer([b"data: " + b"x" * 17_000_000 + b"\n\n"]), ToolServerError, "broke off during a call"),
+        (Answer([b"data: " + b"x" * 17_000_000 + b"\n\n"]), ToolServerError, "stopped during a call"),
         (
             Answer([gzip.compress(b"{}")], headers={"content-type": "application/json", "content-encoding": "gzip"}),
             ToolServerError,
-            "compressed its answer",
+            "sent a compressed answer",
         ),
     ],
     ids=["500", "401", "reset", "cut", "events cut", "no event", "202", "flood", "event flood", "gzip"],
@@ -299,7 +299,7 @@ def test_a_session_that_the_server_has_forgotten_is_replaced(server: Scripted) -
 def test_a_server_that_forgets_every_session_is_tried_twice(server: Scripted) -> None:
     server.will(serving(Answer(status=404)))
     with McpServers([web(server)], environ=ENVIRON) as started:
-        with pytest.raises(ToolServerError, match="has forgotten the session"):
+        with pytest.raises(ToolServerError, match="has ended the session"):
             run(started.toolboxes[0])
         assert sum(b'"tools/call"' in asked.raw for asked in server.asked) == 2
 
@@ -362,7 +362,7 @@ def test_loopback_goes_through_no_proxy(server: Scripted) -> None:
 
 def test_an_invalid_proxy_fails_its_server_alone(server: Scripted) -> None:
     failure = failed(McpServer(name="web", url="http://tools.test/mcp"), {"HTTP_PROXY": "gopher://x"})
-    assert "a kind of proxy" in failure.error.message
+    assert "type of proxy" in failure.error.message
 
 
 def test_certificates_are_checked_by_the_environments_authorities(tmp_path: Path) -> None:

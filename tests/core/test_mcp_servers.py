@@ -339,12 +339,15 @@ def test_a_server_that_cannot_be_started_says_why(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flaw", "words"),
     [
-        ("dies", "broke off while starting (exit 1): ModuleNotFoundError: No module named 'tools'"),
+        ("dies", "stopped while starting (exit 1): ModuleNotFoundError: No module named 'tools'"),
         ("refuses", "returned an error: no licence"),
         ("malformed", "sent an answer that is not valid"),
         ("silent", "did not start within 1 s"),
         ("listless", "did not start within 1 s"),
-        ("talks", "did not start within 1 s: it writes text to stdout, as 'I am no server of tools.'"),
+        (
+            "talks",
+            "did not start within 1 s: it printed 'I am no server of tools.' to stdout, which is reserved",
+        ),
     ],
 )
 def test_a_server_that_does_not_start_properly_says_why(flaw: str, words: str) -> None:
@@ -372,8 +375,8 @@ def test_the_last_lines_of_stderr_are_reported() -> None:
 @pytest.mark.parametrize(
     ("tool", "words"),
     [
-        ("die", "broke off during a call (exit 3): Error: the disk is full (token )"),
-        ("killed", "broke off during a call (SIGKILL)"),
+        ("die", "stopped during a call (exit 3): Error: the disk is full (token )"),
+        ("killed", "stopped during a call (SIGKILL)"),
     ],
 )
 def test_a_server_that_dies_in_a_call_is_reported_and_the_others_go_on(tool: str, words: str) -> None:
@@ -385,7 +388,7 @@ def test_a_server_that_dies_in_a_call_is_reported_and_the_others_go_on(tool: str
         assert caught.value.message == f"the MCP server lab {words}"
         assert within(5, lambda: box.failure is not None)
         assert box.tools == (), "what cannot be called is not offered"
-        with pytest.raises(ToolServerError, match=r"the MCP server lab (broke off|ended)"):
+        with pytest.raises(ToolServerError, match=r"the MCP server lab (stopped|ended)"):
             run(box, "echo")
         assert run(other, "echo", n=1).text == '{"n": 1}'
 

@@ -210,7 +210,7 @@ def test_a_name_leads_to_its_provider_and_model(typed: str, expected: str) -> No
         ("round", ModelError, "the alias round refers to itself: round -> about -> round$"),
         ("self", ModelError, "refers to itself: self -> self$"),
         ("gone", ModelError, r"unknown provider: nowhere \(the alias gone leads to it\)"),
-        (None, NoModelError, "no model was named"),
+        (None, NoModelError, "no model given"),
     ],
 )
 def test_a_name_that_leads_nowhere_says_why(typed: str | None, error: type[Exception], words: str) -> None:

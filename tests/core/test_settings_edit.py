@@ -176,7 +176,7 @@ def test_comment_beside_another_model_stays(path: Path) -> None:
         (lambda p: edit.put(p, {"lab": URL}), "lab is already set up"),
         (lambda p: edit.put(p, {"new": URL, "worse": {"base_url": "no address"}}), "worse"),
         (lambda p: edit.rename_provider(p, "lab", "lab"), "already set up"),
-        (lambda p: edit.put(p, {"new": {"env": {"A": "b"}}}, "mcp"), "it needs a command or a url"),
+        (lambda p: edit.put(p, {"new": {"env": {"A": "b"}}}, "mcp"), "it needs either a command or a url"),
         (lambda p: edit.remove(p, "files", "mcp"), "unknown MCP server: files"),
     ],
 )  # fmt: skip

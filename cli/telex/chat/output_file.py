@@ -199,7 +199,7 @@ def image_folder(name: str) -> Path:
             raise PermissionError(None, "it is write-protected")
     except (OSError, ValueError) as error:
         words = getattr(error, "strerror", None) or str(error)
-        raise click.UsageError(f"--save-images {name}: the folder cannot be used: {words}") from None
+        raise click.UsageError(f"cannot write to {name} (--save-images): {words}") from None
     return found
 
 

@@ -134,7 +134,7 @@ class ToolServers:
         settings = self._app.runtime.settings
         names = [name.strip() for each in self._names for name in each.split(",") if name.strip()]
         if not names:
-            raise InvalidInputError("--tools names no server")
+            raise InvalidInputError("--tools is empty; name MCP servers, or use all")
         chosen: dict[str, McpServer] = {}
         for name in names:
             if name == "all" and "all" not in settings.mcp:

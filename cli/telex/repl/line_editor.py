@@ -217,7 +217,7 @@ class InputHistory(FileHistory):
 
     def _fail(self, reason: str) -> None:
         self._works = False
-        self._report(f"What you type is not saved in {self._path}: {reason}.")
+        self._report(f"Your input cannot be saved in {self._path}: {reason}.")
 
 
 class _Completer(Completer):

@@ -162,8 +162,8 @@ class OriginGuard(httpx2.AsyncBaseTransport):
             if status >= 400:
                 return await self._refused(request, response, kind)
             if status == 202:
-                return self._failed("accepted a request without answering it (HTTP 202)")
-            return self._failed("compressed its answer although asked not to")
+                return self._failed("did not answer the request (HTTP 202)")
+            return self._failed("sent a compressed answer, which telex does not support")
         finally:
             await response.aclose()
 
@@ -172,7 +172,7 @@ class OriginGuard(httpx2.AsyncBaseTransport):
     ) -> httpx2.Response:
         status = response.status_code
         if status == 404 and "mcp-session-id" in request.headers:
-            return self._failed("has forgotten the session (HTTP 404)", code="session")
+            return self._failed("has ended the session (HTTP 404)", code="session")
         if status in (404, 405) and b'"initialize"' in request.content:
             return self._failed(
                 f"does not accept requests at this address (HTTP {status}). It may be that of the older HTTP+SSE "
@@ -192,9 +192,7 @@ class OriginGuard(httpx2.AsyncBaseTransport):
         if status == 403:
             return self._failed(f"does not allow this (HTTP 403){words}", code="access")
         if status == 401:
-            wants = (
-                "refuses the credentials it was given" if self._credentials.secrets else "wants credentials"
-            )
+            wants = "refused the credentials" if self._credentials.secrets else "requires credentials"
             return self._failed(f"{wants} (HTTP 401){words}", code="access")
         return self._failed(f"answered with HTTP {status}{words}")
 

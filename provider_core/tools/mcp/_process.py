@@ -330,7 +330,9 @@ class SecretResolver:
     def __init__(self, environ: Mapping[str, str], store: KeyStore | None) -> None:
         self._environ = environ
         self._store = store
-        self._store_error = None if store else KeyStoreError("no keyring is available", state="missing")
+        self._store_error = (
+            None if store else KeyStoreError("no usable keyring on this machine", state="missing")
+        )
 
     def resolve(self, server: McpServer) -> ServerCredentials:
         """Raises ``ToolSecretError`` for a secret that is missing or may not be sent to the server."""

@@ -107,7 +107,7 @@ class McpServers:
 
     def __enter__(self) -> Self:
         if not installed():
-            text = "MCP servers need the package mcp, which is not installed"
+            text = "support for MCP servers is not installed (package mcp)"
             raise ToolServerError(text, code="not_installed")
         try:
             self._start()

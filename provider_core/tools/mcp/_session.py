@@ -110,7 +110,8 @@ class StdioTransport:
             await self._process.wait(_LAST_WORDS)
         words = clean(_telling_line(self._process.stderr), self._secrets, _MAX_OUTPUT_QUOTE)
         if not words and self._garbage:
-            words = f"it writes text to stdout, as {clean(self._garbage, self._secrets, _MAX_OUTPUT_QUOTE)!r}"
+            said = clean(self._garbage, self._secrets, _MAX_OUTPUT_QUOTE)
+            words = f"it printed {said!r} to stdout, which is reserved for the protocol"
         status = f" ({self._process.exit_status})" if self._process.exit_status else ""
         return f"{status}: {words}" if words else status
 
@@ -313,7 +314,7 @@ class McpSession:
         await self._started.wait()
         session = self._session
         if session is None:
-            raise self.failure or self._error("has no session any more")
+            raise self.failure or self._error("ended the session")
         try:
             sent = await session.call_tool(
                 name, dict(arguments), progress_callback=on_progress, allow_input_required=True
@@ -330,7 +331,7 @@ class McpSession:
         except Exception as error:  # noqa: BLE001 - the SDK raises errors of many libraries
             raise (await self._mapped(error)) from None
         if isinstance(sent, mcp_types.InputRequiredResult):
-            raise self._error("asks the user something during a call, which telex does not support")
+            raise self._error("requested input from the user, which telex does not support")
         return tool_result(sent, self._secrets)
 
     async def list(self) -> None:
@@ -419,7 +420,7 @@ class McpSession:
             self._ended.is_set() or error.message.startswith(("SSE stream", "Connection closed"))
         ):
             when = "while starting" if self._session is None else "during a call"
-            return self._error(f"broke off {when}{await self._transport.ending()}")
+            return self._error(f"stopped {when}{await self._transport.ending()}")
         return None
 
     def _error(self, words: str, *, code: str | None = None) -> ToolServerError:

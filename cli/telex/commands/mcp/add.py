@@ -319,7 +319,7 @@ def _skip_reason(
     from provider_core.settings import preview_server
 
     if server.name in app.runtime.settings.mcp and not replace:
-        return f"{server.name} is already set up, and --replace is not given"
+        return f"{server.name} is already set up, and --replace was not used"
     if server.secrets and secrets is None:
         return (
             f"the file contains {', '.join(server.secrets)} in plain text: use --secrets keyring to store it in "
@@ -327,9 +327,7 @@ def _skip_reason(
         )
     keys = {name for provider in app.runtime.settings.providers.values() for name in provider.key_env}
     if wanted := [used for _, used in _variables(table) if used in keys]:
-        return (
-            f"it wants {', '.join(wanted)}, a provider's key, which servers get only if you add it yourself"
-        )
+        return f"it needs {', '.join(wanted)}, a provider's key, which is never imported; add it yourself"
     try:
         _require_encryption(app, preview_server(server.name, table, app.runtime.paths))
     except SettingsError as error:

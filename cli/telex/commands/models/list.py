@@ -210,7 +210,7 @@ def _note_no_provider(app: App, names: Sequence[str]) -> None:
         _, steps = code_and_hint(NoProviderError("no provider is set up"))
         note(f"No provider is set up.\n{steps}")
         return
-    note("No provider can be asked now.")
+    note("No provider can be used now.")
     for name, provider in catalog.providers.items():
         if names and name not in names:
             continue

@@ -117,8 +117,8 @@ def _address_parts(app: App, preset: Preset | None, fields: Mapping[str, Any]) -
     template = fields.get("base_url") or (preset.base_url if preset else "")
     unknown = [name for name in values if f"{{{name}}}" not in template]
     if unknown:
-        parts = f"its parts are {', '.join(wanted)}" if wanted else "its address has no parts to set"
-        raise click.UsageError(f"--set {unknown[0]}=… means nothing here: {parts}")
+        parts = f"it has {', '.join(wanted)}" if wanted else "it has no parts to set"
+        raise click.UsageError(f"--set {unknown[0]}: unknown part of the address; {parts}")
     environ = app.runtime.environ
     for name, variable in wanted.items():
         if name in values or f"{{{name}}}" not in template:
@@ -250,7 +250,7 @@ def discover(app: App, *, ports: tuple[int, ...], add_all: bool, as_json: bool) 
     tables.rows(app.console, HEADERS, rows)
     if not found:
         where = f"on port {', '.join(map(str, ports))}" if ports else "on the known ports"
-        app.console.note(f"No model server answers {where} of this machine.")
+        app.console.note(f"No model server found {where} of this machine.")
     if add_all:
         return
     if new and not can_prompt(app.console):

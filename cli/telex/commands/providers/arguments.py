@@ -108,7 +108,7 @@ def changed_fields(app: App, options: Mapping[str, Any], entry: Mapping[str, Any
 def _assignment(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise click.UsageError(f"{text!r} is not PART=VALUE, for example account_id=0123abcd")
+        raise click.UsageError(f"{text!r} is not PART=VALUE, such as account_id=0123abcd")
     return name.strip(), value.strip()
 
 

@@ -142,15 +142,18 @@ def import_(
             "To overwrite: --replace",
         )
         raise Stop(ExitCode.SETTINGS)
-    commands = [name for name, entry in wanted.items() if entry.get("key_command")]
+    commands = [
+        f"{name}: {entry['key_command']}" for name, entry in wanted.items() if entry.get("key_command")
+    ]
     if commands and not allow_commands:
         raise click.UsageError(
-            f"the file has commands that print keys, for {', '.join(commands)}: look at them, and give --allow-commands"
+            "keys would come from commands that run on this machine\n"
+            + "\n".join((*commands, "If you trust them, use --allow-commands"))
         )
     plain = [name for name, entry in wanted.items() if entry.get("allow_http")]
     if plain and not allow_http:
         raise click.UsageError(
-            f"the file lets keys travel over plain http, for {', '.join(plain)}: to accept that, give --allow-http"
+            f"keys would be sent unencrypted, for {', '.join(plain)}\nTo accept this, use --allow-http"
         )
     merged = {name: _kept(existing.get(name), entry, http=allow_http) for name, entry in wanted.items()}
     for name in trust:

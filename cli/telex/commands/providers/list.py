@@ -185,5 +185,5 @@ def presets(app: App, *, text: tuple[str, ...], as_json: bool) -> None:
         tables.rows(app.console, render.PRESET_HEADERS, [render.preset_row(preset) for preset in found])
     if not found:
         app.console.note(
-            f"No preset has {' '.join(text)!r}. Any other server: telex providers add NAME --base-url URL"
+            f"No preset matches {' '.join(text)!r}. To add another server: telex providers add NAME --base-url URL"
         )
