@@ -212,8 +212,8 @@ def _deadline(error: errors.DeadlineError, provider: Provider | None) -> str | N
     seconds, phase = math.ceil(error.seconds * 2), error.phase.replace(" ", "-")
     once = "--connect-timeout" if phase == "connect" else "--timeout"
     return (
-        f"To wait longer once: telex chat {once} {seconds}\n"
-        f"Always: telex providers edit {provider.name} --{phase}-timeout {seconds}"
+        f"To wait longer, use {once} {seconds}\n"
+        f"To always wait longer: telex providers edit {provider.name} --{phase}-timeout {seconds}"
     )
 
 
@@ -241,6 +241,8 @@ def _protocol(error: errors.ProtocolError, provider: Provider | None) -> str | N
     match error.code:
         case "empty_stream":
             return "The server may say why without streaming: --no-stream"
+        case "empty_answer":
+            return "Try again, or use another model."
         case "too_much_text":
             return "Plain output and --jsonl print text of any length as it arrives."
         case "too_much" | "too_much_reasoning":
@@ -320,7 +322,7 @@ def _tls(error: errors.TLSError, provider: Provider | None) -> str | None:
 def _lost_connection(error: errors.ConnectionLostError, provider: Provider | None) -> str | None:
     """A server that closes a plain HTTP connection at once may expect TLS."""
     if error.received or not error.url.startswith("http:"):
-        return None
+        return "Try again." if error.received else None
     return _use_https("If the server expects https", provider)
 
 

@@ -176,7 +176,7 @@ def _classify(end: StreamEnd) -> tuple[Verdict, FinishReason | None, errors.Core
         )
         return Verdict.FILTERED, "content_filter", refused
     what = "sent only reasoning, no answer" if end.reasoning else "sent an empty answer"
-    return Verdict.EMPTY, of_calls, _error(end, errors.ProtocolError, what)
+    return Verdict.EMPTY, of_calls, _error(end, errors.ProtocolError, what, code="empty_answer")
 
 
 def _token_limit(end: StreamEnd) -> errors.CoreError | None:

@@ -111,6 +111,7 @@ def test_a_prompt_in_an_unexpected_place_is_quoted_for_the_shell(
         ("models list --tols=x", "unknown option: --tols=x\n  Did you mean --tools?"),
         ("models edit a b --no-tols", "Did you mean --no-tools?"),
         ("models list -H", "Did you mean -h?"),
+        ("providers export -o x", "unknown option: -o\n  Use the argument FILE"),
         ("models list -%", "unknown option: -%\n  See: telex models list --help\n"),
         ("chat --list", 'put "--" before the prompt: telex chat -- --list'),
         ("--model lab chat hi", "Put the options of a command after it: telex chat --model lab hi"),

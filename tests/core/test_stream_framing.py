@@ -105,10 +105,13 @@ def test_half_a_surrogate_pair_joins_the_other_half_of_the_next_chunk_or_is_repl
     [
         (b'{"error":{"message":"worker died"}}', "worker died"),
         (b'event: error\ndata: {"message":"worker died","code":"x"}\n\n', "worker died"),
-        (b"event: error\n\n", "acme failed"),
+        (b"event: error\n\n", "acme reported an internal error"),
         (b'event: error\ndata: "slot lost"\n\n', "slot lost"),
         (b'error: {"code":500,"message":"slot lost","type":"server_error"}\n\n', "slot lost"),
-        (b'data: {"error": "could not load "gpt" at all"}\n\n', 'acme failed: could not load "gpt" at all'),
+        (
+            b'data: {"error": "could not load "gpt" at all"}\n\n',
+            'acme reported an internal error: could not load "gpt" at all',
+        ),
     ],
 )
 def test_an_error_after_some_frames_is_a_failure(rest: bytes, words: str) -> None:

@@ -172,7 +172,7 @@ def test_a_frame_of_plain_words_is_a_failure_unless_a_finish_reason_follows(fram
     ):
         result = chunks(*sent)
         assert (result.verdict, type(result.error)) == (FAILED, errors.ServerError)
-        assert result.error.message.startswith(f"acme failed: {WORDS}")
+        assert result.error.message.startswith(f"acme reported an internal error: {WORDS}")
     assert chunks(delta("Hel"), words, delta("lo"), STOP).verdict is COMPLETE
     assert chunks(delta("Hel"), STOP, words).verdict is COMPLETE
 
@@ -180,7 +180,10 @@ def test_a_frame_of_plain_words_is_a_failure_unless_a_finish_reason_follows(fram
 def test_the_title_of_a_web_page_within_a_stream_is_shown() -> None:
     page = b"<html>\r\n<head><title>504 Gateway Time-out</title></head>\r\n</html>\r\n"
     result = chunks(delta("Hel"), page, done=False)
-    assert (result.text, result.error.message) == ("Hel", "acme failed: 504 Gateway Time-out")
+    assert (result.text, result.error.message) == (
+        "Hel",
+        "acme reported an internal error: 504 Gateway Time-out",
+    )
 
 
 @pytest.mark.parametrize(

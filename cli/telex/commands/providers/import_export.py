@@ -34,6 +34,7 @@ _EXPECTED = 'It must have tables [providers.NAME] (TOML) or {"providers": {"NAME
         "telex providers export providers.toml --only lab",
         "telex providers export - | ssh lab telex providers import -",
     ),
+    otherwise="Use the argument FILE to write to a file: telex providers export FILE",
     exits=(ExitCode.SETTINGS,),
 )
 @click.argument("file", default="-", type=click.Path(dir_okay=False, allow_dash=True))
