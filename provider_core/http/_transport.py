@@ -18,6 +18,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
+import h11
 import httpcore
 from httpcore._backends.sync import SyncStream
 
@@ -278,12 +279,30 @@ class _Response:
         """The body, decompressed."""
         body = self._response.iter_stream()
         if self.headers.get("content-encoding", "identity") == "identity":
-            return body
+            parser: Any = self._response.stream
+            for name in ("_stream", "_connection", "_h11_state"):
+                parser = getattr(parser, name, None)
+            return _joined(body, parser) if isinstance(parser, h11.Connection) else body
         decoding: httpx.Response = import_httpx().Response(200, headers=self._response.headers, content=body)
         return decoding.iter_bytes()
 
     def close(self) -> None:
         self._response.close()
+
+
+def _joined(body: Iterator[bytes], parser: h11.Connection) -> Iterator[bytes]:
+    """Each piece with those that were received together, so that all later work is done once for each read."""
+    for piece in body:
+        pieces = [piece]
+        try:
+            while isinstance(event := parser.next_event(), h11.Data):
+                pieces.append(event.data)
+        except h11.RemoteProtocolError as error:
+            yield b"".join(pieces)
+            raise httpcore.RemoteProtocolError(str(error)) from None
+        yield b"".join(pieces)
+        if isinstance(event, h11.EndOfMessage):
+            return
 
 
 class _Headers(Mapping[str, str]):

@@ -161,6 +161,20 @@ def test_a_connection_is_reused_if_the_reader_stops_at_done(server: Scripted) ->
     assert (len(server.asked), server.connections) == (3, 1)
 
 
+@pytest.mark.parametrize(("end", "is_broken"), [(b"0\r\n\r\n", False), (b"no chunk\r\n", True)])
+def test_pieces_that_arrive_together_come_as_one_and_an_error_after_them_is_not_lost(
+    server: Scripted, end: bytes, is_broken: bool
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    server.will(Answer(head=head, body=[b"3\r\none\r\n" * 1000 + end], chunked=False))
+    chunks = []
+    ends = pytest.raises(errors.ProtocolError) if is_broken else contextlib.nullcontext()
+    with HttpTransport({}) as transport, transport.send(call(server.url)) as reply, ends:
+        chunks.extend(reply.chunks())
+    assert b"".join(chunks) == b"one" * 1000
+    assert len(chunks) < 20
+
+
 def test_a_connection_that_the_server_has_closed_is_not_reused(server: Scripted) -> None:
     server.will(Answer([b"x"], headers={"content-length": "1"}, chunked=False))
     with HttpTransport({}) as transport:

@@ -126,7 +126,7 @@ def test_a_body_with_an_idle_limit_ends_with_its_first_long_pause(
     server.will(Answer([b"hello", *pieces, Pause(60)]))
     with HttpTransport({}) as transport, transport.send(call(server.url)) as reply:
         chunks = reply.chunks()
-        assert next(chunks) == b"hello"
+        assert next(chunks).startswith(b"hello")
         reply.limit_idle(0.4)
         with Took() as took:
             rest = b"".join(chunks)
