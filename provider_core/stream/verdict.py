@@ -122,7 +122,7 @@ def classify(end: StreamEnd) -> tuple[Verdict, FinishReason | None, errors.CoreE
     An answer that has come to its end is PARTIAL nevertheless if a piece of it could not be read.
     """
     verdict, reason, why = _classify(end)
-    if end.skipped and end.failure is None and end.broken is None and verdict is not Verdict.FILTERED:
+    if end.skipped and verdict in (Verdict.COMPLETE, Verdict.LENGTH, Verdict.EMPTY):
         what = f"sent data that is not valid ({end.skipped}); the answer is incomplete"
         return Verdict.PARTIAL, reason, _error(end, errors.ProtocolError, what)
     if why is not None and end.last_call and verdict is not Verdict.LENGTH:
