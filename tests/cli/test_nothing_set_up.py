@@ -85,7 +85,7 @@ def test_terminal_shows_a_note_about_the_embedded_model(telex: Telex) -> None:
             "telex providers add groq --idle-timeout 10",
         ),
         (TLSError("x", provider="groq"), "telex providers add groq --ca-bundle FILE"),
-        (AuthenticationError("x", provider="groq"), "Store the right one: telex providers add groq"),
+        (AuthenticationError("x", provider="groq"), "Store one: telex providers add groq"),
         (ModelNotFoundError("x", provider="groq"), "telex models list --provider groq"),
     ],
 )
@@ -161,7 +161,7 @@ def test_settings_take_precedence_over_the_environment(fresh: Inside) -> None:
 @pytest.mark.parametrize("name", ["local", "Local", "local/smollm2-135m-instruct"])
 def test_embedded_model_names_the_missing_extra(name: str) -> None:
     catalog = Catalog({}, load=lambda provider: pytest.fail(provider.name))
-    with pytest.raises(LocalModelError, match="extra local"):
+    with pytest.raises(LocalModelError, match="the embedded model is not installed"):
         resolve(name, catalog)
 
 
