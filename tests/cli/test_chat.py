@@ -131,7 +131,7 @@ def test_stdin_and_words_are_one_message(
         (["  "], b" \n", "no prompt"),
         (["--no-stdin"], b"text", "no prompt"),
         (["--no-stdin", "-"], b"text", "--no-stdin"),
-        (["-f", "-", "-"], b"text", "more than once"),
+        (["-f", "-", "-"], b"text", "only once"),
         (["hi"], b"\xff\xfe\x00", "not UTF-8"),
         (["hi"], b"ustar\0\0\0", "stdin is not a text file: it contains NUL characters"),
         (["hi"], "text".encode("utf-16-le"), "stdin is not a text file: it contains NUL characters"),

@@ -73,9 +73,9 @@ def read_prompt(
     from_words = "-" in (*words[:1], *words[-1:])
     uses = from_words + files.count("-") + images.count("-")
     if uses > 1:
-        raise click.UsageError('"-" is stdin, which can be read once: it is given more than once')
+        raise click.UsageError('stdin ("-") can be used only once')
     if uses and no_stdin:
-        raise click.UsageError('"-" reads stdin and --no-stdin does not: take one of them')
+        raise click.UsageError('"-" and --no-stdin cannot be used together')
     if from_words:
         words = words[1:] if words[0] == "-" else words[:-1]
     prompt = Prompt(typed=require_utf8(" ".join(words), "the prompt"))
