@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
-import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import httpcore
 import socksio
@@ -19,15 +17,11 @@ from provider_core.errors import (
     ProtocolError,
     TLSError,
 )
-from provider_core.structs import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import ModuleType
-
     from provider_core.errors import CoreError, NetworkError
     from provider_core.http._connections import Deadline
-    from provider_core.http._proxies import Proxy
+    from provider_core.http._proxies import Route
 
 _TLS_CAUSES = {
     **dict.fromkeys((2, 18, 19, 20, 21), "issuer"),
@@ -37,64 +31,18 @@ _TLS_CAUSES = {
 """OpenSSL's X509_V_ERR codes: issuer missing, self-signed or unknown; not valid now; for another host."""
 
 
-_COMMAND_LINE = "httpx._main"
-
-
-def import_httpx() -> ModuleType:
-    """httpx, without its own command line: with click, rich and pygments, that takes half of its 100 ms."""
-    # None in sys.modules makes the import of the command line fail, which httpx allows for.
-    hidden = sys.modules.setdefault(_COMMAND_LINE, None) is None  # type: ignore[arg-type]
-    try:
-        import httpx
-    finally:
-        if hidden:
-            del sys.modules[_COMMAND_LINE]
-    return httpx
-
-
-class Route(Struct):
-    """The server and the way to it, for error messages: without path, query and password."""
-
-    provider: str | None
-    scheme: str
-    host: str
-    address: str
-    """Host and port, as in a URL."""
-    proxy: Proxy | None
-    proxy_source: str
-    """The setting or variable that names the proxy."""
-    loopback: bool
-    connect_timeout: float
-
-    @property
-    def name(self) -> str:
-        return self.provider or self.address
-
-    @property
-    def url(self) -> str:
-        return f"{self.scheme}://{self.address}"
-
-    @property
-    def first_hop(self) -> str:
-        return f"the proxy {self.proxy} (for {self.url})" if self.proxy else self.url
-
-
-@contextlib.contextmanager
-def map_errors(route: Route, deadline: Deadline) -> Iterator[None]:
-    """Turn exceptions of httpcore, httpx, socksio and sockets into ``CoreError``."""
-    try:
-        yield
-    except AssertionError as error:
+def raise_mapped(error: Exception, route: Route, deadline: Deadline) -> NoReturn:
+    """Raise the ``CoreError`` for an exception of httpcore, httpx, socksio or a socket; any other one as it is."""
+    if isinstance(error, AssertionError):
         # httpcore asserts that a SOCKS proxy's answer is of the expected kind.
         if route.proxy is None or route.proxy.scheme != "socks5":
-            raise
+            raise error
         raise _mapped(socksio.SOCKSError(), route, deadline) from error
-    except Exception as error:
-        if not (isinstance(error, OSError) or _is_from(error, "httpcore", "httpx", "socksio")):
-            raise
-        mapped = _mapped(error, route, deadline)
-        # The libraries quote what they could not send or read, which may contain the key.
-        raise mapped from None if isinstance(mapped, InvalidInputError | ProtocolError) else error
+    if not (isinstance(error, OSError) or _is_from(error, "httpcore", "httpx", "socksio")):
+        raise error
+    mapped = _mapped(error, route, deadline)
+    # The libraries quote what they could not send or read, which may contain the key.
+    raise mapped from None if isinstance(mapped, InvalidInputError | ProtocolError) else error
 
 
 def _is_from(error: Exception, *libraries: str) -> bool:

@@ -75,6 +75,33 @@ def _variable(name: str, environ: Mapping[str, str]) -> tuple[str, str | None]:
     return name, environ.get(name)
 
 
+class Route(Struct):
+    """The server and the way to it, for error messages: without path, query and password."""
+
+    provider: str | None
+    scheme: str
+    host: str
+    address: str
+    """Host and port, as in a URL."""
+    proxy: Proxy | None
+    proxy_source: str
+    """The setting or variable that names the proxy."""
+    loopback: bool
+    connect_timeout: float
+
+    @property
+    def name(self) -> str:
+        return self.provider or self.address
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.address}"
+
+    @property
+    def first_hop(self) -> str:
+        return f"the proxy {self.proxy} (for {self.url})" if self.proxy else self.url
+
+
 def is_loopback(host: str) -> bool:
     """Whether ``host`` (a name or an address) is this machine itself."""
     host = host.lower().rstrip(".")

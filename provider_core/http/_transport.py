@@ -11,6 +11,7 @@ import os
 import re
 import selectors
 import ssl
+import sys
 import threading
 import weakref
 from collections.abc import Mapping
@@ -31,13 +32,13 @@ from provider_core.errors import (
     TLSError,
 )
 from provider_core.http._connections import Deadline, connect, system_lookup, tls_context, trust_source
-from provider_core.http._errors import Route, import_httpx, map_errors, proxy_error
-from provider_core.http._proxies import check_host, find_proxy, is_loopback
+from provider_core.http._proxies import Route, check_host, find_proxy, is_loopback
 from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterable, Iterator
+    from types import ModuleType
 
     import httpx
 
@@ -72,6 +73,32 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _KEYS = frozenset(("authorization", "api-key", "x-api-key"))
 _KEY = re.compile(r"[\x20-\x7e]*")
 _OTHER_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+
+
+_COMMAND_LINE = "httpx._main"
+
+
+def import_httpx() -> ModuleType:
+    """httpx, without its own command line: with click, rich and pygments, that takes half of its 100 ms."""
+    # None in sys.modules makes the import of the command line fail, which httpx allows for.
+    hidden = sys.modules.setdefault(_COMMAND_LINE, None) is None  # type: ignore[arg-type]
+    try:
+        import httpx
+    finally:
+        if hidden:
+            del sys.modules[_COMMAND_LINE]
+    return httpx
+
+
+@contextlib.contextmanager
+def _errors_mapped(route: Route, deadline: Deadline) -> Iterator[None]:
+    """Turn exceptions of httpcore, httpx, socksio and sockets into ``CoreError``."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - raised again, in another form
+        from provider_core.http._errors import raise_mapped
+
+        raise_mapped(error, route, deadline)
 
 
 class HttpTransport:
@@ -134,7 +161,7 @@ class HttpTransport:
             if proxy is not None:
                 trace(f"proxy {proxy}")
         try:
-            with map_errors(route, deadline):
+            with _errors_mapped(route, deadline):
                 if self._pools is None:
                     response: httpx.Response | _Response = self._send_by_client(
                         call, headers, body, extensions, deadline
@@ -159,6 +186,8 @@ class HttpTransport:
         try:
             if reply.status == 407 and proxy is not None and url.scheme == "http":
                 # For plain HTTP the proxy's refusal arrives as an answer; a tunnel fails before this.
+                from provider_core.http._errors import proxy_error
+
                 raise proxy_error("407 Proxy Authentication Required", route)
             yield reply
             reply.finish()
@@ -256,7 +285,7 @@ class HttpReply:
 
     def _next(self) -> bytes | None:
         try:
-            with map_errors(self._route, self._deadline):
+            with _errors_mapped(self._route, self._deadline):
                 chunk = next(self._rest, None)
             self._deadline.count(len(chunk or b""))
         except DeadlineError:
