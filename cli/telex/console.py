@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from telex.palette import Background
 
 __all__ = ["Console", "OutputClosed", "OutputError", "as_json", "stdin_text", "visible"]
+
+_PIECE = 1 << 20
+"""Characters of a string in JSON that are written at once."""
 
 NOTE_AFTER = 1.0
 """Seconds to wait for the end of stdin before a note says so: cron, CI and editors may leave it open for ever."""
@@ -132,7 +135,8 @@ class Console:
 
     def json(self, value: object, *, indent: int | None = 2) -> None:
         """Write one JSON value to stdout; without ``indent`` it is one line."""
-        self.out(as_json(value, indent=indent))
+        for piece in json_pieces(value, indent=indent):
+            self.out(piece)
 
     def err(self, text: str, *, dim: bool = False) -> None:
         """Write to stderr without a newline. A closed stderr is ignored."""
@@ -338,6 +342,28 @@ def as_json(value: object, *, indent: int | None = None) -> str:
             text = text.replace(character, escape)  # translate() takes a hundred times as long
         text = _HALVES.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
     return f"{text}\n"
+
+
+def json_pieces(value: object, *, indent: int | None = None) -> Iterator[str]:
+    """``as_json`` in pieces, so that a long answer is not copied as a whole."""
+    long: list[str] = []
+    mark = f"\0{id(long)}"  # no server can guess it
+
+    def marked(value: Any) -> Any:
+        if isinstance(value, str) and len(value) > _PIECE:
+            long.append(value)
+            return mark
+        if isinstance(value, dict):
+            return {key: marked(each) for key, each in value.items()}
+        return [marked(each) for each in value] if isinstance(value, list | tuple) else value
+
+    first, *others = as_json(marked(value), indent=indent).split(as_json(mark)[:-1])
+    yield first
+    for text, after in zip(long, others, strict=True):
+        yield '"'
+        for start in range(0, len(text), _PIECE):
+            yield as_json(text[start : start + _PIECE])[1:-2]
+        yield f'"{after}'
 
 
 def visible(text: str) -> str:

@@ -246,7 +246,7 @@ def _run(inside: Inside, *arguments: str, stdin: bytes = b"") -> Ran:
         os.chdir(before)
     what = f"{arguments} exits {ran.code}: {ran.err[-1500:]}"
     assert ran.code in set(ExitCode), what
-    assert "internal error" not in ran.err, what
+    assert "internal error in " not in ran.err, what
     assert b"internal error in " not in ran.out, what
     assert "Traceback" not in ran.err, what
     if "--json" in arguments and ran.out and "--help" not in arguments and "-h" not in arguments:

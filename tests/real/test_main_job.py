@@ -34,14 +34,14 @@ def test_a_first_answer_needs_no_key_and_no_provider(local: Telex) -> None:
     assert len(ran.text.split()) > 3
     assert ran.text.count("local/smollm2") == 0
     # Nothing of llama.cpp's own log: each line is telex's.
-    assert all(line.startswith(("Checking", "The answer ends")) for line in ran.err.splitlines())
+    assert all("token limit" in line for line in ran.err.splitlines())
 
 
 def test_quiet_prints_only_the_answer(local: Telex) -> None:
     ran = local("chat", "-q", QUESTION, "--max-tokens", "400", "-t", "0", "-p", 'stop=[","]')
     assert ran.code == 0
     assert ran.text
-    assert ran.err.splitlines() == ["Checking the model …"]  # once, because it may take a while
+    assert ran.err == ""
 
 
 def test_tokens_arrive_before_the_answer_is_complete(local: Telex) -> None:
@@ -80,7 +80,7 @@ def test_head_is_quiet(local: Telex) -> None:
         env=local.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
     )  # fmt: skip
     assert len(done.stdout) == 1
-    assert done.stderr in (b"", b"Checking the model \xe2\x80\xa6\n")
+    assert done.stderr == b""
 
 
 def test_ctrl_c_in_the_middle_of_an_answer_ends_within_a_second(local: Telex) -> None:
@@ -130,18 +130,13 @@ def test_a_file_that_is_not_a_model_is_refused_when_it_is_added(telex: Telex, tm
     assert not telex.settings.exists()
 
 
-@pytest.mark.parametrize("damage", ["truncated", "other"])
-def test_a_damaged_default_model_is_a_clear_error(local: Telex, damage: str) -> None:
+def test_a_truncated_default_model_is_a_clear_error(local: Telex) -> None:
     file = local.home / "data" / "models" / DEFAULT_MODEL.file
     copy = file.with_suffix(".copy")
     shutil.copy(file, copy)
     copy.replace(file)
     with file.open("r+b") as opened:
-        if damage == "truncated":
-            opened.truncate(50_000_000)
-        else:
-            opened.seek(60_000_000)
-            opened.write(b"damage")
+        opened.truncate(50_000_000)
     ran = local("chat", "hi")
     assert ran.code == 3
     assert DEFAULT_MODEL.file in ran.err

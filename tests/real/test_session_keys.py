@@ -325,7 +325,7 @@ def test_an_editor_that_fails_changes_nothing(talk: Callable[..., Talk], server:
     with talk(EDITOR="false") as terminal:
         terminal.say("by day?")
         rows = terminal.say("/edit")
-        assert rows == ["telex: the editor false ended with code 1: the edited text is not used"]
+        assert rows == ["telex: the editor false exited with code 1: the edited text is not used"]
         terminal.typed("half")
         terminal.type("\x07")
         terminal.wait_for(r"the edited text is not used\n(?s:.*)the edited text is not used\n> half$")

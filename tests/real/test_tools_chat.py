@@ -96,7 +96,7 @@ REFUSED = "the user refused this call"
             (QUESTION, "a\n"), (r"run lab/fails(.*\n)+Run it.*:$", "y\n"),
         ], 0, ['{"n": 1}', '{"n": 2}', "Error: no such file"]),
         ((ECHO,), (), [
-            (QUESTION, "e\n"), (rf"ended with code 1(.*\n)+{QUESTION}$", "n no\n"),
+            (QUESTION, "e\n"), (rf"exited with code 1(.*\n)+{QUESTION}$", "n no\n"),
         ], 8, ["the user refused: no"]),
     ],
     ids=["n", "no, and why", "n with why", "end of input", "quiet", "view", "always", "failed editor"],

@@ -139,8 +139,6 @@ def _removed(entry: Mapping[str, Any], unset: tuple[str, ...]) -> dict[str, Any]
     for each in unset:
         name, dot, part = each.partition(".")
         if not dot:
-            if entry and name not in entry:
-                raise click.UsageError(f"--unset {name.replace('_', '-')}: this setting is not set")
             removed[name] = None
             continue
         parts = removed.get(name) or entry.get(name, {})
