@@ -295,6 +295,12 @@ class Runtime:
         for name in ("settings", "catalog"):
             self.__dict__.pop(name, None)
 
+    def separate(self) -> Runtime:
+        """Another runtime for the same machine, so that this one counts as not used."""
+        return Runtime(
+            environ=self.environ, key_store=self._key_store, client=self._client, transport=self._transport
+        )
+
     def only(self, provider: Provider) -> Runtime:
         """A runtime with ``provider`` as its only one, and no default model."""
         from provider_core.settings import Settings

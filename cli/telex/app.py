@@ -51,8 +51,6 @@ class App:
         )
         self.console = console or Console(environ=self.runtime.environ)
         self.arguments = arguments
-        self.read_only = False
-        """Whether the command changes no file, not even the one that completion reads."""
 
     def advice(self, error: CoreError) -> tuple[ExitCode, str | None]:
         """The exit code for an error, and a hint; for a provider that is not set up, the hint adds it.
@@ -112,7 +110,7 @@ class App:
 
     def close(self) -> None:
         """Close what the run opened; completion's file follows a change of the settings."""
-        if self.runtime.is_used and not self.read_only:
+        if self.runtime.is_used:
             from telex import completion_cache
 
             completion_cache.refresh(self.runtime)

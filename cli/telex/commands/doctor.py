@@ -54,10 +54,10 @@ def command(app: App, ctx: click.Context, *, families: tuple[str, ...], as_json:
     from telex.doctor import examine
     from telex.doctor.context import DoctorContext
 
-    app.read_only = True
     console = app.console
     wanted = [family for family in CHECKS if family in families or not families]
-    findings = examine(DoctorContext(app.runtime, console, ctx.find_root().command), wanted)
+    # The app's own runtime stays unused: it would refresh the file that completion reads.
+    findings = examine(DoctorContext(app.runtime.separate(), console, ctx.find_root().command), wanted)
     if as_json:
         found = list(findings)
         _print_json(console, found)
