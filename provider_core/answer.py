@@ -80,7 +80,7 @@ class Answer(Struct):
 class AnswerBuilder:
     """Gathers the events of one answer; ``answer`` may be called at any time.
 
-    Of the text, and of the reasoning, the first ``limit`` characters are kept; the others are only counted.
+    Of the text, and of the reasoning, the first ``limit`` characters are stored; the others are counted.
     """
 
     def __init__(
@@ -210,7 +210,7 @@ def append_messages(earlier: Iterable[Message], new: Iterable[Message]) -> tuple
 def merge_answers(answers: Sequence[Answer]) -> Answer:
     """The answers to the requests of one turn as one: everything that was received, and the end of the last.
 
-    Texts are joined by newlines; blank ones are left out. Token counts are added up; so are the times, which do not
+    Texts are joined by newlines; blank ones are omitted. Token counts are added up; so are the times, which do not
     include the time of tools.
     """
     if len(answers) == 1:

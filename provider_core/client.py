@@ -60,7 +60,7 @@ _TRAILER = 2.0
 class Client:
     """Sends chat requests over ``transport``, by default over HTTP. Several threads may use one client.
 
-    ``cache`` stores which fields a server refused; without it, each request finds that out anew.
+    ``cache`` stores which fields a server refused; without it, each request finds that out again.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Client:
         self._sleep = sleep
 
     def close(self) -> None:
-        """Close the connections that are kept for reuse."""
+        """Close the idle connections."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -103,7 +103,7 @@ class Client:
 
         Raises ``ProviderError`` if the server refuses the request, and ``NetworkError`` if nothing of an answer
         arrived, after as many retries as ``provider.network`` allows. ``notify`` is called before each of them. A field
-        that the server refuses by name is left out, or sent under its other name, immediately: that is not a retry.
+        that the server refuses by name is omitted, or sent under its other name, immediately: that is not a retry.
         Once an answer has begun, an error is in ``Finished``, and so is a regular end without text after the last
         retry.
 
@@ -174,7 +174,7 @@ class Client:
     ) -> dict[str, Json]:
         """The body that ``chat`` would send first, without the fields that the server is known to refuse.
 
-        ``notify`` is called with each field that is left out or changed.
+        ``notify`` is called with each field that is omitted or changed.
         """
         return RequestAdapter(provider, request, cache=self._cache, notify=notify).body
 
@@ -309,7 +309,7 @@ def _base_url(place: str, url: str) -> str | None:
 
 
 def _read(reply: Reply) -> bytes:
-    """The body of an error as far as it arrives: a broken or endless one must not hide the status."""
+    """The body of an error, or the part that arrives: a broken or endless one must not hide the status."""
     body = b""
     try:
         for chunk in reply.chunks():
@@ -352,7 +352,7 @@ def max_retries_for(error: CoreError, retries: int) -> int:
         case ServerError():
             return retries
         case ConnectionLostError() | ProtocolError(code="empty_stream" | "empty_body"):
-            # Usually an idle connection that the server closed just as it was used again.
+            # Usually an idle connection that the server closed at the moment of its next use.
             return min(retries, 1)
         case DeadlineError(phase="connect"):
             return min(retries, 1)

@@ -45,7 +45,7 @@ class ToolLimits(Struct):
 
     seconds: float = 60.0
     size: int = limits.TOOL_RESULT
-    """Bytes of the result, as UTF-8, that the model gets; the middle of a longer one is left out."""
+    """Bytes of the result, as UTF-8, that the model gets; the middle of a longer one is omitted."""
 
 
 class ToolResult(Struct):

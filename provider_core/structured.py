@@ -326,7 +326,7 @@ def _fenced_values(text: str) -> list[tuple[Json, str]]:
 
 
 def _embedded_values(text: str, schema: Mapping[str, Json]) -> list[tuple[Json, str]]:
-    """The outermost objects, or lists, in a text. None at all if one is broken: what is inside is only a part of it."""
+    """The outermost objects, or lists, in a text. Empty if one is broken, because its content is incomplete."""
     kind = schema.get("type")
     types = set(kind if isinstance(kind, list) else [kind])
     asked = {dict: "object" in types or "properties" in schema, list: "array" in types}

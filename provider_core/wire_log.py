@@ -1,4 +1,4 @@
-"""The lines of ``telex chat -v``: what is sent and received, redacted and shortened."""
+"""The lines of ``telex chat -v``: the request and the response, redacted and shortened."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_LINE = 4000
 """Characters of a line that are logged, followed by the number of the others."""
 
 _MARGIN = 1000
-"""Characters after these that are searched for secrets too: one may cross the cut."""
+"""Characters after these that are searched for secrets too: a secret may cross the cut."""
 
 _DATA_URL = re.compile(r"(data:[\w.+-]+/[\w.+-]+;base64,)([A-Za-z0-9+/=]{40,})")
 

@@ -296,7 +296,7 @@ class Conversation:
         retries: int = 1,
         **options: Unpack[ChatOptions],
     ) -> Json:
-        """The answer as a JSON value that matches ``schema``; asked again, with the reason, if it does not.
+        """The answer as a JSON value that matches ``schema``; retried, with the reason, if it does not.
 
         Raises ``SchemaError`` for a schema that cannot be used, before any request; ``SchemaMismatchError`` after the
         last of ``retries``; and everything that ``ask`` raises.

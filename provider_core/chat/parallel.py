@@ -78,7 +78,7 @@ class ParallelRuns:
         """Stop all runs; yield the events that are left, up to the ``ChatEnded`` of each run.
 
         The last event that was yielded counts as not shown: of its answer, the ``unwritten`` characters at the end and
-        everything that came later are left out. ``error`` is why the runs stop, None if the user stopped them.
+        everything that came later are omitted. ``error`` is why the runs stop, None if the user stopped them.
         """
         self._stopped.set()
         deadline = time.monotonic() + _GRACE

@@ -36,7 +36,7 @@ class ChatPlan(Struct):
     new_messages: tuple[Message, ...]
     """Those of ``request.messages`` that belong to no earlier turn."""
     schema_retries: int | None = None
-    """How often to ask again if the answer does not match ``request.schema``. None: the answer is not checked."""
+    """How many times to retry if the answer does not match ``request.schema``. None: the answer is not checked."""
     max_turns: int = 10
     """The number of requests after which the model has to stop calling tools."""
 
@@ -224,7 +224,7 @@ class ChatRun:
             yield Text(text=self._checked[0])
 
     def _check(self, answer: Answer) -> None:
-        """Check the text against the schema, and decide whether to ask again."""
+        """Check the text against the schema, and decide whether to retry."""
         from provider_core.structured import matching_json
 
         self._checked = answer.text, answer.error

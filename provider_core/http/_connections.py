@@ -143,7 +143,7 @@ def tls_context(network: Network, environ: Mapping[str, str], *, client_cert: bo
 def _unloaded_context(
     network: Network, environ: Mapping[str, str], *, client_cert: bool = True
 ) -> tuple[ssl.SSLContext, Callable[[], None] | None]:
-    """A context that trusts nobody until the function is called; None if the operating system decides."""
+    """A context that trusts no certificate until the function is called; None if the operating system decides."""
     context: ssl.SSLContext
     load = None
     if any(_places(network.ca_bundle, environ)):

@@ -422,7 +422,7 @@ class Pools:
 
 
 class Url(Struct):
-    """The parts of a URL that a request needs; the port of the scheme is left out."""
+    """The parts of a URL that a request needs; the default port of the scheme is omitted."""
 
     scheme: str
     host: str

@@ -14,7 +14,7 @@ a preset names are for that preset's own hosts (``Provider.key_env_for``). No se
 this machine, to a private network without a proxy, or where ``allow_http`` is set.
 
 This is the only module that imports the keyring package. A keyring can be missing, locked, waiting for a dialog that
-nobody sees, or a plain file. Each of these raises ``KeyStoreError``: telex stores a key nowhere else.
+is not on the screen, or a plain file. Each of these raises ``KeyStoreError``: telex stores a key nowhere else.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ HOME_ID = "home-id"
 """The file with the random number of a home, in its settings folder."""
 
 DEADLINE = 3.0
-"""Seconds for one call: a locked keyring may wait for a dialog that nobody sees."""
+"""Seconds for one call: a locked keyring may wait for a dialog that no one sees."""
 
 _NO_PLACE_FOR_KEYS = {
     "keyring.backends.null.Keyring": "is switched off (the null backend)",

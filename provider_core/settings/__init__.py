@@ -94,9 +94,9 @@ class Settings(Struct):
     """The values of all settings."""
 
     model: str | None = None
-    """The default model as it was typed: an alias, PROVIDER/MODEL, or a provider."""
+    """The default model as the user wrote it: an alias, PROVIDER/MODEL, or a provider."""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """Short name -> model as it was typed."""
+    """Short name -> model as the user wrote it."""
     providers: Mapping[str, Provider] = field(default_factory=dict)
     markdown: bool = True
     """Whether Markdown is rendered on a terminal."""

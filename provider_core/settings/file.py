@@ -147,7 +147,7 @@ def _has(data: Any, keys: Sequence[str]) -> bool:
 
 _FOLDER = "settings"
 _SNAPSHOTS = 8
-"""Snapshots that are kept: a script sets the same few variables to the same values again and again."""
+"""The number of snapshots: a script sets the same few variables to the same values again and again."""
 
 
 def load_snapshot(cache: Path, text: str, variables: Mapping[str, str]) -> dict[str, Any] | None:
@@ -167,7 +167,7 @@ def load_snapshot(cache: Path, text: str, variables: Mapping[str, str]) -> dict[
 
 
 def save_snapshot(cache: Path, text: str, variables: Mapping[str, str], checked: Mapping[str, Any]) -> None:
-    """Save the checked values for their owner; a cache that cannot be written is no error."""
+    """Save the checked values for their owner; a cache that cannot be written is ignored."""
     given = _upper(variables)
     is_json = any(value.lstrip().startswith(("{", "[")) for value in given.values())
     if is_json or any(_contain_secrets(checked)):

@@ -41,7 +41,7 @@ class ImportedServer(Struct):
     secrets: Mapping[str, PlainSecret] = field(default_factory=dict)
     """By the names of their variables or headers."""
     notes: tuple[str, ...] = ()
-    """What was omitted or changed."""
+    """Notes about omitted or changed settings."""
     skip_reason: str = ""
     """Why it cannot be imported; "table" is then empty."""
 

@@ -51,7 +51,7 @@ _AT_ONCE: Final = 8
 """The number of calls that run at the same time."""
 
 _GRACE: Final = 0.8
-"""Seconds to wait for calls that were told to stop."""
+"""Seconds to wait for cancelled calls to end."""
 
 
 class ToolLoop:
@@ -95,7 +95,7 @@ class ToolLoop:
     def events(self, events: Iterator[AnswerEvent]) -> Iterator[AnswerEvent]:
         """The events of an answer, with the names and ids that its calls should have.
 
-        Calls come at the end. Those that only repeat the ones that were just answered are left out.
+        Calls come at the end. Those that only repeat the ones that were just answered are omitted.
         """
         calls: list[ToolCall] = []
         has_text = False
@@ -188,7 +188,7 @@ class ToolLoop:
         return PlannedCall(toolbox=toolbox, spec=spec, call=call, arguments=arguments)
 
     def _approved(self, planned: PlannedCall) -> tuple[PlannedCall, str]:
-        """The call as it is to run, and what the model is told about it. Raises ``ToolError`` if it must not run."""
+        """The call as it is to run, and what the model reads about it. Raises ``ToolError`` if it must not run."""
         server, tool = planned.toolbox.name, planned.spec.tool.name
         if self._choice == "none":
             raise ToolRefusedError("this chat allows no tool calls", server=server, tool=tool)
@@ -216,7 +216,7 @@ class ToolLoop:
         return event
 
     def _repeat(self, calls: Sequence[ToolCall]) -> bool:
-        """Whether these calls were just answered: Cerebras sends them again beside the answer."""
+        """Whether these calls were just answered: Cerebras sends them again with the answer."""
         answered = {_name_and_arguments(call) for call in self._calls}
         return all(_name_and_arguments(call) in answered for call in calls)
 

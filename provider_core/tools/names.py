@@ -122,7 +122,7 @@ class ToolNames:
 
 
 def _stripped_forms(name: str) -> Iterator[str]:
-    """The name as it was called, and with less and less around it."""
+    """The name as the model wrote it, and with less and less around it."""
     yield name
     name = name.strip().strip("`'\"").strip()
     yield name

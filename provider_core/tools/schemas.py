@@ -134,7 +134,7 @@ def _resolved(root: Mapping[str, Json], reference: str) -> Json:
 
 
 def _repaired(schema: dict[str, Json]) -> dict[str, Json]:
-    # Draft 4 has a boolean beside the number: Mistral, SylphxAI/pdf-reader-mcp issue 63.
+    # Draft 4 has a boolean in addition to the number: Mistral, SylphxAI/pdf-reader-mcp issue 63.
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if isinstance(schema.get(exclusive), bool) and schema.pop(exclusive) and bound in schema:
             schema[exclusive] = schema.pop(bound)
@@ -147,7 +147,7 @@ def _repaired(schema: dict[str, Json]) -> dict[str, Json]:
     if isinstance(schema.get("pattern"), str):
         words = f"matches the regular expression {schema.pop('pattern')}"
         schema["description"] = f"{schema['description']} ({words})" if schema.get("description") else words
-    # Moonshot requires a type beside an enum, and beside anyOf a type in each branch instead:
+    # Moonshot requires a type next to an enum, and with anyOf a type in each branch instead:
     # HaseebKhalid1507/SynapsCLI PR 66, MoonshotAI/kimi-code issue 2661.
     if isinstance(schema.get("enum"), list) and "type" not in schema:
         types = list(dict.fromkeys(_TYPES.get(type(value), "null") for value in schema["enum"]))

@@ -155,7 +155,7 @@ def test_the_budget_starts_with_the_first_attempt_and_covers_all() -> None:
     assert retries(budget=0).decide(busy) is busy
 
 
-def test_a_server_that_loads_its_model_is_waited_for() -> None:  # quirk 165
+def test_a_server_that_loads_its_model_is_waited_for() -> None:
     loading = OverloadedError("loading", status=503, type="unavailable_error")
     assert max_retries_for(loading, 2) > 10
     assert max_retries_for(loading, 0) == 0

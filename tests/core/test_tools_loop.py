@@ -170,7 +170,7 @@ def test_calls_with_the_same_id_or_none_get_ids_of_their_own() -> None:
 CET_CALL = call("box__clock", {"zone": "CET"})
 
 
-def test_calls_repeated_beside_the_answer_do_not_run_again() -> None:  # quirk 121: Cerebras
+def test_calls_repeated_beside_the_answer_do_not_run_again() -> None:  # Cerebras
     again = delta("It is noon.", tool_calls=[call("box__clock", '{"zone":"CET"}', id="other")])
     box = clock()
     loop = looped([calling(CET_CALL), [*sse(again, delta(finish="stop")), DONE], answer("Never.")], box)
@@ -652,8 +652,8 @@ NAMED = {"type": "function", "function": {"name": "box__clock"}}
         ("box__clock", Quirks(), [NAMED, "auto"]),
         ("box/clock", Quirks(), [NAMED, "auto"]),
         ("clock", Quirks(), [NAMED, "auto"]),
-        ("required", Quirks(tool_choice_required="any"), ["any", "auto"]),  # quirk 122
-        ("clock", Quirks(tool_choice_required="auto"), [None, None]),  # quirk 122: GLM, Kimi
+        ("required", Quirks(tool_choice_required="any"), ["any", "auto"]),
+        ("clock", Quirks(tool_choice_required="auto"), [None, None]),  # GLM, Kimi
     ],
 )
 def test_a_tool_is_demanded_once_in_the_providers_words(
@@ -715,7 +715,7 @@ def test_reasoning_goes_back_with_the_calls_as_it_came() -> None:  # quirks 91-1
         assert turn[field] == sent
 
 
-def test_reasoning_of_answers_without_calls_goes_along_if_tools_are_offered() -> None:  # quirk 91
+def test_reasoning_of_answers_without_calls_goes_along_if_tools_are_offered() -> None:
     earlier = (
         Message(role="user", content="Hi"),
         Message(role="assistant", content="Hello", reasoning="A greeting.", provider="lab"),
@@ -731,7 +731,7 @@ def test_reasoning_of_answers_without_calls_goes_along_if_tools_are_offered() ->
     assert [turn.get("reasoning_content") for turn in turns] == ["A greeting.", "Hm."]
 
 
-def test_signatures_go_back_unchanged_on_message_and_call() -> None:  # quirk 97
+def test_signatures_go_back_unchanged_on_message_and_call() -> None:
     signed = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
     other = {"extra_content": {"google": {"thought_signature": "bWVzc2FnZQ=="}}}
     steps = [calling(call("box__clock", id="", **signed), **other), answer("Noon.")]

@@ -81,7 +81,7 @@ _PROBLEM = re.compile(
 
 
 class StdioTransport:
-    """An ``McpTransport``. An invalid answer becomes an error of its request; one that is too long, of all requests."""
+    """An ``McpTransport``. An invalid answer fails its request, a message that is too long fails all requests."""
 
     def __init__(self, server: str, process: Process, secrets: Collection[str]) -> None:
         self._server = server

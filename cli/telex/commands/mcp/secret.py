@@ -168,7 +168,7 @@ def _ask(app: App, wanted: SecretReference) -> str:
 
 def _not_blank(text: str) -> str:
     if not text.strip():
-        raise click.UsageError("a secret must not be blank")  # click asks again
+        raise click.UsageError("a secret must not be blank")  # click prompts once more
     return text.strip()
 
 

@@ -155,7 +155,7 @@ def _removed(entry: Mapping[str, Any], unset: tuple[str, ...]) -> dict[str, Any]
 def confirm_destination(app: App, before: Provider, after: Provider, *, trust: bool) -> KeyChoice:
     """Ask whether the provider's present secrets may be sent to its new address; ``trust`` means yes.
 
-    A destination where nobody else can read them needs no confirmation. Raises ``UsageError`` without a terminal
+    A destination where no one else can read them needs no confirmation. Raises ``UsageError`` without a terminal
     to prompt on, and ``Stop`` if the answer is no. Returns what to save and the sealed key to store.
     """
     from provider_core.keys import Destination, seal, seal_for, unseal
