@@ -149,7 +149,8 @@ def _model_alone(typed: str, catalog: Catalog) -> Target:
     if (slash and name) or is_preset:
         from provider_core.redaction import close_matches
 
-        candidates = candidates or [f"{near}/{model}" for near in close_matches(name, catalog.providers)]
+        known = [] if is_preset else close_matches(name, catalog.providers)
+        candidates = candidates or [f"{near}/{model or 'MODEL'}" for near in known]
         raise UnknownProviderError(
             f"unknown provider: {name}",
             name=name.lower() if is_preset else name,
@@ -162,7 +163,7 @@ def _model_alone(typed: str, catalog: Catalog) -> Target:
         if can_list_models(each) and catalog.listing(each.name).fetched_at is None
     ]
     of = ", ".join(unlisted) if len(unlisted) <= _SUGGESTIONS else f"{len(unlisted)} providers"
-    where = f" (the models of {of} have not been fetched)" if unlisted else ""
+    where = f" (the models of {of} are not known yet)" if unlisted else ""
     raise ModelError(
         f"unknown model or alias: {typed or repr(typed)}{where}",
         name=typed,
@@ -203,7 +204,7 @@ def _without_name(catalog: Catalog) -> Target:
     if len(chosen := usable or enabled) == 1:
         return _default(chosen[0], catalog)
     raise NoModelError(
-        "no model given, and no default model set",
+        "no default model is set",
         candidates=tuple(
             f"{provider.name}/{model}" if (model := catalog.listing(provider.name).default) else provider.name
             for provider in chosen

@@ -265,8 +265,13 @@ def fill(
             raise VariableError(f"--var {name}: this variable is {_OWN[name]}, so it cannot be set")
         if name not in wanted:
             own = ", ".join(each for each in wanted if each not in _OWN)
-            has = f"its variables are {own}" if own else "it has no variables to set"
-            raise VariableError(f"the template {template.name} has no variable {name!r}: {has}")
+            if not own:
+                raise VariableError(
+                    f"the template {template.name} has no variables to set, so --var {name} cannot be used"
+                )
+            raise VariableError(
+                f"the template {template.name} has no variable {name!r}: its variables are {own}"
+            )
     piped = stdin if stdin is not None and stdin.strip() else None
     if piped is not None and "stdin" in wanted:
         given["stdin"] = piped

@@ -252,7 +252,9 @@ def _protocol(error: errors.ProtocolError, provider: Provider | None) -> str | N
     # Other answers than chat completions often come from a web interface at the root of the address.
     if error.status is None or provider is None or provider.preset or not provider.base_url:
         return None
-    return None if urlsplit(provider.base_url).path.strip("/") else _add_version(provider)
+    if urlsplit(provider.base_url).path.strip("/"):
+        return f"Check the base URL: telex providers test {provider.name}"
+    return _add_version(provider)
 
 
 def _unknown_to_server(error: errors.ModelNotFoundError, provider: Provider | None) -> str | None:
@@ -463,7 +465,7 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
         errors.TemplateError: None,
         (errors.TemplateError, "unknown_template"): _template,
         errors.ModelError: None,
-        (errors.ModelError, "unknown_model"): _similar("See: telex models list --refresh"),
+        (errors.ModelError, "unknown_model"): _similar("To ask the providers: telex models list --refresh"),
         (errors.ModelError, "unknown_alias"): "Create it: telex models alias {error.name} PROVIDER/MODEL",
         (errors.ModelError, "alias_loop"): "Change it: telex models alias {error.name} PROVIDER/MODEL",
         (errors.ModelError, "ambiguous_model"): lambda error, _: (

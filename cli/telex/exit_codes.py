@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
     KEY = 4, "the key is missing or refused, or no provider is set up"
     LIMIT = 5, "rate limit, quota or budget exceeded"
     PROVIDER = 6, "provider error; or the answer is incomplete, empty, filtered or does not match its schema"
-    NETWORK = 7, "network error or timeout"
+    NETWORK = 7, "network error or timeout; in a chat, only before any text arrives"
     TOOL = 8, "a tool call was refused, or the request limit (--max-turns) was reached"
     INTERRUPTED = 130, "interrupted with Ctrl-C"
     CLOSED_PIPE = 141, "stdout was closed early, for example by head"
@@ -30,7 +30,7 @@ class ExitCode(IntEnum):
     meaning: str
 
     def meaning_among(self, codes: Sequence[ExitCode]) -> str:
-        """The meaning for a command that can return ``codes``; only a chat can have an incomplete answer."""
+        """The meaning for a command that can return ``codes``; the part after ";" is for chats only."""
         return self.meaning if ExitCode.TOOL in codes else self.meaning.partition(";")[0]
 
     def __new__(cls, value: int, meaning: str = "") -> Self:

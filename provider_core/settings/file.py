@@ -103,7 +103,7 @@ def _unparsable(error: Exception, path: Path, text: str) -> SettingsError:
     found = re.search(r"\bline (\d+)", words)
     line = int(found[1]) if found else text.rstrip().count("\n") + 1
     reason = re.sub(r"\s*\(?at (line \d+( col(umn)? \d+)?,? ?(column \d+)?|end of document)\)?", "", words)
-    return SettingsError(f"{path}, line {line}: {reason}", path=path, line=line)
+    return SettingsError(f"{path}, line {line}: this is not valid TOML ({reason})", path=path, line=line)
 
 
 _LONGEST_VALUE = 200

@@ -209,6 +209,8 @@ def validate_proxy(url: str) -> None:
     try:
         if not url.strip():
             raise SettingsError("it is empty")
+        if ":" not in url and url.strip().lower() != "none":
+            raise SettingsError("it is not a URL, such as http://proxy.example.com:3128")
         find_proxy("https://api.invalid", {}, url)
     except SettingsError as error:
         raise InvalidInputError(error.message.replace("the provider's proxy", "it", 1)) from None

@@ -323,7 +323,7 @@ def test_reasoning_goes_to_stderr(lab: Inside, server: Scripted) -> None:
         (answer("up to", finish="length"), 6, b"up to\n", "token limit"),
         ([*sse(delta(reasoning_content="hm")), *answer(finish="length")], 6, b"", "used up the token limit"),
         (answer("so far", finish="timeout"), 6, b"so far\n", "finish reason timeout"),
-        (answer("all", finish="xyzzy"), 0, b"all\n", "Unknown finish reason: xyzzy"),
+        (answer("all", finish="xyzzy"), 0, b"all\n", "Unknown finish reason: xyzzy; treated as complete."),
         (sse(delta("so far"), b"data: upstream died\n\n", DONE), 6, b"so far\n", "upstream died"),
         (sse(delta("half"), delta(tool_calls=[CALL])), 6, b"half\n", "the answer is incomplete"),
         ([*sse(delta("I", tool_calls=[CALL])), *answer(finish="length")], 6, b"I\n", "in a call of clock"),

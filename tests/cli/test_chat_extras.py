@@ -83,6 +83,10 @@ def test_an_image_is_sent_as_a_data_url_of_its_own_type(
     ]
 
 
+def test_piped_image_gets_no_empty_note(lab: Inside) -> None:
+    assert "Attached" not in lab("chat", "Which?", stdin=PNG).err
+
+
 def test_an_attachment_is_named_without_control_characters(lab: Inside) -> None:
     name = "a\x1b[31m\ntelex: all is well.png"
     Path(name).write_bytes(PNG)

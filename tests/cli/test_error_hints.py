@@ -94,6 +94,7 @@ CASES = [
     (e.TokenLimitError("x", code="model_context_window_exceeded"), LAB, 6, "larger context window"),
     (e.ProtocolError("x", status=200), replace(LAB, base_url="http://h.test"), 6, "http://h.test/v1"),
     (e.ProtocolError("x"), replace(LAB, base_url="http://h.test"), 6, None),
+    (e.ProtocolError("x", status=200), LAB, 6, "Check the base URL: telex providers test lab"),
     (e.ProtocolError("x", status=200), replace(QWEN, base_url="https://h.test"), 6, None),
     (e.ConnectError("x", url="http://127.0.0.1:1"), LAB, 7, "Is the server running at http"),
     (e.ConnectError("x", url="http://h.test"), QWEN, 7, "Check the address"),

@@ -100,7 +100,8 @@ def test_address_is_set_up(telex: Inside) -> None:
 
 
 def test_missing_command_is_reported(telex: Inside) -> None:
-    assert "Command not found: nosuch-command" in telex("mcp", "add", "lab", "--", "nosuch-command").err
+    added = telex("mcp", "add", "lab", "--", "nosuch-command").err
+    assert "Its command was not found: nosuch-command\nInstall it, or add lab again" in added
 
 
 @pytest.mark.parametrize(

@@ -427,3 +427,14 @@ def test_chat_without_a_default_names_a_provider_if_no_model_is_known(telex: Ins
     assert [unverified(telex, name=name).code for name in ("a", "b")] == [0, 0]
     ran = telex("chat", "--no-stdin", "hi")
     assert (ran.code, "telex chat -m a, or set the default: telex models default a" in ran.err) == (3, True)
+
+
+def test_rename_to_a_name_in_use_says_how_to_free_it(telex: Inside) -> None:
+    unverified(telex, name="one")
+    unverified(telex, name="two")
+    ran = telex("providers", "rename", "one", "two")
+    assert ran.code == 3
+    assert (
+        "two is already set up\n  Choose another name, or remove it first: telex providers remove two"
+        in ran.err
+    )

@@ -189,7 +189,7 @@ def test_a_name_leads_to_its_provider_and_model(typed: str, expected: str) -> No
         (
             "nothing-like-it",
             ModelError,
-            r"nothing-like-it \(the models of 4 providers have not been fetched\)",
+            r"nothing-like-it \(the models of 4 providers are not known yet\)",
         ),
         ("a/b", ModelError, "unknown provider: a$"),
         ("", ModelError, "unknown model or alias: ''"),
@@ -210,7 +210,7 @@ def test_a_name_leads_to_its_provider_and_model(typed: str, expected: str) -> No
         ("round", ModelError, "the alias round refers to itself: round -> about -> round$"),
         ("self", ModelError, "refers to itself: self -> self$"),
         ("gone", ModelError, r"unknown provider: nowhere \(the alias gone leads to it\)"),
-        (None, NoModelError, "no model given"),
+        (None, NoModelError, "no default model is set"),
     ],
 )
 def test_a_name_that_leads_nowhere_says_why(typed: str | None, error: type[Exception], words: str) -> None:
@@ -256,6 +256,12 @@ def test_a_preset_that_is_not_set_up_suggests_similar_models() -> None:
         resolve("qwen", HERE)
     assert caught.value.preset
     assert "ollama/qwen3:8b" in caught.value.candidates
+
+
+def test_a_preset_that_is_not_set_up_suggests_no_other_provider() -> None:
+    with pytest.raises(UnknownProviderError) as caught:
+        resolve("azure", HERE)
+    assert (caught.value.preset, caught.value.candidates) == (True, ())
 
 
 @pytest.mark.parametrize("typed", ["hiden", "mine-alonee"])

@@ -108,6 +108,13 @@ def test_other_values_are_no_references(written: str) -> None:
     assert validators.parse_reference(written) is None
 
 
+def test_a_single_word_is_not_a_proxy() -> None:
+    for accepted in ("none", "proxy:3128", "http://proxy"):
+        validators.validate_proxy(accepted)
+    with pytest.raises(InvalidInputError, match=r"it is not a URL, such as http://proxy\.example"):
+        validators.validate_proxy("zork")
+
+
 @pytest.mark.parametrize(
     ("harmless", "values"),
     [

@@ -270,7 +270,7 @@ def _read_message(
         content, system = prompt.content(filled.prompt), filled.system or None
     if options.system is not None:
         system = require_utf8(options.system, "the system message")
-    if (prompt.files or prompt.images) and not (interactive or options.quiet):
+    if prompt.attachments and not (interactive or options.quiet):
         app.console.note(f"Attached: {', '.join(prompt.attachments)}")
     return prompt, content, system
 

@@ -359,7 +359,7 @@ def outcome_of(app: App, answer: Answer, *, had_tools: bool = False) -> tuple[Ex
         if standard_reason(answer.raw_finish) is None:
             return (
                 ExitCode.OK,
-                f"Unknown finish reason: {answer.raw_finish}. The answer may be incomplete.",
+                f"Unknown finish reason: {answer.raw_finish}; treated as complete.",
                 None,
             )
     if answer.tool_calls and not had_tools:

@@ -115,7 +115,7 @@ def add(
         raise Stop(ExitCode.SETTINGS)
     fields["url"] = server.url or None
     edit.put(app.runtime.paths.settings_file, {name: fields}, "mcp", replace=replace)
-    app.console.note(f"{name} is set up.")
+    app.console.note(f"{name} is saved.")
     if (where := find_secret(words)) is not None:
         app.console.note(
             f"Its command contains what looks like a secret{' ' if where else ''}{where}. It is saved in the "
@@ -187,7 +187,10 @@ def _missing(app: App, server: McpServer, stored: Collection[str] = ()) -> list[
             lines.append(f"{name} comes from the environment variable {wanted.name}, which is not set now.")
     path = server.env.get("PATH") or environ.get("PATH")
     if server.command and shutil.which(server.command[0], path=path) is None:
-        lines.append(f"Command not found: {server.command[0]}")
+        lines.append(
+            f"Its command was not found: {server.command[0]}\n"
+            f"Install it, or add {server.name} again with the full path and --replace."
+        )
     return lines
 
 

@@ -103,7 +103,8 @@ def _preset(name: str, options: Mapping[str, Any]) -> Preset | None:
         near = presets.close_matches(wanted)
         hint = f"Did you mean {' or '.join(near)}?\n" if near else ""
         raise click.UsageError(
-            f"unknown preset: {wanted}\n{hint}For another server, use --base-url URL or --gguf FILE"
+            f"unknown preset: {wanted}\n{hint}List the presets: telex providers presets\n"
+            "To use a server: --base-url URL. To run a model file: --gguf FILE."
         )
     return found
 

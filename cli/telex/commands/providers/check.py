@@ -173,7 +173,7 @@ def summary(report: CheckReport) -> str:
     if report["stream"].status == "absent":
         lines.append("Answers arrive in one piece.")
     if report["usage"].status == "absent":
-        lines.append("It sends no token counts.")
+        lines.append("The server reports no token counts.")
     return " ".join(lines)
 
 

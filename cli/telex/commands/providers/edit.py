@@ -279,6 +279,12 @@ def rename(app: App, *, old: str, new: str) -> None:
     taken = provider_commands.find_provider_name(app, new)
     if taken not in (None, old, new):
         raise click.UsageError(f"{taken} is already set up, and names are unique regardless of case")
+    if taken == new != old:
+        app.console.error(
+            f"{new} is already set up",
+            f"Choose another name, or remove it first: telex providers remove {new}",
+        )
+        raise Stop(ExitCode.SETTINGS)
     moved = provider_store.rename(app.runtime.paths.settings_file, app.runtime.key_store, old, new)
     catalog.rename_cached(app.runtime.paths.lists, old, new)
     also = f" Changed along with it: {provider_commands.describe_references(moved)}." if moved else ""
