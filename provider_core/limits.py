@@ -11,11 +11,11 @@ from typing import Final
 # --- answers -----------------------------------------------------------------------------------------------
 
 ANSWER: Final = 4_000_000
-"""Characters: the text of an answer that the history saves, in every output format; likewise its reasoning.
-A note reports that the rest is not saved. With --extract or --schema, telex stops the answer with an error."""
+"""Characters: the text of an answer in the history, and its reasoning; also an answer with --extract or --schema.
+The history does not save the rest, and a note says so. With --extract or --schema, telex stops with an error."""
 
 WHOLE_ANSWER: Final = 100_000_000
-"""Characters: the text of an answer for --json or the library, and the reasoning of any answer.
+"""Characters: the text of an answer with --json or in the Python library; the reasoning of any answer.
 telex stops the answer with an error, and prints the part that has arrived."""
 
 BLANKS: Final = 1 << 14

@@ -384,7 +384,7 @@ def test_declared_facts_override_the_servers(telex: Inside) -> None:
         ("add lab b --max-output 100000001", 2, "--max-output"),
         ("add lab b --context 0", 2, "--context"),
         ("add lab b --name two\nlines", 2, "--name must be one line"),
-        ("edit lab b --tools", 2, "Add it: telex models add lab b"),
+        ("edit lab b --tools", 3, "Add it: telex models add lab b"),
         ("edit lab a", 2, "nothing to change"),
         ("edit lab a --tools --unset tools", 2, "--tools and --unset cannot be used together"),
         ("edit nobody a --tools", 3, "unknown provider: nobody"),

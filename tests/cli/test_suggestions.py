@@ -36,6 +36,7 @@ def commands_in(text: str) -> Iterator[list[str]]:
         ("run", "To ask a model: telex chat\n"),
         ("ask hello", "telex chat hello"),
         ("upgrade", "--upgrade"),
+        ("limits", "limits is a help topic: telex help limits"),
         ("rm", "`telex providers remove`"),
         ("Why? -m lab", "To ask a model: telex chat 'Why?' -m lab"),
         ("providers rm x --yes", "Did you mean `telex providers remove x --yes`?"),

@@ -28,7 +28,7 @@ EXAMPLES = [
         for name in TOPICS
         for section in topic(name)
         for block in section.blocks
-        if isinstance(block, CommandLines)
+        if section.title == "Examples" and isinstance(block, CommandLines)
     ),
 ]
 """The words of the command or topic, and the line; the lines of a topic run together."""

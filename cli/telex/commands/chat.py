@@ -85,7 +85,8 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     type=Name("model"),
     multiple=True,
     metavar="ID",
-    help="Model to use: PROVIDER/MODEL, a provider, or a model name that is unique. Repeat to ask several at once.",
+    help="Model to use: an alias, PROVIDER/MODEL, a provider, or a model name that only one provider has. "
+    "Repeat to ask several models; each answer gets a heading.",
 )
 @click.option("-s", "--system", metavar="TEXT", help="Set the system message.")
 @click.option(
@@ -157,7 +158,12 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     is_flag=True,
     help="Print one JSON object for each event, one per line, as it happens.",
 )
-@click.option("-x", "--extract", is_flag=True, help="Print only the first code block of the answer.")
+@click.option(
+    "-x",
+    "--extract",
+    is_flag=True,
+    help="Print only the first code block; if there is none, print the whole answer, with a note on stderr.",
+)
 @click.option(
     "--schema",
     metavar="FILE|JSON|FIELDS",
@@ -212,7 +218,10 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
 )
 @click.option("-u", "--usage", is_flag=True, help="Print tokens, cost and times in full, after the answer.")
 @click.option(
-    "-q", "--quiet", is_flag=True, help="Print only the answer and errors; --reasoning still shows reasoning."
+    "-q",
+    "--quiet",
+    is_flag=True,
+    help="Print only the answer and errors. Reasoning is hidden unless you give --reasoning.",
 )
 @click.option("--no-stdin", is_flag=True, help="Do not read stdin.")
 @network_options

@@ -177,7 +177,7 @@ def _save_images(turns: Iterable[SavedTurn], name: str) -> None:
     default=20,
     show_default=True,
     metavar="N",
-    help="Show at most N results.",
+    help="Show at most N results, also in a pipe.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @pass_app
@@ -297,7 +297,7 @@ def rename(app: App, *, name: str, title: str) -> None:
     cls=Command,
     examples=(
         "telex history remove k3f9a2bq",
-        "telex history search canary --json | jq -r '.[].conversation' | xargs telex history remove --yes",
+        "telex history search canary -n 9999 --json | jq -r '.[].conversation' | xargs telex history remove --yes",
     ),
     exits=_NAME,
 )

@@ -146,7 +146,19 @@ def _settings() -> Iterator[tuple[str, str]]:
 def _provider_settings() -> Iterator[tuple[str, str]]:
     from provider_core.settings.provider_fields import PROVIDER_FIELDS
 
-    return ((row.name, row.help.replace(" Repeatable.", "")) for row in PROVIDER_FIELDS)
+    return (
+        (row.name, _IN_THE_FILE.get(row.name, row.help.replace(" Repeatable.", "")))
+        for row in PROVIDER_FIELDS
+    )
+
+
+_IN_THE_FILE = {
+    "variables": 'Parts of the preset\'s address: a table, such as {account_id = "ID"}.',
+    "models": 'Models to list instead of the preset\'s: an array, such as ["qwen3-8b"] or '
+    '[{id = "qwen3-8b", tools = true}]. The first is the default.',
+    "headers": 'Headers to send with every request: a table, such as {X-Key = "env:WEB_KEY"}.',
+}
+"""The help of settings that are written differently as options."""
 
 
 def _limits() -> Iterator[tuple[str, str]]:

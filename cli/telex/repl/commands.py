@@ -314,7 +314,7 @@ SLASH_COMMANDS: tuple[SlashCommand, ...] = tuple(
 )  # fmt: skip
 
 KEYS = (
-    ("Enter", "Send the prompt. Type //word to send a /word."),
+    ("Enter", "Send the prompt. Type // to start it with a slash."),
     ("Alt-Enter, Ctrl-J", "Start a new line; so does a backslash and Enter."),
     ("Ctrl-G", "Edit the prompt in your editor (VISUAL or EDITOR)."),
     ("Ctrl-C", "Clear the prompt (Ctrl-Y restores it); stop an answer."),

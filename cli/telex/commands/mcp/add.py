@@ -205,6 +205,7 @@ def _missing(app: App, server: McpServer, stored: Collection[str] = ()) -> list[
         "cat .vscode/mcp.json | telex mcp import -",
     ),
     exits=(ExitCode.SETTINGS, ExitCode.KEY),
+    meanings={ExitCode.KEY: "a secret cannot be stored"},
 )
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--only", multiple=True, metavar="NAME", help="Import only this server. Repeatable.")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from telex.app import App
 
 _EXITS = (ExitCode.SETTINGS, ExitCode.KEY, ExitCode.PROVIDER, ExitCode.NETWORK)
+_MEANINGS = {ExitCode.KEY: "a secret is missing or refused", ExitCode.PROVIDER: "the MCP server failed"}
 
 
 @click.command(
@@ -58,6 +59,7 @@ def list_(app: App, *, as_json: bool) -> None:
     cls=Command,
     examples=("telex mcp test time", "telex mcp test --json | jq -r '.[] | select(.passed | not).name'"),
     exits=(ExitCode.OTHER, *_EXITS),
+    meanings=_MEANINGS,
 )
 @click.argument("names", metavar="[NAME]...", nargs=-1, type=Name("server"))
 @click.option(
@@ -111,6 +113,7 @@ def test(app: App, *, names: tuple[str, ...], timeout: float | None, as_json: bo
     cls=Command,
     examples=("telex mcp tools time", "telex mcp tools time --json | jq '.[0].schema'"),
     exits=_EXITS,
+    meanings=_MEANINGS,
 )
 @click.argument("name", type=Name("server"))
 @click.option(

@@ -36,7 +36,10 @@ def _options(command: _Command) -> _Command:
 @click.command(
     cls=Command,
     name="set-secret",
-    examples=("telex mcp set-secret github", "pass show github | telex mcp set-secret github --stdin"),
+    examples=(
+        "telex mcp set-secret github",
+        "pass show github | telex mcp set-secret github --stdin --for https://mcp.example.com",
+    ),
     exits=(ExitCode.SETTINGS, ExitCode.KEY),
 )
 @_options
@@ -45,8 +48,8 @@ def set_secret(app: App, *, name: str, from_stdin: bool, url: str | None, remove
     """Store a secret for MCP servers in the keyring.
 
     NAME is the NAME in a reference such as keyring:NAME (see telex mcp add). telex prompts for the secret without
-    showing it. The secret may be sent only to providers and MCP servers whose headers already refer to it. If none does
-    yet, give the address with --for URL. A server that has the reference in --env always receives the secret.
+    showing it. For a reference in --env, store the secret before or after telex mcp add. For one in a header, either
+    set up the server first, or give its address with --for URL: the secret is sent only there.
     """
     _set(app, name, from_stdin=from_stdin, url=url, remove=remove)
 
@@ -66,8 +69,8 @@ def set_provider_secret(app: App, *, name: str, from_stdin: bool, url: str | Non
     """Store a secret for providers' headers in the keyring.
 
     NAME is the NAME in a reference such as keyring:NAME, as in --header "X-Key: keyring:NAME". telex prompts for the
-    secret without showing it. The secret may be sent only to providers and MCP servers whose headers already refer to
-    it. If none does yet, give the address with --for URL.
+    secret without showing it. Either set up the provider with the header first, or give its address with --for URL: the
+    secret is sent only there.
     """
     _set(app, name, from_stdin=from_stdin, url=url, remove=remove)
 

@@ -9,7 +9,7 @@ import click
 from provider_core.errors import ModelError
 from telex.app import pass_app
 from telex.command import Command
-from telex.exit_codes import ExitCode
+from telex.exit_codes import ExitCode, Stop
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -60,7 +60,10 @@ def _fields(command: _Command) -> _Command:
 @_fields
 @pass_app
 def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa: A002 - the option's name
-    """Add a model to the settings, or override what is known about one."""
+    """Add a model to the settings, or override what the server or the preset reports about it.
+
+    To change a model that is already in the settings, use telex models edit.
+    """
     from provider_core.settings.edit import declare_model
     from telex import provider_commands
 
@@ -105,7 +108,8 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
         raise click.UsageError(f"nothing to change; use one of --{', --'.join(_OPTIONS)} or --unset")
     provider_commands.configured_provider(app, provider)
     if not any(model.id == id for model in app.runtime.catalog.listing(provider).models):
-        raise click.UsageError(f"unknown model: {provider}/{id}\nAdd it: telex models add {provider} {id}")
+        app.console.error(f"unknown model: {provider}/{id}", f"Add it: telex models add {provider} {id}")
+        raise Stop(ExitCode.SETTINGS)
     declare_model(app.runtime.paths.settings_file, provider, id, {**given, **dict.fromkeys(unset)}, new=False)
     app.console.note(f"{provider}/{id} is changed.")
 
@@ -204,7 +208,10 @@ def _set_alias(app: App, name: str, target: str) -> None:
 @click.option("--unset", is_flag=True, help="Remove the default.")
 @pass_app
 def default(app: App, *, id: str | None, unset: bool) -> None:  # noqa: A002 - the option's name
-    """Set the default model, or show it."""
+    """Set the default model, or show it.
+
+    Without ID, show the model that telex chat uses without -m on a terminal.
+    """
     from provider_core.settings.edit import set_default
 
     if unset and id is not None:

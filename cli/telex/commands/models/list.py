@@ -242,7 +242,10 @@ def _some(names: Sequence[str], most: int = 5) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @pass_app
 def show(app: App, *, id: str, as_json: bool) -> None:  # noqa: A002 - the option's name
-    """Show what telex knows about the model that -m ID means."""
+    """Show what telex knows about a model.
+
+    ID is as in telex chat -m: an alias, PROVIDER/MODEL, a provider, or a model name that only one provider has.
+    """
     from provider_core.resolve import resolve
     from telex.render import models as render
 

@@ -207,7 +207,7 @@ HEADERS = ("SERVER", "ADDRESS", "MODELS", "SET UP AS")
     help="Look only at this port instead of the usual ones. Repeatable.",
 )
 @click.option(
-    "--add", "add_all", is_flag=True, help="Set up all new servers that need no key, without confirmation."
+    "--add", "add_all", is_flag=True, help="Set up all new servers that need no key, without asking."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @pass_app
@@ -215,7 +215,8 @@ def discover(app: App, *, ports: tuple[int, ...], add_all: bool, as_json: bool) 
     """Find the model servers that run on this machine.
 
     Checks the ports used by Ollama, LM Studio, llama.cpp, vLLM and others, without a key, and lists the models found.
-    In a pipe, each line has SERVER, ADDRESS, MODELS and SET UP AS, separated by tabs.
+    On a terminal, offers to set up each new server. In a pipe, each line has SERVER, ADDRESS, MODELS and SET UP AS,
+    separated by tabs.
     """
     from provider_core import probe
     from telex.render import tables

@@ -52,7 +52,7 @@ class Unset(click.ParamType[str]):
         "telex providers edit lab --display-name 'The lab' --unset proxy",
         "pass show lab | telex providers edit lab --key-stdin",
     ),
-    exits=(ExitCode.SETTINGS, ExitCode.KEY),
+    exits=ASKING,
 )
 @click.argument("name", type=Name("provider"))
 @arguments.setting_options
@@ -65,16 +65,20 @@ class Unset(click.ParamType[str]):
     help="Remove a setting, named like its option: proxy, idle-timeout; header.NAME removes one header. Repeatable.",
 )
 @click.option("--no-verify", is_flag=True, help="Save a new key without checking it.")
-@click.option("--trust", is_flag=True, help="Allow sending the stored key to the new address.")
+@click.option(
+    "--trust", is_flag=True, help="Allow sending the stored key with the changed address, proxy or CA bundle."
+)
 @pass_app
 def edit(
     app: App, /, *, name: str, unset: tuple[str, ...], no_verify: bool, trust: bool, **options: Any
 ) -> None:
     """Change the settings of a provider.
 
-    Only the options you give are changed. --header adds a header; --model replaces the list of models. A stored key is
-    sent only to the address it was stored for: if you change the address, store the key again or use --trust. On a
-    terminal, telex asks which.
+    Only the options you give are changed. --header adds a header; --model replaces the list of models. A new key
+    from --key-stdin is checked with the server before it is saved.
+
+    A stored key is bound to the address, proxy and CA bundle. If you change one of them, telex asks on a terminal
+    whether to trust the new one or to store the key again; elsewhere, use --trust or --key-stdin.
     """
     from provider_core import provider_store
     from provider_core.keys import seal_for
@@ -220,7 +224,7 @@ def set_key(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
     """Change the source of a provider's key.
 
     Without options, telex prompts for a key without showing it, and stores it in the keyring of the operating
-    system.
+    system. A key that you type, or give with --key-stdin, is checked with the server before it is saved.
     """
     from provider_core import provider_store, settings
     from provider_core.keys import seal_for
