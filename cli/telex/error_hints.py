@@ -332,7 +332,7 @@ def _bad_request(error: errors.BadRequestError, provider: Provider | None) -> st
     """Nginx and Go answer so when plain HTTP comes to a port for TLS."""
     if re.search(r"HTTP request .{0,40}HTTPS (?:port|server)", error.words):
         return _use_https("Use https", provider)
-    return None
+    return "Shorten the prompt or the attachments." if error.status == 413 else None
 
 
 def _use_https(words: str, provider: Provider | None) -> str | None:

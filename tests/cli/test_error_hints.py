@@ -71,6 +71,7 @@ CASES = [
     (e.QuotaError("x", words="You can afford 3919."), LAB, 5, "--max-tokens 3919"),
     (e.QuotaError("x", words="or fewer max_tokens"), LAB, 5, "--max-tokens 500"),
     (e.BadRequestError("x"), LAB, 6, None),
+    (e.BadRequestError("x", status=413), LAB, 6, "Shorten the prompt"),
     (e.ContextOverflowError("x"), LAB, 6, "Shorten"),
     (e.ContentPolicyError("x"), LAB, 6, "Rephrase"),
     (e.NotFoundError("x"), LAB, 6, "telex providers edit lab --base-url"),

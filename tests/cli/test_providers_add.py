@@ -438,3 +438,11 @@ def test_rename_to_a_name_in_use_says_how_to_free_it(telex: Inside) -> None:
         "two is already set up\n  Choose another name, or remove it first: telex providers remove two"
         in ran.err
     )
+
+
+def test_header_secret_without_a_keyring_can_come_from_a_variable(telex: Inside, lab: Scripted) -> None:
+    telex.store = FakeKeyStore(broken="no usable keyring on this machine")
+    ran = add(telex, lab.url, "--no-key", "--header", "X: keyring:gw")
+    assert ran.code == 4
+    assert 'Take the secret of the header from a variable instead: --header "NAME: env:VAR"' in ran.err
+    assert "--key-env" not in ran.err

@@ -80,6 +80,8 @@ def verify(app: App, provider: Provider, key: str | None, *, can_retry: bool = F
         raise Stop(_report_unasked(app, provider, report, "--model ID", _NOTHING_SAVED))
     is_known = provider.name in app.runtime.settings.providers
     code, hint = code_and_hint(error, provider if is_known or isinstance(error, NetworkError) else None)
+    if isinstance(error, KeyStoreError) and keys.source(provider, app.runtime.environ).kind == "none":
+        hint = 'Take the secret of the header from a variable instead: --header "NAME: env:VAR"'
     lines = [line for line in (suggestion(app, report),) if line]
     secret_missing = isinstance(error, MissingKeyError) and error.secret
     if (isinstance(error, NetworkError | KeyStoreError | KeyDestinationError) or secret_missing) and hint:
