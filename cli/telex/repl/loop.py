@@ -78,18 +78,18 @@ def _reader(session: Session) -> Reader:
         app.console.raw_out(prompt_sign(app.console))
         try:
             from telex.repl.line_editor import LineEditor
+
+            # A conversation that is not saved leaves no prompts in a file either.
+            path = app.runtime.paths.data / "input-history" if session.recorder is not None else None
+            return LineEditor(
+                app.console,
+                history=path,
+                complete=lambda text: complete(app, text),
+                edit=lambda text: _edit(app, text),
+                modules=_LATER,
+            )
         finally:
             app.console.raw_out("\r")
-
-    # A conversation that is not saved leaves no prompts in a file either.
-    path = app.runtime.paths.data / "input-history" if session.recorder is not None else None
-    return LineEditor(
-        app.console,
-        history=path,
-        complete=lambda text: complete(app, text),
-        edit=lambda text: _edit(app, text),
-        modules=_LATER,
-    )
 
 
 def _step(session: Session, reader: Reader) -> bool:
