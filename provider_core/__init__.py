@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     )
     from provider_core.http import HttpTransport
     from provider_core.keys import KeyringStore, KeyStore, MemoryStore
+    from provider_core.prices import Cost
     from provider_core.runtime import Runtime
     from provider_core.settings import Paths, Settings
     from provider_core.tools.functions import FunctionTools
@@ -98,7 +99,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer", "AnswerBuilder", "AnswerEnded", "AnswerEvent", "Approve", "ApproveWith", "Call",
     "CallAsText", "ChatEnded", "ChatOptions", "ChatPlan", "ChatRun", "Choice", "Client", "Connecting",
-    "Connection", "Conversation", "Effort", "Event", "FieldDropped", "FieldIgnored", "Finished",
+    "Connection", "Conversation", "Cost", "Effort", "Event", "FieldDropped", "FieldIgnored", "Finished",
     "FunctionTools", "HttpTransport", "Idle", "Image", "ImagePart", "Json", "KeyStore", "KeyringStore",
     "MemoryStore", "Message", "Model", "Network", "Notice", "Part", "Paths", "PlannedCall", "Provider",
     "Quirks", "Reasoning", "Refuse", "Reply", "Request", "RequestStarted", "Retrying", "Role", "Runtime",
@@ -114,6 +115,7 @@ _MODULES = {
     "client": ("Client",),
     "http": ("HttpTransport",),
     "keys": ("KeyStore", "KeyringStore", "MemoryStore"),
+    "prices": ("Cost",),
     "runtime": ("Runtime",),
     "settings": ("Paths", "Settings"),
     "tools.functions": ("FunctionTools",),

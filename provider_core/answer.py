@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from provider_core.errors import CoreError
+    from provider_core.prices import Cost
     from provider_core.types import AnswerEvent, Choice, Json, Source, Target
 
 
@@ -48,6 +49,8 @@ class Answer(Struct):
     """The other answers, if the request asked for several."""
     logprobs: Mapping[str, Json] | None = None
     usage: Usage | None = None
+    cost: Cost | None = None
+    """What the answer cost; None if that is unknown."""
     timing: Timing = field(default_factory=Timing)
     finish: str | None = None
     raw_finish: str | None = None
@@ -56,6 +59,12 @@ class Answer(Struct):
     """The server's name for the model that answered, for display only."""
     left_out: int = 0
     """The number of characters of text and reasoning beyond the limit of its ``AnswerBuilder``."""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the request failed before anything of an answer arrived, so that it does not count as a cost."""
+        nothing = self.usage is None and not (self.text or self.reasoning or self.tool_calls or self.images)
+        return nothing and self.verdict is Verdict.FAILED
 
     @property
     def resend(self) -> bool:
@@ -210,11 +219,13 @@ def append_messages(earlier: Iterable[Message], new: Iterable[Message]) -> tuple
 def merge_answers(answers: Sequence[Answer]) -> Answer:
     """The answers to the requests of one turn as one: everything that was received, and the end of the last.
 
-    Texts are joined by newlines; blank ones are omitted. Token counts are added up; so are the times, which do not
-    include the time of tools.
+    Texts are joined by newlines; blank ones are omitted. Token counts are added up; so are the costs, and the times,
+    which do not include the time of tools. If only some of the costs are known, their sum is partial.
     """
     if len(answers) == 1:
         return answers[0]
+    from provider_core.prices import add_costs
+
     total, first_text = 0.0, None
     for answer in answers:
         if first_text is None and answer.timing.first_text is not None:
@@ -229,6 +240,7 @@ def merge_answers(answers: Sequence[Answer]) -> Answer:
         sources=tuple(reversed(sources.values())),
         images=tuple(image for answer in answers for image in answer.images),
         usage=_sum([answer.usage for answer in answers if answer.usage is not None]),
+        cost=add_costs(answer.cost for answer in answers if not answer.is_free),
         timing=Timing(first_byte=answers[0].timing.first_byte, first_text=first_text, total=total),
     )
 
@@ -241,4 +253,4 @@ def _sum(usages: Sequence[Usage]) -> Usage | None:
         known = [count for usage in usages if (count := getattr(usage, name)) is not None]
         return sum(known) if known else None
 
-    return Usage(**{name: total(name) for name in ("input", "output", "cached", "reasoning", "cost")})
+    return Usage(**{name: total(name) for name in Usage._fields})

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from provider_core.http import Preconnection
     from provider_core.keys import KeyStore
     from provider_core.local import Progress
+    from provider_core.prices import Prices
     from provider_core.settings import Paths, Settings
     from provider_core.types import Provider, Target, Transport
 
@@ -107,6 +108,13 @@ class Runtime:
         from provider_core.history import History
 
         return History(self.paths.history)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """What answers cost, for ``ChatRun(price=...)``."""
+        from provider_core.prices import Prices
+
+        return Prices()
 
     @property
     def providers(self) -> Mapping[str, Provider]:

@@ -10,6 +10,7 @@ from provider_core.structs import Struct, field, replace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from decimal import Decimal
     from pathlib import Path
 
     from provider_core.errors import CoreError
@@ -353,14 +354,16 @@ class Choice(Struct):
 class Usage(Struct):
     """Token counts of the whole request; None if the server sent none.
 
-    ``input`` includes ``cached``; ``output`` includes ``reasoning``. ``cost`` is in US dollars, if the server named it.
+    ``input`` includes ``cached`` and ``cache_write``, the tokens that were read from the server's cache and written to
+    it; ``output`` includes ``reasoning``. ``cost`` is what the server says that the request cost, in US dollars.
     """
 
     input: int | None = None
     output: int | None = None
     cached: int | None = None
+    cache_write: int | None = None
     reasoning: int | None = None
-    cost: float | None = None
+    cost: Decimal | None = None
 
 
 class Verdict(Enum):

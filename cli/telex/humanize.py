@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
@@ -32,7 +37,7 @@ def size(count: int) -> str:
     return f"{count / 1e3:.1f} kB" if count < 1e6 else f"{count / 1e6:,.1f} MB"
 
 
-def dollars(value: float) -> str:
+def dollars(value: Decimal) -> str:
     """A cost, exact to a millionth of a dollar."""
     return f"${value:.6f}".rstrip("0").rstrip(".")
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from provider_core.client import OpenProvider
     from provider_core.errors import CoreError
     from provider_core.events import Approval, Event, Toolbox
+    from provider_core.prices import Pricing
     from provider_core.tools.loop import ToolLoop
     from provider_core.types import AnswerEvent, Notice, Request, Target
 
@@ -50,8 +51,10 @@ class ChatRun:
 
     Events that happen while the iteration is blocked (those of ``Notice``) go to ``notify``. ``log`` is called with
     each line of the wire log, see ``Client.chat``; ``save_image`` with each image whose bytes were received, which it
-    returns with its file. ``hold`` is entered before an event is added to the answer, and left when the caller has
-    handled the event: if it delays signals, the answer has exactly what the caller has seen.
+    returns with its file. ``price`` is called with each answer that has a usage, and returns its cost (``Prices``);
+    without it, only a cost that the server reports is known. ``hold`` is entered before an event is added to the
+    answer, and left when the caller has handled the event: if it delays signals, the answer has exactly what the caller
+    has seen.
 
     Text is yielded as it arrives, with two exceptions. In a turn with tools, blank text at the beginning of an answer
     waits for something visible. Text that has to match a schema is yielded in one piece, after the check.
@@ -71,6 +74,7 @@ class ChatRun:
         notify: Callable[[Notice], None] | None = None,
         log: Callable[[str, str], None] | None = None,
         save_image: Callable[[Image], Image] | None = None,
+        price: Pricing | None = None,
         hold: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - it has no state
     ) -> None:
         if plan.max_turns < 1:
@@ -90,6 +94,7 @@ class ChatRun:
         self._approve = approve
         self._on_limit = on_limit
         self._save_image = save_image
+        self._price = price
         self._hold = hold
         self._request = plan.request
         self._new_messages = plan.new_messages
@@ -129,7 +134,7 @@ class ChatRun:
             self._continue(results)  # what the calls did is done: the next turn has to know
         if self._answering:
             self._builder.take_back(unwritten)
-            events.append(self._take(self._builder.answer(error)))
+            events.append(self._take(self._priced(self._builder.answer(error))))
         unfinished = self.answers[-1].verdict is Verdict.INTERRUPTED or self._continues(self.answers[-1])
         answer = self._merged()
         if error is None and unfinished:
@@ -209,8 +214,9 @@ class ChatRun:
                         if isinstance(event, Finished):
                             yield from self._finished(self._builder.answer())
                         yield event
+        answer = self._priced(self._builder.answer())
         with hold:
-            yield self._take(self._builder.answer())
+            yield self._take(answer)
 
     def _finished(self, answer: Answer) -> Iterator[Text]:
         """Check a finished answer. Yields the text that was held back, if no other request follows."""
@@ -269,6 +275,14 @@ class ChatRun:
         self._request = replace(request, messages=messages, max_characters=most)
         self._builder = AnswerBuilder(self.plan.target, limit=most or limits.ANSWER)
         self._answering = True
+
+    def _priced(self, answer: Answer) -> Answer:
+        usage = answer.usage
+        if usage is None or (self._price is None and usage.cost is None):
+            return answer
+        from provider_core.prices import reported_cost
+
+        return replace(answer, cost=(self._price or reported_cost)(answer.target, usage))
 
     def _take(self, answer: Answer) -> AnswerEnded:
         self._answering = False

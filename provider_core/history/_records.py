@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
+    from provider_core.prices import Cost
     from provider_core.types import Json, Part
 
 
@@ -60,6 +61,7 @@ class SavedTurn(Struct):
     raw_finish: str | None = None
     served: str = ""
     usage: Usage | None = None
+    cost: Cost | None = None
     timing: Timing = field(default_factory=Timing)
     resend: bool = True
     """Whether a prompt without an answer is part of the next request; not if the server refused its content."""
@@ -157,8 +159,8 @@ def read_turns(connection: sqlite3.Connection, conversation: str) -> tuple[Saved
         row["params"] = from_json(row["params"])
         row["verdict"] = _verdict(row["verdict"])
         row["served"] = row["served"] or ""
-        row["usage"] = _numbers(Usage, row["usage"]) if row["usage"] else None
-        row["timing"] = _numbers(Timing, row["timing"])
+        row["usage"], row["cost"] = read_usage(row["usage"])
+        row["timing"] = _numbers(Timing, from_json(row["timing"]))
         row["resend"] = bool(row["resend"])
         turns.append(
             SavedTurn(**row, messages=tuple(messages.get(row["id"], ())), answer=answers.get(row["id"]))
@@ -273,14 +275,37 @@ def from_json(text: str | None) -> dict[str, Json]:
     return json.loads(text) if text else {}
 
 
-def numbers_to_json(values: Usage | Timing | None) -> str | None:
-    """The numbers that are known, as JSON."""
-    if values is None:
-        return None
-    return to_json({name: value for name, value in asdict(values).items() if value is not None})
+def timing_to_json(timing: Timing) -> str | None:
+    """The times that are known, as JSON."""
+    return to_json({name: value for name, value in asdict(timing).items() if value is not None})
 
 
-def _numbers(kind: type[_Numbers], text: str | None) -> _Numbers:
-    stored = from_json(text)
+def usage_to_json(usage: Usage | None, cost: Cost | None) -> str | None:
+    """The token counts and the cost of an answer, as far as they are known, as JSON; amounts are text."""
+    stored = (
+        {} if usage is None else {name: value for name, value in asdict(usage).items() if value is not None}
+    )
+    if cost is not None:
+        stored |= {"cost": f"{cost.amount:f}", "source": cost.source, "partial": cost.partial}
+    return to_json(stored)
+
+
+def read_usage(text: str | None) -> tuple[Usage | None, Cost | None]:
+    """The token counts and the cost that ``usage_to_json`` stored."""
+    stored, cost = from_json(text), None
+    if "cost" in stored:
+        from decimal import Decimal
+
+        from provider_core.prices import Cost
+
+        amount = Decimal(str(stored.pop("cost")))
+        source, partial = stored.pop("source", "server"), stored.pop("partial", False)
+        cost = Cost(amount=amount, source=source, partial=partial)
+        if source == "server" and not partial:
+            stored["cost"] = amount
+    return (_numbers(Usage, stored) if stored else None), cost
+
+
+def _numbers(kind: type[_Numbers], stored: dict[str, Json]) -> _Numbers:
     # Another release may have stored more.
     return kind(**{each.name: stored[each.name] for each in fields(kind) if each.name in stored})

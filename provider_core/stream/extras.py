@@ -12,6 +12,7 @@ from provider_core.types import Image, Source, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from decimal import Decimal
 
     from provider_core.types import Json
 
@@ -241,10 +242,11 @@ _CACHED = (
     "cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens", "cache_read_input_tokens",
     "cachedContentTokenCount",
 )  # fmt: skip
+_CACHE_WRITES = ("cache_creation_input_tokens", "cache_write_tokens", "cache_creation_tokens")
 _REASONING_COUNTS = ("reasoning_tokens", "thoughtsTokenCount")
 _INPUT_DETAILS = ("prompt_tokens_details", "prompt_token_details", "input_tokens_details")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "completion_token_details")
-_TICKS_PER_DOLLAR = 1e10
+_DOLLARS_PER_TICK = "1e-10"
 """https://docs.x.ai/developers/cost-tracking"""
 
 
@@ -268,6 +270,7 @@ def merge_usage(old: Usage | None, new: Usage | None) -> Usage | None:
         input=_later_count(old.input, new.input),
         output=_later_count(old.output, new.output),
         cached=_later_count(old.cached, new.cached),
+        cache_write=_later_count(old.cache_write, new.cache_write),
         reasoning=_later_count(old.reasoning, new.reasoning),
         cost=old.cost if new.cost is None else new.cost,
     )
@@ -287,22 +290,31 @@ def _read_counts(usage: dict[str, Json]) -> Usage | None:
         next(filter(None, (dict_in(usage, key) for key in keys)), {})
         for keys in (_INPUT_DETAILS, _OUTPUT_DETAILS)
     )
-    cached = _first_count(_CACHED, inside, usage)
+    cached, written = _first_count(_CACHED, inside, usage), _first_count(_CACHE_WRITES, inside, usage)
     reasoning = _first_count(_REASONING_COUNTS, outside, usage)
     if "candidatesTokenCount" in usage:  # Gemini's own names: reasoning is counted apart
         output = (_count(usage["candidatesTokenCount"]) or 0) + (reasoning or 0)
     if "cache_read_input_tokens" in usage and "prompt_tokens" not in usage and prompt is not None:
         # Anthropic's own names: tokens read from or written to the cache are counted apart.
-        prompt += (cached or 0) + (_count(usage.get("cache_creation_input_tokens")) or 0)
+        prompt += (cached or 0) + (written or 0)
     if total is not None and prompt is not None and output is not None:
         # xAI and Gemini leave reasoning out of the completion, and Mistral audio out of the prompt, but not out of the
         # total.
         output = max(output, total - prompt - (_count(inside.get("audio_tokens")) or 0))
     if cached is not None and prompt is not None:
         cached = min(cached, prompt)
+    if written is not None and prompt is not None:
+        written = min(written, prompt - (cached or 0))
     if reasoning is not None and output is not None:
         reasoning = min(reasoning, output)
-    found = Usage(input=prompt, output=output, cached=cached, reasoning=reasoning, cost=_cost(usage))
+    found = Usage(
+        input=prompt,
+        output=output,
+        cached=cached,
+        cache_write=written,
+        reasoning=reasoning,
+        cost=_cost(usage),
+    )
     return None if found == Usage() else found
 
 
@@ -327,15 +339,21 @@ def _number(value: Json) -> float | None:
     return number if math.isfinite(number) and 0 <= number < 1e15 else None
 
 
-def _cost(usage: dict[str, Json]) -> float | None:
-    cost = usage.get("cost")
+def _cost(usage: dict[str, Json]) -> Decimal | None:
+    """The cost of the request in US dollars, to the digit that the server sent."""
+    cost, ticks = usage.get("cost"), usage.get("cost_in_usd_ticks")
     if isinstance(cost, dict):
         cost = cost.get("total_cost")
     for value in (cost, usage.get("total_cost"), usage.get("estimated_cost")):
-        if (number := _number(value)) is not None:
-            return number
-    ticks = _number(usage.get("cost_in_usd_ticks"))
-    return None if ticks is None else ticks / _TICKS_PER_DOLLAR
+        if _number(value) is not None:
+            from decimal import Decimal
+
+            return Decimal(str(value))
+    if _number(ticks) is None:
+        return None
+    from decimal import Decimal
+
+    return Decimal(str(ticks)) * Decimal(_DOLLARS_PER_TICK)
 
 
 # --- fields to send back -------------------------------------------------------------------------------------

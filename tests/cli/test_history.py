@@ -277,7 +277,9 @@ def test_export_as_json_lines_has_everything_of_each_turn(telex: Inside, history
         "text": "Hal\u2028f", "reasoning": "hm",
         "tool_calls": [{"id": "8", "name": "now", "arguments": "{}"}], "sources": [], "images": [],
         "finish": "tool_calls", "raw_finish": None, "verdict": "partial",
-        "usage": {"input": 3, "output": 0, "cached": None, "reasoning": None, "cost": None},
+        "usage": dict.fromkeys(
+                ("cached", "cache_write", "reasoning", "cost", "cost_source")
+            ) | {"input": 3, "output": 0, "cost_is_partial": False},
         "timing": {"first_byte": None, "first_text": None, "total": 1.2346},
         "error": {"message": "lab broke off"},
     }  # fmt: skip

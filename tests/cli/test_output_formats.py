@@ -31,7 +31,9 @@ KEYS = [
     "provider", "model", "text", "reasoning", "tool_calls", "sources", "images", "choices", "logprobs",
     "finish", "raw_finish", "verdict", "usage", "timing", "error",
 ]  # fmt: skip
-USAGE_KEYS = ["input", "output", "cached", "reasoning", "cost"]
+USAGE_KEYS = [
+    "input", "output", "cached", "cache_write", "reasoning", "cost", "cost_source", "cost_is_partial",
+]  # fmt: skip
 TIMING_KEYS = ["first_byte", "first_text", "total"]
 ERROR_KEYS = ["type", "message", "hint", "status", "code", "exit_code"]
 IN_EARLIER_LINES = {"text", "reasoning", "tool_calls", "sources", "images"}
@@ -137,7 +139,10 @@ def test_the_object_has_calls_usage_and_times(lab: Inside, server: Scripted) -> 
     found = whole(lab("chat", "--json", "hi").out)
     assert found["tool_calls"] == [{"id": "call_1", "name": "get_time", "arguments": '{"zone": "UTC"}'}]
     assert (found["text"], found["reasoning"], found["finish"]) == ("x", "Hm.", "tool_calls")
-    assert found["usage"] == {"input": 50, "output": 20, "cached": 40, "reasoning": 7, "cost": 0.25}
+    assert found["usage"] == {
+        "input": 50, "output": 20, "cached": 40, "cache_write": None, "reasoning": 7,
+        "cost": 0.25, "cost_source": "server", "cost_is_partial": False,
+    }  # fmt: skip
     assert 0 < found["timing"]["first_byte"] <= found["timing"]["first_text"] <= found["timing"]["total"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from terminal import Terminal, on_terminal
 from provider_core.answer import Answer
 from provider_core.errors import BadRequestError
 from provider_core.events import ChatEnded, Connecting
+from provider_core.prices import Cost
 from provider_core.types import (
     FieldDropped,
     Provider,
@@ -137,7 +139,8 @@ ANSWER = Answer(
     target=TARGET,
     verdict=Verdict.COMPLETE,
     text="Blue.",
-    usage=Usage(input=50, output=1234, cached=40, reasoning=7, cost=0.0125),
+    usage=Usage(input=50, output=1234, cached=40, reasoning=7),
+    cost=Cost(amount=Decimal("0.0125"), source="server"),
     timing=Timing(first_byte=0.1, first_text=0.25, total=1.25),
 )
 

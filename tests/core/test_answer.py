@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import count
 
 import pytest
@@ -110,7 +111,7 @@ def test_merged_answers_have_everything_and_the_last_end() -> None:
     for found, usage, sources in (
         (first, Usage(input=3, output=1), (one,)),
         (second, Usage(input=4), ()),
-        (last, Usage(input=5, output=2, cost=0.5), (one, two)),
+        (last, Usage(input=5, output=2, cost=Decimal("0.5")), (one, two)),
     ):
         for event in (CALL, usage, Sources(sources=sources)):
             found.add(event)
@@ -118,7 +119,7 @@ def test_merged_answers_have_everything_and_the_last_end() -> None:
     merged = merge_answers([first.answer(), second.answer(), last.answer()])
     assert (merged.text, merged.verdict, merged.finish) == ("Let me see.\nNoon.", Verdict.COMPLETE, "stop")
     assert (merged.tool_calls, merged.sources) == ((CALL,) * 3, (one, two))
-    assert merged.usage == Usage(input=12, output=3, cost=0.5)
+    assert merged.usage == Usage(input=12, output=3, cost=Decimal("0.5"))
     single = builder(" \n").answer()
     assert merge_answers([single]) is single
 

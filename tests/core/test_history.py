@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,7 @@ from provider_core.errors import (
 )
 from provider_core.history import History
 from provider_core.history._search import fold, matcher, snippet
+from provider_core.prices import Cost
 from provider_core.types import (
     ImagePart,
     Message,
@@ -94,7 +96,8 @@ def test_turn_is_read_as_it_was_saved(path: Path, history: History) -> None:
         reasoning_details=({"type": "reasoning.text", "text": "hm"},),
         extra={"thought_signature": "abc"},
         tool_calls=(call,),
-        usage=Usage(input=3, output=0, cost=0.25),
+        usage=Usage(input=3, output=0, cost=Decimal("0.25")),
+        cost=Cost(amount=Decimal("0.25"), source="server"),
         timing=Timing(first_byte=0.1, total=2.0),
         finish="tool_calls",
         raw_finish="tool_use",
@@ -115,7 +118,7 @@ def test_turn_is_read_as_it_was_saved(path: Path, history: History) -> None:
         "tool_calls",
         "tool_use",
     )
-    assert (turn.usage, turn.timing) == (whole.usage, whole.timing)
+    assert (turn.usage, turn.cost, turn.timing) == (whole.usage, whole.cost, whole.timing)
 
 
 def test_texts_and_images_of_a_message_keep_their_order(history: History) -> None:

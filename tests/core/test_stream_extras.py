@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -219,7 +220,7 @@ def test_counts_are_found_in_any_place_and_the_last_ones_are_used(
         # xAI's output includes its reasoning; Mistral's audio is not output.
         ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 45, "cost_in_usd_ticks": 37_756_000,
           "completion_tokens_details": {"reasoning_tokens": 30}},
-         Usage(input=10, output=35, reasoning=30, cost=0.0037756)),
+         Usage(input=10, output=35, reasoning=30, cost=Decimal("0.0037756"))),
         ({"prompt_tokens": 9, "completion_tokens": 248, "total_tokens": 632,
           "prompt_tokens_details": {"audio_tokens": 375}}, Usage(input=9, output=248)),
         ({"prompt_tokens": 1, "completion_tokens": 5, "reasoning_tokens": 9, "cached_tokens": 3},
@@ -227,14 +228,15 @@ def test_counts_are_found_in_any_place_and_the_last_ones_are_used(
         ({"input_tokens": 10, "output_tokens": 5, "reasoning_tokens": 2}, Usage(input=10, output=5, reasoning=2)),
         ({"input_tokens": 0, "output_tokens": 0, **BASIC}, READ),
         ({"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 2},
-         Usage(input=16, output=5, cached=4)),
+         Usage(input=16, output=5, cached=4, cache_write=2)),
         *[({"prompt_tokens": ten, "completion_tokens": 5}, READ) for ten in (10, 10.0, "10", "10.0")],
         *[({"prompt_tokens": odd, "completion_tokens": 5}, Usage(output=5)) for odd in
           (True, -1, math.nan, math.inf, 10**400, "ten", [], {}, "1" * 5000)],
-        *[({**BASIC, **cost}, Usage(input=10, output=5, cost=dollars)) for cost, dollars in (
-            ({"cost": 0.0012, "is_byok": False, "cost_details": {"upstream_inference_cost": None}}, 0.0012),
-            ({"cost": {"input_tokens_cost": 0.1, "total_cost": 0.3}, "num_search_queries": 1}, 0.3),
-            ({"cost": "0.5"}, 0.5), ({"estimated_cost": 0.25}, 0.25), ({"cost": None}, None), ({"cost": -1}, None))],
+        *[({**BASIC, **cost}, Usage(input=10, output=5, cost=dollars and Decimal(dollars))) for cost, dollars in (
+            ({"cost": 0.0012, "is_byok": False, "cost_details": {"upstream_inference_cost": None}}, "0.0012"),
+            ({"cost": {"input_tokens_cost": 0.1, "total_cost": 0.3}, "num_search_queries": 1}, "0.3"),
+            ({"cost": "0.5"}, "0.5"), ({"estimated_cost": 0.25}, "0.25"),
+            ({"cost": None}, None), ({"cost": -1}, None))],
     ],
 )  # fmt: skip
 def test_counts_are_read_under_every_name(counts: Any, usage: Usage | None) -> None:

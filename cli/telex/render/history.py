@@ -224,7 +224,7 @@ def turn_object(turn: SavedTurn, *, title: str) -> dict[str, Any]:
         "finish": turn.finish,
         "raw_finish": turn.raw_finish,
         "verdict": turn.verdict and turn.verdict.value,
-        "usage": usage_object(turn.usage),
+        "usage": usage_object(turn.usage, turn.cost),
         "timing": timing_object(turn.timing),
         "error": turn.error and {"message": turn.error},
     }

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from provider_core.answer import Answer
     from provider_core.events import Event
+    from provider_core.prices import Cost
     from provider_core.runtime import Runtime
     from provider_core.types import Notice, Request, Source, Target, Timing, Usage
     from telex.console import Console
@@ -162,15 +163,23 @@ def answer_object(answer: Answer, hint: str | None = None) -> dict[str, Any]:
         "finish": answer.finish,
         "raw_finish": answer.raw_finish,
         "verdict": answer.verdict.value,
-        "usage": usage_object(answer.usage),
+        "usage": usage_object(answer.usage, answer.cost),
         "timing": timing_object(answer.timing),
         "error": answer.error and error_object(answer.error, hint, exit_code=answer_code(answer)),
     }
 
 
-def usage_object(usage: Usage | None) -> dict[str, Any] | None:
-    names = ("input", "output", "cached", "reasoning", "cost")
-    return None if usage is None else {name: getattr(usage, name) for name in names}
+def usage_object(usage: Usage | None, cost: Cost | None) -> dict[str, Any] | None:
+    """Token counts, and the cost in US dollars with its source; null where they are unknown."""
+    if usage is None:
+        return None
+    names = ("input", "output", "cached", "cache_write", "reasoning")
+    return {
+        **{name: getattr(usage, name) for name in names},
+        "cost": None if cost is None else float(cost.amount),
+        "cost_source": None if cost is None else cost.source,
+        "cost_is_partial": cost is not None and cost.partial,
+    }
 
 
 def timing_object(timing: Timing) -> dict[str, Any]:

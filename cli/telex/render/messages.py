@@ -109,8 +109,8 @@ def usage_line(answer: Answer, *, full: bool) -> str:
     else:
         parts.append(f"{number(usage.input)} in{_of_them(usage.cached, 'cached')}")
         parts.append(f"{number(usage.output)} out{_of_them(usage.reasoning, 'thinking')}")
-    if usage is not None and usage.cost is not None:
-        parts.append(dollars(usage.cost))
+    if answer.cost is not None:
+        parts.append(dollars(answer.cost.amount))
     if timing.first_text is not None:
         parts.append(f"first {timing.first_text:.2f} s")
     if (rate := _rate(answer)) is not None:

@@ -256,24 +256,22 @@ def _usage(session: Session, _: str) -> None:
     total = tuple(turn for _, some in rows for turn in some)
     if len(rows) > 1:
         rows.append(("together", total))
-    costs = any(turn.usage is not None and turn.usage.cost is not None for turn in total)
+    costs = any(turn.cost is not None for turn in total)
     headers = ("turn", "in", "out", *(("cost",) if costs else ()), "model")
     tables.rows(session.app.console, headers, [_usage_row(name, some, costs=costs) for name, some in rows])
 
 
 def _usage_row(name: str, some: Sequence[SavedTurn], *, costs: bool) -> tuple[str, ...]:
+    from provider_core.prices import add_costs
     from telex.humanize import dollars, number
 
-    def known(field: str) -> list[float]:
-        values = [getattr(turn.usage, field) for turn in some if turn.usage is not None]
-        return [value for value in values if value is not None]
-
     def tokens(field: str) -> str:
-        counts = known(field)
-        return f"{number(int(sum(counts)))}{'+' * (len(counts) < len(some))}" if counts else "?"
+        values = [getattr(turn.usage, field) for turn in some if turn.usage is not None]
+        counts = [value for value in values if value is not None]
+        return f"{number(sum(counts))}{'+' * (len(counts) < len(some))}" if counts else "?"
 
-    prices = known("cost")
-    cost = (dollars(sum(prices)) if prices else "?",) if costs else ()
+    total = add_costs(turn.cost for turn in some)
+    cost = (dollars(total.amount) + "+" * total.partial if total else "?",) if costs else ()
     models = {f"{turn.provider}/{turn.model}" for turn in some}
     shown = models.pop() if len(models) == 1 else f"{len(models)} models"
     return (name, tokens("input"), tokens("output"), *cost, shown)

@@ -332,6 +332,7 @@ class _SessionRenderer:
                         verdict=answer.verdict,
                         error=answer.error.message if answer.error is not None else None,
                         usage=answer.usage,
+                        cost=answer.cost,
                     )
                 )
         self._inner.handle(event)
