@@ -158,11 +158,11 @@ _telex_table() {
         arguments=('any' 'any')
         ;;
     'telex history remove')
-        options=('--all' '-y,--yes' '-h,--help')
+        options=('--all' '--with-usage' '-y,--yes' '-h,--help')
         arguments=('*any')
         ;;
     'telex history prune')
-        options=('--older-than any' '--dry-run' '-y,--yes' '-h,--help')
+        options=('--older-than any' '--dry-run' '--with-usage' '-y,--yes' '-h,--help')
         ;;
     'telex templates')
         commands=(list show edit remove)

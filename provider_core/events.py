@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from provider_core import limits
 from provider_core.structs import Struct, field
@@ -159,6 +159,8 @@ class AnswerEnded(Struct):
     request: Request
     answer: Answer
     new_messages: tuple[Message, ...] = ()
+    cause: Literal["", "tool loop", "schema retry"] = ""
+    """Why the request was sent after another one of the same turn; "" for the first."""
 
 
 class ToolStarted(Struct):

@@ -6,7 +6,7 @@ The command line, the interactive conversation and the library all run their tur
 from __future__ import annotations
 
 from contextlib import closing, nullcontext, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from provider_core import limits
 from provider_core.answer import AnswerBuilder, merge_answers
@@ -98,6 +98,7 @@ class ChatRun:
         self._hold = hold
         self._request = plan.request
         self._new_messages = plan.new_messages
+        self._cause: Literal["", "tool loop", "schema retry"] = ""
         self._builder = AnswerBuilder(plan.target, limit=plan.request.max_characters or limits.ANSWER)
         self._answering = True  # until the answer of the current request is in self.answers
         self._tools: ToolLoop | None = None
@@ -271,6 +272,7 @@ class ChatRun:
         if answer.tool_calls and most is not None:
             most = max(1, (request.max_characters or most) - len(answer.text))
         self._new_messages = tuple(new)
+        self._cause = "tool loop" if new[0].role == "tool" else "schema retry"
         messages = (*request.messages, answer.message(), *new)
         self._request = replace(request, messages=messages, max_characters=most)
         self._builder = AnswerBuilder(self.plan.target, limit=most or limits.ANSWER)
@@ -292,7 +294,9 @@ class ChatRun:
             self.messages = (*messages, answer.message())
         elif messages[-1].role == "tool":  # the results of tools are part of the conversation
             self.messages = messages
-        return AnswerEnded(request=self._request, answer=answer, new_messages=self._new_messages)
+        return AnswerEnded(
+            request=self._request, answer=answer, new_messages=self._new_messages, cause=self._cause
+        )
 
     def _merged(self) -> Answer:
         answers = [*self.answers, *([self._builder.answer()] if self._answering else [])]

@@ -70,6 +70,32 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX messages_of_turn ON messages (turn, id)",
     ),
+    (
+        # cost is in 1e-12 US dollars: whole numbers add up exactly. NULL is an unknown cost, not a cost of 0.
+        """
+        CREATE TABLE requests (
+            id INTEGER PRIMARY KEY,
+            at REAL NOT NULL,
+            provider TEXT NOT NULL,
+            preset TEXT,
+            model TEXT NOT NULL,
+            command TEXT NOT NULL,
+            template TEXT,
+            conversation TEXT,
+            verdict TEXT NOT NULL,
+            input INTEGER,
+            cached INTEGER,
+            cache_write INTEGER,
+            output INTEGER,
+            reasoning INTEGER,
+            cost INTEGER,
+            cost_source TEXT
+        )
+        """,
+        "CREATE INDEX requests_at ON requests (at)",
+        "CREATE INDEX requests_of_conversation ON requests (conversation) WHERE conversation IS NOT NULL",
+        "CREATE INDEX requests_without_cost ON requests (provider, model) WHERE cost IS NULL",
+    ),
 )
 
 
@@ -85,8 +111,11 @@ class Database:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction for writing; if the block raises, nothing of it is stored."""
+        """A transaction for writing; if the block raises, nothing of it is stored. Within another one, a part of it."""
         with self._lock, self._map_errors():
+            if self._connection is not None and self._connection.in_transaction:
+                yield self._connection
+                return
             connection = self._connected()
             try:
                 self._retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Self
 
 from provider_core import limits
 from provider_core.errors import CoreError, HistoryError, InvalidInputError, UnknownConversationError
-from provider_core.history import _records
+from provider_core.history import _ledger, _records
 from provider_core.history._database import Database
 from provider_core.history._records import StartedTurn
-from provider_core.structs import replace
+from provider_core.structs import Struct, replace
 from provider_core.types import TextPart
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from provider_core.answer import Answer
@@ -28,6 +29,13 @@ _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_LENGTH = 8
 _SHORTEST_PREFIX = 4
 _LONGEST_TITLE = 60
+
+
+class Removed(Struct):
+    """The result of a removal. ``requests`` are those of the conversations: deleted or, by default, still counted."""
+
+    conversations: int
+    requests: int
 
 
 class History:
@@ -42,6 +50,8 @@ class History:
     ) -> None:
         self._database = Database(path, lock_timeout=lock_timeout)
         self._clock = clock
+        self.ledger = _ledger.Ledger(self._database)
+        """The requests that were sent, also those of chats that are not saved."""
 
     def __enter__(self) -> Self:
         return self
@@ -52,6 +62,10 @@ class History:
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         self._database.close()
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """A context whose changes, also those of the ledger, are stored together or not at all."""
+        return self._database.writing()
 
     # --- saving --------------------------------------------------------------------------------------------
 
@@ -222,26 +236,40 @@ class History:
             connection.execute("UPDATE conversations SET title = ? WHERE id = ?", (line, conversation))
         return line
 
-    def remove(self, conversations: Iterable[str]) -> int:
-        """Delete the conversations with these ids, and overwrite their text in the file; returns how many there were.
+    def remove(self, conversations: Iterable[str], *, with_usage: bool = False) -> Removed:
+        """Delete the conversations with these ids, and overwrite their text in the file.
 
-        The error of an overwriting that failed says so: the next removal overwrites the text.
+        Their requests stay in the ledger without the conversation's id, or with ``with_usage`` are deleted too. The
+        error of an overwriting that failed says so: the next removal overwrites the text.
         """
-        return self._delete("DELETE FROM conversations WHERE id = ?", [(each,) for each in conversations])
+        return self._delete("id = ?", [(each,) for each in conversations], with_usage=with_usage)
 
-    def prune(self, before: float) -> int:
-        """Delete the conversations that were not used since ``before``, as ``remove`` does."""
-        return self._delete(
-            "DELETE FROM conversations WHERE NOT EXISTS "
-            "(SELECT 1 FROM turns AS t WHERE t.conversation = conversations.id AND t.at >= ?)",
-            [(before,)],
-        )
+    def prune(self, before: float, *, with_usage: bool = False) -> Removed:
+        """Delete the conversations that were not used since ``before``, as ``remove`` does.
 
-    def _delete(self, statement: str, values: Iterable[tuple[object, ...]]) -> int:
+        With ``with_usage``, all entries of the ledger that are older than ``before`` are deleted too.
+        """
+        unused = "NOT EXISTS (SELECT 1 FROM turns AS t WHERE t.conversation = conversations.id AND t.at >= ?)"
+        return self._delete(unused, [(before,)], with_usage=with_usage, before=before)
+
+    def _delete(
+        self,
+        condition: str,
+        values: Iterable[tuple[object, ...]],
+        *,
+        with_usage: bool,
+        before: float | None = None,
+    ) -> Removed:
         if not self._database.exists():
-            return 0
+            return Removed(conversations=0, requests=0)
+        query = f"SELECT id FROM conversations WHERE {condition}"  # noqa: S608 - both conditions are above
         with self._database.writing() as connection:
-            count = sum(connection.execute(statement, value).rowcount for value in values)
+            ids = {id_: None for each in values for (id_,) in connection.execute(query, each)}
+            connection.executemany("DELETE FROM conversations WHERE id = ?", [(each,) for each in ids])
+            requests = _ledger.forget_conversations(connection, ids, delete=with_usage)
+            if with_usage and before is not None:
+                requests += _ledger.delete_before(connection, before)
+        count = len(ids)
         try:
             self._database.erase_deleted()
         except HistoryError as error:
@@ -249,7 +277,7 @@ class History:
             raise HistoryError(
                 f"{words}: {error.message}. The next removal overwrites it", path=error.path, code=error.code
             ) from error
-        return count
+        return Removed(conversations=count, requests=requests)
 
 
 def _exists(connection: sqlite3.Connection, conversation: str) -> bool:

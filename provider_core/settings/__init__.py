@@ -106,6 +106,8 @@ class Settings(Struct):
     """The usage line after an answer: "auto", "none", "short" or "full"."""
     history: bool = True
     """Whether conversations are saved."""
+    ledger: bool = True
+    """Whether the tokens and costs of requests are stored."""
     code_theme: str | None = None
     local_threads: int | None = None
     local_context: int | None = None
@@ -230,8 +232,9 @@ def _settings(
     }
     if unreadable is not None:
         problems["settings.toml"] = unreadable
-    if problems.keys() & {"history", "settings.toml"}:
-        values["history"] = False  # the user may have wanted nothing saved
+    for name in ("history", "ledger"):
+        if problems.keys() & {name, "settings.toml"}:
+            values[name] = False  # the user may have wanted nothing saved
     groups = {group: dict(checked.get(group, {})) for group in ("mcp", "providers")}
     problems |= _nested_variables(environ, groups)
     providers: dict[str, Provider] = {}

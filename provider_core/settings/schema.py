@@ -167,6 +167,7 @@ class File(BaseSettings):
     reasoning: Literal["show", "hide", "summary"] = "show"
     usage: Literal["auto", "none", "short", "full"] = "auto"
     history: bool = True
+    ledger: bool = True
     code_theme: Line | None = None
     local_threads: Annotated[int, Field(gt=0, le=1024)] | None = None
     local_context: Tokens | None = None

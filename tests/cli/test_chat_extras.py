@@ -16,6 +16,8 @@ import pytest
 from inprocess import Inside
 from scripted import Answer, Scripted, answer, delta, sse
 
+from provider_core.history import History
+
 if TYPE_CHECKING:
     from running import Telex
 
@@ -283,11 +285,17 @@ def test_a_conversation_whose_provider_was_removed_needs_another_model(lab: Insi
     assert len(server.asked[-1].body["messages"]) == 3
 
 
-def test_the_history_can_be_turned_off(lab: Inside) -> None:
-    lab("chat", "--no-save", "hi")
-    lab.configure(lab.settings.read_text().replace("[providers", "history = false\n[providers", 1))
-    lab("chat", "hi")
-    assert not list(lab.paths.data.rglob("history.db*"))
+def test_the_history_and_the_ledger_can_be_turned_off(lab: Inside) -> None:
+    off = {"TELEX_LEDGER": "false"}
+    for arguments, env in (("--no-save",), off), ((), off | {"TELEX_HISTORY": "false"}):
+        assert lab("chat", *arguments, "canary", env=env).code == 0
+    assert not lab.paths.data.exists()
+    for arguments, env in (("--no-save",), {}), ((), {"TELEX_HISTORY": "false"}):
+        assert lab("chat", *arguments, "canary", env=env).code == 0
+    with History(lab.paths.history) as history:
+        assert [each.requests for each in history.ledger.totals()] == [2]
+        assert history.conversations() == ()
+    assert b"canary" not in lab.paths.history.read_bytes()
 
 
 @pytest.mark.parametrize("state", ["locked", "corrupt", "no file", "newer"])

@@ -172,10 +172,13 @@ def test_a_continued_conversation_begins_with_its_last_exchanges(talk: Dialogue,
     ]
 
 
-def test_no_save_writes_nothing(talk: Dialogue) -> None:
+def test_no_save_writes_only_to_the_ledger(talk: Dialogue) -> None:
     rows = talk("--no-save", lines=["By day?", "/undo", "At sunset?"])
     assert not rows[-1].startswith("To continue")
-    assert not talk.paths.data.exists()
+    assert [each.name for each in talk.paths.data.iterdir()] == ["history.db"]
+    with History(talk.paths.history) as history:
+        assert (history.conversations(), history.ledger.totals()[0].requests) == ((), 2)
+    assert b"sunset" not in talk.paths.history.read_bytes()
 
 
 def test_a_key_is_looked_up_once_and_again_after_it_was_refused(

@@ -358,7 +358,7 @@ def test_a_full_disk_ends_all(process: Telex, server: Scripted) -> None:
 def test_each_answer_is_a_conversation_that_can_be_continued(lab: Inside, server: Scripted) -> None:
     server.will(by_model(a=answer("from a"), b=answer("from b"), c=refusal(401, "no")))
     lab("chat", "--no-save", *TWO, "hi")
-    assert not (lab.home / "data" / "history.db").exists()
+    assert saved(lab) == {}
     lab("chat", *THREE, "Which?")
     assert saved(lab) == {
         "lab/a": ("from a", "complete"), "moon/b": ("from b", "complete"), "venus/c": (None, "failed"),

@@ -207,8 +207,8 @@ def test_reading_creates_no_file(path: Path, history: History) -> None:
     assert history.turns("x") == ()
     assert history.messages("x") == ()
     assert history.search(["x"]) == ()
-    assert history.remove(["x"]) == 0
-    assert history.prune(9e9) == 0
+    assert history.remove(["x"]).conversations == 0
+    assert history.prune(9e9).conversations == 0
     assert not path.parent.exists()
 
 

@@ -259,7 +259,7 @@ def test_removed_text_is_in_no_file(path: Path, seed: int) -> None:
                     del live[number]
             elif number % 3:
                 removed = history.remove([live.pop(number)])
-                assert removed == 1
+                assert removed.conversations == 1
                 gone.add(number)
         everything = b"".join(files(path).values())
     assert len(gone) > 20
@@ -279,7 +279,7 @@ def test_prevented_erasure_is_reported_and_done_later(path: Path) -> None:
         history.remove([conversation])
     with History(path) as history:
         assert history.conversations() == ()
-        assert history.remove([]) == 0
+        assert history.remove([]).conversations == 0
     assert b"canary" not in b"".join(files(path).values())
 
 
@@ -291,7 +291,7 @@ def test_dropped_turn_is_overwritten_and_a_removal_shrinks_the_file(path: Path) 
     with History(path) as history:
         large = [said(history, f"large {number}", "x" * 100_000) for number in range(20)]
         before = path.stat().st_size
-        assert history.remove([*large, "no such one"]) == 20
+        assert history.remove([*large, "no such one"]).conversations == 20
         assert path.stat().st_size < before / 10
         assert [each.id for each in history.conversations()] == [kept]
 
@@ -304,10 +304,10 @@ def test_prune_removes_conversations_without_recent_turns(path: Path) -> None:
         now = 200.0
         said(history, "again", conversation=used)
         said(history, "new")
-        assert history.prune(before=200.0) == 1
+        assert history.prune(before=200.0).conversations == 1
         assert history.turns(old) == ()
         assert {each.title for each in history.conversations()} == {"old, but used", "new"}
-        assert history.prune(before=100.0) == 0
+        assert history.prune(before=100.0).conversations == 0
         assert b"canary" not in b"".join(files(path).values())
 
 

@@ -1,4 +1,4 @@
-"""The history of a chat: its turns are saved as they happen, without delaying the answer or failing with it."""
+"""The history of a chat and its part of the ledger, stored without delaying the answer or failing with it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from provider_core.events import Event
+    from provider_core.history import LedgerEntry
     from provider_core.runtime import Runtime
     from provider_core.types import Json, Message, Target
 
 
 class HistoryRecorder:
-    """Saves the turns of one conversation. After an error it saves nothing more; ``report`` is called with it once.
+    """Saves the turns of one conversation, and adds its requests to the ledger, also if it ``saves`` no conversation.
 
-    ``title`` and ``params`` (fields of the request) are for a conversation that does not exist yet.
+    After an error it stores nothing more; ``report`` is called with it once. ``title`` and ``params`` (fields of the
+    request) are for a conversation that does not exist yet; ``template`` is the name of the chat's template.
     """
 
-    def __init__(self, runtime: Runtime, *, conversation: str | None = None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        conversation: str | None = None,
+        saves: bool = True,
+        template: str | None = None,
+    ) -> None:
+        self.saves = saves
         self.conversation = conversation
         """The id of the conversation; None until a new one was saved."""
         self.turns: list[int] = []
@@ -31,10 +41,12 @@ class HistoryRecorder:
         self.params: Mapping[str, Json] = {}
         self.report: Callable[[str], None] = lambda _: None
         self._runtime = runtime
+        self._template = template
         self._target: Target | None = None
         self._new_messages: Sequence[Message] | None = None
         """The messages of a request that are not saved yet."""
         self._turn: int | None = None
+        self._sent = False
         self._works = True
         self._warning = ""
         """What ``report`` is called with after the answer has been shown."""
@@ -53,6 +65,7 @@ class HistoryRecorder:
                     self.report(self._warning)
                 self._warning = ""
             case Sent():
+                self._sent = True
                 _ = self._runtime.history  # imported while the server works
             case FieldDropped():
                 pass  # the server answers sooner if nothing is written between request and answer
@@ -61,7 +74,7 @@ class HistoryRecorder:
 
     def _begin(self) -> None:
         new, self._new_messages = self._new_messages, None
-        if not self._works or self._target is None or new is None:
+        if not self.saves or not self._works or self._target is None or new is None:
             return
         try:
             begun = self._runtime.history.begin(
@@ -79,23 +92,43 @@ class HistoryRecorder:
             self._new_messages, self._target = event.new_messages, answer.target
             failed = answer.error is not None and not isinstance(answer.error, ProviderError | NetworkError)
             is_new = answer.timing.first_byte is None
-            if failed and is_new and all(message.role != "tool" for message in event.new_messages):
-                return
-            self._begin()
+            if not (failed and is_new and all(message.role != "tool" for message in event.new_messages)):
+                self._begin()
         turn, self._turn = self._turn, None
-        if turn is None:
+        if not self._works:
             return
-        try:
+        entry = self._entry(event)
+        if turn is not None:
             self.turns.append(turn)
-            if cut := self._runtime.history.end(turn, answer):
-                self._warning = f"Only the beginning of the answer is saved: {cut}."
+        elif entry is None:
+            return
+        history = self._runtime.history
+        try:
+            with history.transaction():
+                if entry is not None:
+                    history.ledger.add([entry])
+                if turn is not None and (cut := history.end(turn, answer)):
+                    self._warning = f"Only the beginning of the answer is saved: {cut}."
         except CoreError as error:
             self._fail(error)
+
+    def _entry(self, event: AnswerEnded) -> LedgerEntry | None:
+        """The ledger's entry for a request, if it was sent and is to be counted."""
+        sent = self._sent or event.answer.timing.first_byte is not None
+        self._sent = False
+        if not sent or not self._runtime.settings.ledger:
+            return None
+        import time
+
+        from provider_core.history import entry_of
+
+        return entry_of(event, time.time(), "chat", template=self._template, conversation=self.conversation)
 
     def _fail(self, error: CoreError) -> None:
         from telex.error_hints import code_and_hint
 
         self._works = False
-        self._warning = f"Warning: this chat is not saved: {error.message}"
+        what = "this chat is not saved" if self.saves else "the tokens of this chat are not counted"
+        self._warning = f"Warning: {what}: {error.message}"
         if hint := code_and_hint(error)[1]:
             self._warning += f"\n{hint}"

@@ -96,7 +96,7 @@ class ModelPlan(Struct):
     name: str
     chat: ChatPlan | None = None
     recorder: HistoryRecorder | None = None
-    """None: the chat is not saved."""
+    """None: the chat is neither saved nor counted."""
     error: CoreError | None = None
 
 
@@ -384,9 +384,16 @@ def _without_keys(app: App, text: str) -> str:
 
 
 def _recorder(app: App, options: Options, earlier: SavedConversation | None) -> HistoryRecorder | None:
-    if options.no_save or not app.runtime.settings.history:
+    settings = app.runtime.settings
+    saves = settings.history and not options.no_save
+    if not saves and not settings.ledger:
         return None
-    recorder = HistoryRecorder(app.runtime, conversation=earlier.id if earlier is not None else None)
+    recorder = HistoryRecorder(
+        app.runtime,
+        conversation=earlier.id if earlier is not None and saves else None,
+        saves=saves,
+        template=options.template,
+    )
     given = {name: getattr(options, name) for name in ("max_tokens", "temperature", "reasoning_effort")}
     recorder.params = {name: value for name, value in given.items() if value is not None} | dict(
         options.params

@@ -120,7 +120,7 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     metavar="ID",
     help="Continue this conversation: an id, the first four or more characters of an id, or all or part of a title.",
 )
-@click.option("--no-save", is_flag=True, help="Do not save this chat in the history.")
+@click.option("--no-save", is_flag=True, help="Do not save this chat in the history; telex usage counts it.")
 @click.option(
     "--stream/--no-stream", default=True, help="Print the answer as it arrives (default), or all at once."
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from telex.humanize import plural
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from provider_core.history import History, SavedConversation, SavedTurn
+    from provider_core.history import History, Removed, SavedConversation, SavedTurn
     from telex.app import App
 
 _FILE = (ExitCode.OTHER,)
@@ -293,6 +294,11 @@ def rename(app: App, *, name: str, title: str) -> None:
     app.console.note(f"{found.id} is now called {named!r}.")
 
 
+_with_usage = click.option(
+    "--with-usage", is_flag=True, help="Remove the requests from the ledger too (see telex usage)."
+)
+
+
 @click.command(
     cls=Command,
     examples=(
@@ -303,13 +309,15 @@ def rename(app: App, *, name: str, title: str) -> None:
 )
 @click.argument("names", nargs=-1, metavar="[ID]...")
 @click.option("--all", "everything", is_flag=True, help="Remove every conversation.")
+@_with_usage
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_app
-def remove(app: App, *, names: tuple[str, ...], everything: bool, yes: bool) -> None:
+def remove(app: App, *, names: tuple[str, ...], everything: bool, with_usage: bool, yes: bool) -> None:
     """Permanently delete conversations.
 
     ID is an id, the first four or more characters of an id, or all or part of a title. Asks for confirmation on a
-    terminal; otherwise --yes is required. The deleted text is overwritten on disk, but not in copies and backups.
+    terminal; otherwise --yes is required. The deleted text is overwritten on disk, but not in copies and backups. The
+    ledger, which has no text, still counts the requests unless you give --with-usage; --all --with-usage empties it.
     """
     if everything == bool(names):
         raise click.UsageError("no conversation is named. Name one, or use --all.")
@@ -317,8 +325,28 @@ def remove(app: App, *, names: tuple[str, ...], everything: bool, yes: bool) -> 
     chosen = history.conversations() if everything else _find(history, names)
     if chosen and not yes:
         _confirm(app, chosen)
-    count = history.remove(each.id for each in chosen)
-    app.console.note(f"{plural(count, 'conversation')} removed.")
+    if everything and with_usage:
+        removed = history.prune(math.inf, with_usage=True)
+    else:
+        removed = history.remove((each.id for each in chosen), with_usage=with_usage)
+    _report_removal(app, removed, with_usage=with_usage)
+
+
+def _report_removal(app: App, removed: Removed, *, with_usage: bool) -> None:
+    """Print what was removed, and what of it the ledger still has."""
+    requests, note = plural(removed.requests, "request"), app.console.note
+    gone = plural(removed.conversations, "conversation")
+    if with_usage:
+        note(f"{gone} removed, and {requests} from the ledger.")
+        return
+    note(f"{gone} removed.")
+    if removed.requests:
+        what = (
+            "its time, model, tokens and cost"
+            if removed.requests == 1
+            else "their times, models, tokens and costs"
+        )
+        note(f"telex usage still counts {requests}: {what}, without text. --with-usage removes that too.")
 
 
 def _confirm(app: App, chosen: tuple[SavedConversation, ...]) -> None:
@@ -370,12 +398,14 @@ class Age(click.ParamType[float]):
 @click.option(
     "--dry-run", is_flag=True, help="List the conversations that would be removed, and remove nothing."
 )
+@_with_usage
 @click.option("-y", "--yes", is_flag=True, help="Has no effect; prune never asks.")
 @pass_app
-def prune(app: App, *, age: float, dry_run: bool, yes: bool) -> None:  # noqa: ARG001 - it never asks
+def prune(app: App, *, age: float, dry_run: bool, with_usage: bool, yes: bool) -> None:  # noqa: ARG001 - it never asks
     """Permanently delete conversations not used for longer than AGE.
 
-    Does not ask for confirmation; preview the result with --dry-run.
+    Does not ask for confirmation; preview the result with --dry-run. The ledger, which has no text, still counts the
+    requests. With --with-usage, everything in it that is older than AGE is removed too.
     """
     history = app.runtime.history
     before = time.time() - age
@@ -386,4 +416,4 @@ def prune(app: App, *, age: float, dry_run: bool, yes: bool) -> None:  # noqa: A
         render.listing(app.console, old)
         app.console.note(f"{plural(len(old), 'conversation')} would be removed.")
         return
-    app.console.note(f"{plural(history.prune(before), 'conversation')} removed.")
+    _report_removal(app, history.prune(before, with_usage=with_usage), with_usage=with_usage)

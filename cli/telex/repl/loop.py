@@ -80,7 +80,9 @@ def _reader(session: Session) -> Reader:
             from telex.repl.line_editor import LineEditor
 
             # A conversation that is not saved leaves no prompts in a file either.
-            path = app.runtime.paths.data / "input-history" if session.recorder is not None else None
+            recorder = session.recorder
+            saves = recorder is not None and recorder.saves
+            path = app.runtime.paths.data / "input-history" if saves else None
             return LineEditor(
                 app.console,
                 history=path,

@@ -1,0 +1,273 @@
+"""The ledger: one row for each request, with its tokens and its cost, and never with any text.
+
+Costs are in US dollars, as ``Decimal``; times are in seconds since 1970. A cost of None is unknown, which is not 0.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from provider_core.errors import NetworkError, ProviderError
+from provider_core.history import _records
+from provider_core.structs import Struct, field
+from provider_core.types import Usage
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterable
+    from decimal import Decimal
+
+    from provider_core.events import AnswerEnded
+    from provider_core.history._database import Database
+
+Grouping: TypeAlias = Literal["model", "provider", "day", "template", "command"]
+
+_UNIT = 10**12
+"""Parts of a US dollar in the column of costs."""
+_MOST_TOKENS, _MOST_COST = 10**15, 10**6 * _UNIT
+"""No number of a server may exceed the integers of SQLite."""
+
+_KEYS: dict[Grouping | None, str] = {
+    "model": "provider || '/' || model",
+    "provider": "provider",
+    "day": "date(at, 'unixepoch', 'localtime')",
+    "template": "ifnull(template, '')",
+    "command": "command",
+    None: "''",
+}
+_COLUMNS = (
+    "at", "provider", "preset", "model", "command", "template", "conversation", "verdict",
+    "input", "cached", "cache_write", "output", "reasoning", "cost", "cost_source",
+)  # fmt: skip
+_TOKENS = ("input", "cached", "cache_write", "output", "reasoning")
+
+
+class LedgerEntry(Struct):
+    """A request. ``command`` is what sent it: "chat", "tool loop", "schema retry", "batch" and others.
+
+    The numbers of tokens are those of ``Usage``, and ``verdict`` is the value of a ``Verdict``. ``id`` is the row's, 0
+    before it was added.
+    """
+
+    at: float
+    provider: str
+    model: str
+    command: str
+    verdict: str
+    preset: str | None = None
+    """The preset of the provider, which knows its prices."""
+    template: str | None = None
+    conversation: str | None = None
+    """The id of its conversation, if that is saved."""
+    input: int | None = None
+    cached: int | None = None
+    cache_write: int | None = None
+    output: int | None = None
+    reasoning: int | None = None
+    cost: Decimal | None = None
+    cost_source: str | None = None
+    """A ``CostSource``; "failed" for a request that failed before anything of an answer arrived, which costs 0."""
+    id: int = field(default=0, compare=False)
+
+
+def entry_of(
+    event: AnswerEnded,
+    at: float,
+    command: str,
+    *,
+    template: str | None = None,
+    conversation: str | None = None,
+) -> LedgerEntry | None:
+    """The entry of a request whose answer has ended; None if the request was not sent.
+
+    ``command`` is that of the turn's first request; later ones have their own, "tool loop" or "schema retry".
+    """
+    from decimal import Decimal
+
+    answer = event.answer
+    provider, usage, cost = answer.target.provider, answer.usage or Usage(), answer.cost
+    if answer.is_free and not isinstance(answer.error, ProviderError | NetworkError):
+        return None
+    amount, source = (Decimal(0), "failed") if answer.is_free else (None, None)
+    if cost is not None:
+        amount, source = cost.amount, cost.source
+    return LedgerEntry(
+        at=at,
+        provider=provider.name,
+        preset=provider.preset,
+        model=answer.target.model,
+        command=event.cause or command,
+        template=template,
+        conversation=conversation,
+        verdict=answer.verdict.value,
+        **{name: getattr(usage, name) for name in _TOKENS},
+        cost=amount,
+        cost_source=source,
+    )
+
+
+class UsageTotal(Struct):
+    """The sums of some entries. ``key`` is what they have in common: a model, a day such as "2026-05-31", and so on.
+
+    Numbers that no server sent count as 0. ``cost`` is the sum of the known costs, and ``unpriced`` counts the requests
+    whose cost is unknown.
+    """
+
+    key: str
+    requests: int
+    input: int
+    cached: int
+    cache_write: int
+    output: int
+    reasoning: int
+    cost: Decimal
+    unpriced: int
+
+
+class Ledger:
+    """The requests in the history's file: ``History.ledger``. Every method may raise ``HistoryError``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, entries: Iterable[LedgerEntry]) -> None:
+        """Add the entries in one transaction; none is added if that fails."""
+        names, marks = ", ".join(_COLUMNS), ", ".join("?" * len(_COLUMNS))
+        with self._database.writing() as connection:
+            connection.executemany(f"INSERT INTO requests ({names}) VALUES ({marks})", map(_values, entries))
+
+    def totals(
+        self,
+        by: Grouping | None = None,
+        *,
+        since: float = 0.0,
+        until: float | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+    ) -> tuple[UsageTotal, ...]:
+        """The sums for each ``by``, the most expensive first, days in order; without ``by``, all in one (key "").
+
+        Days begin at midnight, local time. ``model`` is a model's id or ``provider/model``. Names are compared without
+        regard to case. Returns nothing if there are no such requests.
+        """
+        where, values = _filter(since, until, provider, model)
+        # total() of integers is exact up to 2**53, and never overflows as sum() does.
+        sums = ", ".join(f"total({name})" for name in (*_TOKENS, "cost"))
+        order = "1" if by == "day" else "8 DESC, 9 DESC, 3 + 6 DESC, 1"
+        query = (
+            f"SELECT {_KEYS[by]}, count(*), {sums}, count(*) - count(cost) "
+            f"FROM requests {where} GROUP BY 1 ORDER BY {order}"
+        )
+        with self._database.reading() as connection:
+            return (
+                () if connection is None else tuple(_total(*row) for row in connection.execute(query, values))
+            )
+
+    def fill_in_costs(
+        self, price: Callable[[LedgerEntry], tuple[Decimal, str] | None], *, since: float = 0.0
+    ) -> int:
+        """Store what ``price`` returns (a cost and its source) for the entries without a cost; returns their number.
+
+        ``price`` is called for the latest entry of each provider's model first, and for the others only if it knows
+        that cost. No lock is held meanwhile.
+        """
+        found: list[tuple[int | None, str, int]] = []
+        for latest in self._without_cost("", (since,)):
+            if price(latest) is None:
+                continue
+            of_model = (since, latest.provider, latest.model)
+            found += (
+                (_stored_cost(known[0]), known[1], entry.id)
+                for entry in self._without_cost("AND provider = ? AND model = ?", of_model)
+                if (known := price(entry)) is not None
+            )
+        if found:
+            with self._database.writing() as connection:
+                connection.executemany(
+                    "UPDATE requests SET cost = ?, cost_source = ? WHERE id = ? AND cost IS NULL", found
+                )
+        return len(found)
+
+    def _without_cost(self, condition: str, values: tuple[object, ...]) -> list[LedgerEntry]:
+        """Entries that have tokens and no cost; without a condition, the latest of each provider's model."""
+        latest, group = ("max(at)", "GROUP BY provider, model") if not condition else ("at", "")
+        names = ("id", *_COLUMNS[1:-2])
+        # With max(), the other columns are from the row with the largest value.
+        query = (
+            f"SELECT {latest}, {', '.join(names)} FROM requests WHERE cost IS NULL AND at >= ? "
+            f"AND ifnull(input, output) IS NOT NULL {condition} {group}"
+        )
+        with self._database.reading() as connection:
+            rows = () if connection is None else connection.execute(query, values).fetchall()
+        return [LedgerEntry(**dict(zip(("at", *names), row, strict=True))) for row in rows]
+
+
+def forget_conversations(
+    connection: sqlite3.Connection, conversations: Iterable[str], *, delete: bool
+) -> int:
+    """Delete the entries of the conversations, or only the ids in them; returns how many entries that concerns."""
+    change = "DELETE FROM requests" if delete else "UPDATE requests SET conversation = NULL"
+    return connection.executemany(
+        f"{change} WHERE conversation = ?", [(each,) for each in conversations]
+    ).rowcount
+
+
+def delete_before(connection: sqlite3.Connection, before: float) -> int:
+    """Delete the entries that are older than ``before``; returns how many there were."""
+    return connection.execute("DELETE FROM requests WHERE at < ?", (before,)).rowcount
+
+
+def _filter(
+    since: float, until: float | None, provider: str | None, model: str | None
+) -> tuple[str, list[object]]:
+    """The condition for the entries of a period, a provider and a model, and its values."""
+    conditions: list[str] = ["at >= ?"]
+    values: list[object] = [since]
+    for condition, value in (
+        ("at < ?", until),
+        ("provider = ? COLLATE NOCASE", provider),
+        ("(model = ? COLLATE NOCASE OR provider || '/' || model = ? COLLATE NOCASE)", model),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            values += [value] * condition.count("?")
+    return f"WHERE {' AND '.join(conditions)}", values
+
+
+def _values(entry: LedgerEntry) -> tuple[object, ...]:
+    """The entry's columns."""
+    tokens = (getattr(entry, name) for name in _TOKENS)
+    cost = None if entry.cost is None else _stored_cost(entry.cost)
+    return (
+        entry.at,
+        entry.provider,
+        entry.preset,
+        _records.storable(entry.model),
+        entry.command,
+        None if entry.template is None else _records.storable(entry.template),
+        entry.conversation,
+        entry.verdict,
+        *(None if count is None else max(0, min(count, _MOST_TOKENS)) for count in tokens),
+        cost,
+        None if cost is None else entry.cost_source,
+    )
+
+
+def _stored_cost(cost: Decimal) -> int | None:
+    """The cost in the unit of the column; None if it is not a number that can be added up."""
+    if not cost.is_finite() or cost < 0:
+        return None
+    return min(round(cost * _UNIT), _MOST_COST)
+
+
+def _total(key: str, requests: int, *sums: float) -> UsageTotal:
+    from decimal import Decimal
+
+    *tokens, cost, unpriced = (int(value) for value in sums)
+    return UsageTotal(
+        key=key,
+        requests=requests,
+        **dict(zip(_TOKENS, tokens, strict=True)),
+        cost=Decimal(cost) / _UNIT,
+        unpriced=unpriced,
+    )
