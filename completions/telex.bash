@@ -54,7 +54,7 @@ _telex_table() {
         options=('-h,--help')
         ;;
     'telex providers add')
-        options=('--preset name presets' '--base-url any' '*--set any' '--gguf files' '--no-key' '--key-stdin' '--key-env any' '--key-command any' '--display-name any' '*--model any' '*--header any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '--no-verify' '--replace' '-h,--help')
+        options=('--preset name presets' '--base-url any' '*--replica any' '*--set any' '--gguf files' '--no-key' '--key-stdin' '--key-env any' '--key-command any' '--display-name any' '*--model any' '*--header any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '--rpm any' '--tpm any' '--no-verify' '--replace' '-h,--help')
         arguments=('name presets')
         ;;
     'telex providers list')
@@ -76,7 +76,7 @@ _telex_table() {
         options=('*--port any' '--add' '--json' '-h,--help')
         ;;
     'telex providers edit')
-        options=('--preset name presets' '--base-url any' '*--set any' '--gguf files' '--no-key' '--key-stdin' '--key-env any' '--key-command any' '--display-name any' '*--model any' '--default-model models-of 0' '--enable,--disable' '*--header any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '*--unset any' '--no-verify' '--trust' '-h,--help')
+        options=('--preset name presets' '--base-url any' '*--replica any' '*--set any' '--gguf files' '--no-key' '--key-stdin' '--key-env any' '--key-command any' '--display-name any' '*--model any' '--default-model models-of 0' '--enable,--disable' '*--header any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '--rpm any' '--tpm any' '*--unset any' '--no-verify' '--trust' '-h,--help')
         arguments=('name providers')
         ;;
     'telex providers set-key')

@@ -30,6 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from provider_core import errors
     from provider_core.answer import Answer, AnswerBuilder
+    from provider_core.batches import BatchLimits, BatchRun, Result, Row, batch
     from provider_core.chat.conversation import ChatOptions, Connection, Conversation, connect, provider
     from provider_core.chat.runner import ChatPlan, ChatRun
     from provider_core.client import Client
@@ -97,19 +98,22 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Answer", "AnswerBuilder", "AnswerEnded", "AnswerEvent", "Approve", "ApproveWith", "Call",
-    "CallAsText", "ChatEnded", "ChatOptions", "ChatPlan", "ChatRun", "Choice", "Client", "Connecting",
-    "Connection", "Conversation", "Cost", "Effort", "Event", "FieldDropped", "FieldIgnored", "Finished",
-    "FunctionTools", "HttpTransport", "Idle", "Image", "ImagePart", "Json", "KeyStore", "KeyringStore",
-    "MemoryStore", "Message", "Model", "Network", "Notice", "Part", "Paths", "PlannedCall", "Provider",
-    "Quirks", "Reasoning", "Refuse", "Reply", "Request", "RequestStarted", "Retrying", "Role", "Runtime",
+    "Answer", "AnswerBuilder", "AnswerEnded", "AnswerEvent", "Approve", "ApproveWith",
+    "BatchLimits", "BatchRun", "Call", "CallAsText", "ChatEnded", "ChatOptions", "ChatPlan",
+    "ChatRun", "Choice", "Client", "Connecting", "Connection", "Conversation", "Cost", "Effort",
+    "Event", "FieldDropped", "FieldIgnored", "Finished", "FunctionTools", "HttpTransport", "Idle",
+    "Image", "ImagePart", "Json", "KeyStore", "KeyringStore", "MemoryStore", "Message", "Model",
+    "Network", "Notice", "Part", "Paths", "PlannedCall", "Provider", "Quirks", "Reasoning",
+    "Refuse", "Reply", "Request", "RequestStarted", "Result", "Retrying", "Role", "Row", "Runtime",
     "SchemaRetry", "Sent", "Settings", "Source", "Sources", "Target", "Text", "TextPart", "Timing",
-    "Tool", "ToolCall", "ToolEnded", "ToolLimits", "ToolProgress", "ToolResult", "ToolStarted", "Toolbox",
-    "Transport", "Usage", "Verdict", "__version__", "connect", "errors", "provider",
+    "Tool", "ToolCall", "ToolEnded", "ToolLimits", "ToolProgress", "ToolResult", "ToolStarted",
+    "Toolbox", "Transport", "Usage", "Verdict", "__version__", "batch", "connect", "errors",
+    "provider",
 ]  # fmt: skip
 
 _MODULES = {
     "answer": ("Answer", "AnswerBuilder"),
+    "batches": ("BatchLimits", "BatchRun", "Result", "Row", "batch"),
     "chat.conversation": ("ChatOptions", "Connection", "Conversation", "connect", "provider"),
     "chat.runner": ("ChatPlan", "ChatRun"),
     "client": ("Client",),

@@ -80,6 +80,10 @@ class Client:
         self._clock = clock
         self._sleep = sleep
 
+    def through(self, wrap: Callable[[Transport], Transport]) -> Client:
+        """A client with the same cache, whose requests go through the transport that ``wrap`` returns."""
+        return Client(wrap(self._transport), cache=self._cache, clock=self._clock, sleep=self._sleep)
+
     def close(self) -> None:
         """Close the idle connections."""
         self._transport.close()

@@ -72,6 +72,10 @@ TEMPLATE: Final = 1_000_000
 """Bytes: a template, or a schema for --schema.
 More is an error."""
 
+BATCH_ROW: Final = 10_000_000
+"""Bytes: one row of the input of telex batch.
+The row is reported as an error, and the others are sent."""
+
 OWN_FILE: Final = 64 << 20
 """Bytes: the settings file, or a file of the cache.
 A larger settings file is an error; a larger file of the cache is ignored and rebuilt."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from provider_core import files, limits
@@ -18,7 +19,6 @@ from provider_core.structs import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from provider_core.types import Json
 
@@ -277,7 +277,32 @@ def fill(
         given["stdin"] = piped
     if typed.strip() and "prompt" in wanted:
         given["prompt"] = typed
-    missing = [name for name, default in wanted.items() if default is None and name not in given]
+    return insert(
+        template,
+        given,
+        before=None if "stdin" in wanted else piped,
+        after=None if "prompt" in wanted else typed,
+    )
+
+
+def inline(text: str, name: str) -> Template:
+    """A template whose prompt is ``text``; ``name`` says what it is in errors. Raises ``VariableError``."""
+    for mark in _MARK.finditer(text):
+        if (wrong := _wrong_mark(mark)) is not None:
+            raise VariableError(f"{name}: {wrong}")
+    return Template(name=name, path=Path(), prompt=text)
+
+
+def insert(
+    template: Template, values: Mapping[str, str], *, before: str | None = None, after: str | None = None
+) -> Filled:
+    """Insert ``values``, of which those that the template does not use are ignored.
+
+    A variable without a value has its default. ``before`` and ``after`` are joined to the prompt by blank lines.
+    Raises ``VariableError`` for variables that have neither.
+    """
+    wanted = variables(template)
+    missing = [name for name, default in wanted.items() if default is None and name not in values]
     if missing:
         raise VariableError(f"the template {template.name} needs {_listed(missing)}", missing=tuple(missing))
 
@@ -285,15 +310,11 @@ def fill(
         inside = _VARIABLE.fullmatch(mark[1]) if mark[1] is not None else None
         if inside is None:
             return "{{"
-        if inside[1] in given:
-            return given[inside[1]]
+        if inside[1] in values:
+            return values[inside[1]]
         return inside[2].strip() if inside[2] is not None else wanted.get(inside[1]) or ""
 
-    parts = [
-        piped if "stdin" not in wanted else None,
-        _MARK.sub(value, template.prompt),
-        typed if "prompt" not in wanted else None,
-    ]
+    parts = [before, _MARK.sub(value, template.prompt), after]
     return Filled(
         system=_MARK.sub(value, template.system),
         prompt="\n\n".join(part for part in parts if part is not None and part.strip()),

@@ -250,6 +250,12 @@ class Provider(Struct):
     """Whether the model runs in a child process, for as long as the command runs."""
     network: Network = Network()
     quirks: Quirks = Quirks()
+    base_urls: tuple[str, ...] = ()
+    """Further addresses of the same models, which share the rows of a batch."""
+    rpm: int | None = None
+    """Requests per minute that a batch may send."""
+    tpm: int | None = None
+    """Tokens per minute, of prompts and answers."""
 
     def url(self, path: str) -> str:
         """Return the address of ``path`` ("/chat/completions") at this provider, with the query of the base URL."""

@@ -139,6 +139,52 @@ def network_options(command: _Command) -> _Command:
     return command
 
 
+system_option = click.option("-s", "--system", metavar="TEXT", help="Set the system message.")
+template_option = click.option(
+    "--template",
+    type=Name("template"),
+    metavar="NAME",
+    help="Use a saved prompt (see telex templates). Options given here override it.",
+)
+variables_option = click.option(
+    "--var", "variables", multiple=True, metavar="NAME=VALUE", help="Set a template variable."
+)
+max_tokens_option = click.option(
+    "--max-tokens", type=click.IntRange(min=1), metavar="N", help="Limit the answer to N tokens."
+)
+temperature_option = click.option(
+    "-t",
+    "--temperature",
+    type=Number(min=0),
+    metavar="T",
+    help="Set the sampling temperature; sent only if given.",
+)
+params_option = click.option(
+    "-p",
+    "--param",
+    "params",
+    type=BodyField(),
+    multiple=True,
+    help="Set a field of the request body. VALUE is JSON, or else a string. Repeatable.",
+)
+effort_option = click.option(
+    "--reasoning-effort", metavar="LEVEL", help="How much the model reasons: none, low, medium, high, …"
+)
+schema_option = click.option(
+    "--schema",
+    metavar="FILE|JSON|FIELDS",
+    help='Request JSON that matches a schema: a file, JSON, or fields such as "name, age int".',
+)
+schema_retries_option = click.option(
+    "--schema-retries",
+    type=click.IntRange(0, 10),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Retries when the answer does not match the schema.",
+)
+
+
 _NETWORK_FIELDS = {
     "connect_timeout": ("connect_timeout",),
     "timeout": ("first_byte_timeout", "idle_timeout"),

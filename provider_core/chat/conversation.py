@@ -59,6 +59,7 @@ class ProviderFields(TypedDict, total=False):
     preset: str
     display_name: str
     base_url: str
+    base_urls: Sequence[str]
     variables: Mapping[str, str]
     key: Literal["keyring", "none"]
     key_env: str
@@ -77,6 +78,8 @@ class ProviderFields(TypedDict, total=False):
     idle_timeout: float
     retries: int
     retry_budget: float
+    rpm: int
+    tpm: int
 
 
 class ChatOptions(TypedDict, total=False):

@@ -224,6 +224,14 @@ class HttpTransport:
             response = client.handle_request(request)
         return response
 
+    def separate_threads(self) -> None:
+        """Give each thread connections of its own from now on, for many threads with many requests each.
+
+        A pool that they share looks at all of its connections, locked, at the beginning and the end of each request.
+        """
+        if self._pools is not None:
+            self._pools.per_thread = True
+
     def close(self) -> None:
         """Close all idle connections; the next call opens new ones."""
         if self._pools is not None:
@@ -364,6 +372,8 @@ class Pools:
     """
 
     def __init__(self, environ: Mapping[str, str], lookup: Lookup, ahead: Preconnection | None) -> None:
+        self.per_thread = False
+        self._contexts: dict[object, ssl.SSLContext] = {}
         self._environ = environ
         self._lookup = lookup
         self._ahead = ahead
@@ -374,7 +384,8 @@ class Pools:
         self, request: httpcore.Request, network: Network, proxy: Proxy | None, deadline: Deadline
     ) -> httpcore.Response:
         url = request.url
-        key = (url.scheme, url.host, url.port, proxy, network.ca_bundle, network.client_cert)
+        thread = threading.get_ident() if self.per_thread else 0
+        key = (url.scheme, url.host, url.port, proxy, network.ca_bundle, network.client_cert, thread)
         with self._lock:
             pool = self._pools.get(key)
             if pool is None:
@@ -399,7 +410,11 @@ class Pools:
                 ahead = None
         context = ahead.context if ahead is not None else None
         if secure and context is None:
-            context = tls_context(network, self._environ)
+            # Only threads share one: it takes long to make.
+            place = (url.host, url.port, network.ca_bundle, network.client_cert)
+            context = self._contexts.get(place) if self.per_thread else None
+            if context is None:
+                context = self._contexts[place] = tls_context(network, self._environ)
         server = None
         if proxy is not None:
             certificates = (

@@ -357,6 +357,8 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         problem = f"unknown preset: {entry['preset']}"
     elif not base_url and gguf is None:
         problem = "it needs preset, base_url or gguf"
+    elif get("base_urls") and "base_url" not in entry:
+        problem = "base_urls needs base_url"
     elif missing := re.search(r"\{([^}]*)\}", base_url):
         problem = f"its address needs variables.{missing[1]}"
     if problem:
@@ -392,4 +394,7 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         embedded=gguf is not None,
         network=replace(default_network, **network) if network else default_network,
         quirks=preset.quirks if preset else Quirks(),
+        base_urls=tuple(get("base_urls", ())),
+        rpm=get("rpm"),
+        tpm=get("tpm"),
     )

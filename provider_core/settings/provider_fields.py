@@ -20,8 +20,14 @@ LONGEST_WAIT = 86_400
 MOST_RETRIES = 100
 """The largest value of "count"."""
 
-FieldType: TypeAlias = Literal["text", "path", "seconds", "count", "switch", "choice", "pairs", "models"]
-"""How a value is written. "text" is one line, "seconds" a number, "pairs" a table of strings, "models" a list."""
+MOST_PER_MINUTE = 1_000_000_000
+"""The largest value of "rate"."""
+
+FieldType: TypeAlias = Literal[
+    "text", "path", "seconds", "count", "rate", "switch", "choice", "pairs", "models", "addresses"
+]
+"""How a value is written. "text" is one line, "seconds" a number, "rate" a number from 1 per minute, "pairs" a table of
+strings, "models" and "addresses" a list."""
 
 
 class ProviderField(Struct):
@@ -67,6 +73,14 @@ PROVIDER_FIELDS = (
         "text",
         "The base address of the API, without /chat/completions.",
         "URL",
+        validator=_base_url,
+    ),
+    _row(
+        "base_urls",
+        "addresses",
+        "A further address of the same models; the rows of a batch are shared among all. Repeatable.",
+        "URL",
+        option="replica",
         validator=_base_url,
     ),
     _row(
@@ -163,4 +177,6 @@ PROVIDER_FIELDS = (
         "retries", "count", "Times to retry a request that fails before any text arrives. [default: 2]", "N"
     ),
     _row("retry_budget", "seconds", "Start no retry after this many seconds. [default: 120]", "SECONDS"),
+    _row("rpm", "rate", "Most requests a minute that telex batch sends.", "N"),
+    _row("tpm", "rate", "Most tokens a minute, of prompts and answers, that telex batch uses.", "N"),
 )

@@ -21,7 +21,12 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSourc
 
 from provider_core.errors import InvalidInputError, SettingsError
 from provider_core.settings import mcp, validators
-from provider_core.settings.provider_fields import LONGEST_WAIT, MOST_RETRIES, PROVIDER_FIELDS
+from provider_core.settings.provider_fields import (
+    LONGEST_WAIT,
+    MOST_PER_MINUTE,
+    MOST_RETRIES,
+    PROVIDER_FIELDS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -83,6 +88,7 @@ _TYPES: dict[str, Any] = {
     "path": FilePath,
     "seconds": Seconds,
     "count": Annotated[int, Field(ge=0, le=MOST_RETRIES)],
+    "rate": Annotated[int, Field(ge=1, le=MOST_PER_MINUTE)],
     "switch": bool,
     "pairs": dict[Line, Line],
     "models": list[Annotated[ModelEntry, BeforeValidator(_model_entry)]],
@@ -91,6 +97,8 @@ _TYPES: dict[str, Any] = {
 
 def _field(row: ProviderField) -> tuple[Any, Any]:
     """The type and the default of a setting."""
+    if row.type == "addresses" and row.validator is not None:
+        return list[Annotated[Line, _by(row.validator)]], []
     hint = Literal[row.choices] if row.choices else _TYPES[row.type]
     if row.validator is not None:
         hint = Annotated[hint, _by(row.validator, pairs=row.type == "pairs")]

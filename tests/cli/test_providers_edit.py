@@ -59,6 +59,7 @@ VALUES = {
     "display_name": "The lab", "models": ["a"], "default_model": "a", "headers": {"X-A": "1", "X-B": "2"},
     "proxy": "none", "ca_bundle": __file__, "client_cert": __file__, "connect_timeout": 2, "first_byte_timeout": 900,
     "idle_timeout": 30.5, "retries": 0, "retry_budget": 60, "enabled": False, "key": "none", "allow_http": True,
+    "rpm": 60, "tpm": 9000, "base_urls": ["http://127.0.0.1:2/v1"],
 }  # fmt: skip
 
 
@@ -77,6 +78,8 @@ def test_every_setting_has_an_option_that_changes_it_alone(telex: Inside, row: A
             option = ["--allow-http"]
         case "models":
             option = ["--model", "a"]
+        case "base_urls":
+            option = ["--replica", "http://127.0.0.1:2/v1"]
         case "headers":
             option = ["--header", "X-B=2"]
         case _:

@@ -155,12 +155,13 @@ def test_settings_override_the_preset_field_by_field(tmp_path: Path) -> None:
 def test_every_row_of_a_provider_is_a_setting(tmp_path: Path) -> None:
     values = {
         "text": "lab", "path": "/a", "seconds": 5.0, "count": 1, "switch": False, "choice": "none",
-        "pairs": {"A": "b"}, "models": ["m"],
+        "pairs": {"A": "b"}, "models": ["m"], "rate": 60, "addresses": ["http://127.0.0.1:2/v1"],
     }  # fmt: skip
     special = {"preset": "deepseek", "base_url": "http://127.0.0.1:1", "key_env": "LAB", "proxy": "none"}
     fields = {row.name: special.get(row.name, values[row.type]) for row in PROVIDER_FIELDS}
     provider = preview("lab", fields, Paths.find({"TELEX_HOME": str(tmp_path)}))
     assert (provider.display_name, provider.headers["A"], provider.enabled) == ("lab", "b", False)
+    assert (provider.rpm, provider.base_urls) == (60, ("http://127.0.0.1:2/v1",))
 
 
 def test_preview_is_what_a_start_loads(paths: Paths) -> None:

@@ -11,7 +11,19 @@ import click
 from telex.app import App, pass_app
 from telex.command import Command
 from telex.exit_codes import ASKING, ExitCode
-from telex.options import BodyField, Name, Number, network_options
+from telex.options import (
+    Name,
+    effort_option,
+    max_tokens_option,
+    network_options,
+    params_option,
+    schema_option,
+    schema_retries_option,
+    system_option,
+    temperature_option,
+    template_option,
+    variables_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,14 +100,9 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     help="Model to use: an alias, PROVIDER/MODEL, a provider, or a model name that only one provider has. "
     "Repeat to ask several models; each answer gets a heading.",
 )
-@click.option("-s", "--system", metavar="TEXT", help="Set the system message.")
-@click.option(
-    "--template",
-    type=Name("template"),
-    metavar="NAME",
-    help="Use a saved prompt (see telex templates). Options given here override it.",
-)
-@click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Set a template variable.")
+@system_option
+@template_option
+@variables_option
 @click.option(
     "-f",
     "--file",
@@ -124,25 +131,10 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
 @click.option(
     "--stream/--no-stream", default=True, help="Print the answer as it arrives (default), or all at once."
 )
-@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Limit the answer to N tokens.")
-@click.option(
-    "-t",
-    "--temperature",
-    type=Number(min=0),
-    metavar="T",
-    help="Set the sampling temperature; sent only if given.",
-)
-@click.option(
-    "-p",
-    "--param",
-    "params",
-    type=BodyField(),
-    multiple=True,
-    help="Set a field of the request body. VALUE is JSON, or else a string. Repeatable.",
-)
-@click.option(
-    "--reasoning-effort", metavar="LEVEL", help="How much the model reasons: none, low, medium, high, …"
-)
+@max_tokens_option
+@temperature_option
+@params_option
+@effort_option
 @click.option(
     "--reasoning",
     type=click.Choice(["show", "hide", "summary"]),
@@ -164,19 +156,8 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     is_flag=True,
     help="Print only the first code block; if there is none, print the whole answer, with a note on stderr.",
 )
-@click.option(
-    "--schema",
-    metavar="FILE|JSON|FIELDS",
-    help='Request JSON that matches a schema: a file, JSON, or fields such as "name, age int".',
-)
-@click.option(
-    "--schema-retries",
-    type=click.IntRange(0, 10),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Retries when the answer does not match the schema.",
-)
+@schema_option
+@schema_retries_option
 @click.option(
     "--tools",
     type=Name("server"),

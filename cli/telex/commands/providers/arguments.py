@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from provider_core.settings.provider_fields import LONGEST_WAIT, MOST_RETRIES, PROVIDER_FIELDS
+from provider_core.settings.provider_fields import (
+    LONGEST_WAIT,
+    MOST_PER_MINUTE,
+    MOST_RETRIES,
+    PROVIDER_FIELDS,
+)
 from provider_core.structs import Struct, field, replace
 from telex.exit_codes import ExitCode, Stop
 from telex.options import ExistingPath, Name, Number
@@ -64,7 +69,9 @@ def _options(rows: Sequence[ProviderField], command: _Command) -> _Command:
                 how["type"] = Number(min=0, min_open=True, max=LONGEST_WAIT)
             case "count":
                 how["type"] = click.IntRange(0, MOST_RETRIES)
-            case "pairs" | "models":
+            case "rate":
+                how["type"] = click.IntRange(1, MOST_PER_MINUTE)
+            case "pairs" | "models" | "addresses":
                 how["multiple"] = True
         if row.completes:
             how["type"] = Name(row.completes, of="name" if row.completes == "model" else None)
@@ -87,7 +94,7 @@ def changed_fields(app: App, options: Mapping[str, Any], entry: Mapping[str, Any
         match row.type:
             case "path":
                 value = str(value.absolute())
-            case "models":
+            case "models" | "addresses":
                 value = list(value)
             case "pairs":
                 parse = parse_header if row.name == "headers" else _assignment

@@ -1,0 +1,129 @@
+"""Opens the models that share the rows of a batch: the key of each is looked up once, and all use one transport."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Self
+
+from provider_core.batches.pace import Lane, Throttle
+from provider_core.client import OpenProvider
+from provider_core.structs import replace
+from provider_core.types import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from provider_core.runtime import Runtime
+    from provider_core.types import Call, Provider, Reply, Transport
+
+
+class Lanes:
+    """The lanes of a batch, opened when they are needed and closed together.
+
+    ``most`` is the number of requests that each model may have in flight; ``rpm`` and ``tpm`` limit the whole batch,
+    besides the limits in the settings of each provider. ``find`` returns the target of a model that a row names.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        find: Callable[[str], Target] | None = None,
+        most: int | None = None,
+        rpm: float | None = None,
+        tpm: float | None = None,
+    ) -> None:
+        self._runtime = runtime
+        self._find = find or runtime.target
+        self._most = most
+        self._own = (Throttle(rpm, tpm),) if rpm or tpm else ()
+        self._by_provider: dict[str, Throttle] = {}
+        self._opened: dict[str, list[Lane]] = {}
+        self._stack = ExitStack()
+        if hasattr(transport := runtime.transport, "separate_threads"):
+            transport.separate_threads()
+
+    def open(self, target: Target) -> list[Lane]:
+        """The lanes of a target: one for each address of its provider. Raises ``ApiKeyError`` and others."""
+        lanes = self._opened.get(str(target))
+        if lanes is None:
+            lanes = [self._lane(each) for each in replicas(target)]
+            self._opened[str(target)] = lanes
+        return lanes
+
+    def lane_for(self, name: str) -> Lane:
+        """The lane of a model that a row names."""
+        return self.open(self._find(name))[0]
+
+    def _lane(self, target: Target) -> Lane:
+        opened = self._stack.enter_context(self._runtime.open_provider(target))
+        observed: list[_Observed] = []
+
+        def observe(transport: Transport) -> Transport:
+            observed.append(_Observed(transport))
+            return observed[0]
+
+        provider = opened.provider
+        # The runner retries: it may take another lane, and a wait that one request is asked for concerns all.
+        provider = replace(provider, network=replace(provider.network, retries=0))
+        client = opened.client.through(observe)
+        lane = Lane(
+            target,
+            OpenProvider(client=client, provider=provider, key=opened.key),
+            most=1 if provider.embedded else self._most,
+            throttles=(*self._own, *self._throttle(target.provider)),
+        )
+        observed[0].lane = lane
+        return lane
+
+    def _throttle(self, provider: Provider) -> tuple[Throttle, ...]:
+        if not (provider.rpm or provider.tpm):
+            return ()
+        found = self._by_provider.setdefault(provider.name, Throttle(provider.rpm, provider.tpm))
+        return (found,)
+
+    def close(self) -> None:
+        """Stop embedded models."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def replicas(target: Target) -> list[Target]:
+    """The target at each address of its provider."""
+    from provider_core.settings.validators import origin
+
+    provider = target.provider
+    found = [target]
+    for url in provider.base_urls:
+        # The variables of a preset are for its own hosts.
+        foreign = provider.preset and not provider.key_env_for and origin(url) != origin(provider.base_url)
+        key_env_for = origin(provider.base_url) if foreign else provider.key_env_for
+        replica = replace(provider, base_url=url, base_urls=(), key_env_for=key_env_for)
+        found.append(Target(provider=replica, model=target.model))
+    return found
+
+
+class _Observed:
+    """A transport that shows the headers of answers to a lane."""
+
+    lane: Lane | None = None
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    @contextmanager
+    def send(self, call: Call) -> Iterator[Reply]:
+        with self._transport.send(call) as reply:
+            headers: Mapping[str, str] = reply.headers
+            if self.lane is not None and any(name.startswith("x-ratelimit-") for name in headers):
+                self.lane.learn(time.monotonic(), headers)
+            yield reply
+
+    def close(self) -> None:
+        """The connections belong to the transport."""

@@ -1,0 +1,201 @@
+"""How fast requests may start: concurrency that adapts to the server, waits that it asks for, and limits per minute.
+
+Nothing here waits by itself or knows threads: the runner asks when a request may start, and reports how it ended. Times
+are seconds of the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import re
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from provider_core.errors import ProviderError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from provider_core.client import OpenProvider
+    from provider_core.errors import CoreError
+    from provider_core.types import Target
+
+FIRST: Final = 4
+"""Requests in flight at the beginning, unless their number is given."""
+MOST: Final = 64
+"""The largest number of requests in flight that adapting leads to."""
+_GAIN: Final = 1.05
+"""How many times as many answers a second are an improvement that is worth more requests in flight."""
+_FORGET: Final = 0.97
+"""By which the best rate shrinks in each round, so that growing is tried again after some rounds."""
+_LONGEST_REST: Final = 30.0
+_FIRST_REST: Final = 0.5
+_PATIENCE: Final = 8
+"""How often a server that has answered before may be unreachable in a row, with rests that add up to two minutes."""
+_LEARNT_REST: Final = 60.0
+"""The longest rest that follows from headers of a successful answer, which do not ask for one."""
+
+
+class Throttle:
+    """Spaces requests evenly, so that no minute has more than ``rpm`` requests or ``tpm`` tokens."""
+
+    def __init__(self, rpm: float | None = None, tpm: float | None = None) -> None:
+        self._rpm = rpm
+        self.tpm = tpm
+        self._next_request = self._next_tokens = -inf
+
+    @property
+    def free_at(self) -> float:
+        """When the next request may start."""
+        return max(self._next_request, self._next_tokens)
+
+    def take(self, now: float, tokens: float) -> None:
+        """Count a request that starts now; ``tokens`` are estimated."""
+        if self._rpm:
+            self._next_request = max(self._next_request, now) + 60.0 / self._rpm
+        if self.tpm:
+            self._next_tokens = max(self._next_tokens, now) + 60.0 * tokens / self.tpm
+
+    def correct(self, tokens: float) -> None:
+        """Count ``tokens`` more than were estimated, or fewer if negative."""
+        if self.tpm:
+            self._next_tokens += 60.0 * tokens / self.tpm
+
+
+class Lane:
+    """The requests to one model of one server. Several lanes share the rows of a batch.
+
+    ``most`` is the number of requests in flight that is never exceeded; without it, there are 4 at first. Their number
+    doubles with each round of answers until that brings no more answers a second, and then grows by one whenever a
+    round was faster than those before; a rate limit or an overloaded server halves it.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        opened: OpenProvider,
+        *,
+        most: int | None = None,
+        throttles: Sequence[Throttle] = (),
+    ) -> None:
+        self.target = target
+        self.opened = opened
+        self.throttles = throttles
+        self.most = most or MOST
+        self.limit: int = most or FIRST
+        """Requests that may be in flight now."""
+        self.in_flight: int = 0
+        self.answers: int = 0
+        """Requests that succeeded."""
+        self.dead: CoreError | None = None
+        """Why no further request goes here."""
+        self.rests_until: float = -inf
+        self._doubles = most is None
+        self._best_rate = 0.0
+        self._round = 0  # answers in this round
+        self._round_started = 0.0
+        self._halved_at = -inf
+        self._refusals = 0  # rate limits and overloads since the last answer
+        self._failures = 0  # failed connections since the last answer
+
+    @property
+    def load(self) -> float:
+        """How busy it is, to choose among lanes."""
+        return self.in_flight / self.limit
+
+    def free_at(self, now: float) -> float:
+        """When the next request may start: now or earlier, a later time, or infinity until one in flight has ended."""
+        if self.in_flight >= self.limit:
+            return inf
+        return max(self.rests_until, *(each.free_at for each in self.throttles), -inf)
+
+    def start(self, now: float, tokens: float) -> None:
+        """A request starts."""
+        self.in_flight += 1
+        for throttle in self.throttles:
+            throttle.take(now, tokens)
+
+    def succeeded(self, now: float) -> None:
+        """A request brought an answer."""
+        self.answers += 1
+        self._refusals = self._failures = 0
+        if self.limit >= self.most:
+            return
+        if not self._round:
+            self._round_started = now
+        self._round += 1
+        if self._round <= max(self.limit, 4):
+            return
+        rate = (self._round - 1) / max(now - self._round_started, 1e-6)
+        self._round = 0
+        if rate > self._best_rate * _GAIN:
+            self.limit = min(self.most, self.limit * 2 if self._doubles else self.limit + 1)
+        else:
+            self._doubles = False
+        self._best_rate = max(rate, self._best_rate * _FORGET)
+
+    def refused(self, now: float, started: float, retry_after: float | None) -> None:
+        """The server answered that it is asked too often, or overloaded, to a request that ``started`` then."""
+        if started >= self._halved_at:  # the others of the same moment say nothing new
+            self._halved_at = now
+            self._doubles = False
+            self._round, self._best_rate = 0, 0.0
+            self.limit = max(1, self.limit // 2)
+            self._refusals += 1
+        pause = retry_after or min(_LONGEST_REST, _FIRST_REST * 2.0 ** (self._refusals - 1))
+        self.rests_until = max(self.rests_until, now + pause)
+
+    def unreachable(self, now: float, error: CoreError, retries: int) -> None:
+        """No connection could be made: rest, or give up after ``retries`` if there never was an answer."""
+        if now < self.rests_until:  # reported by several requests
+            return
+        self._failures += 1
+        if self._failures > (max(retries, _PATIENCE) if self.answers else retries):
+            self.dead = self.dead or error
+        self.rests_until = now + min(_LONGEST_REST, _FIRST_REST * 2.0 ** (self._failures - 1))
+
+    def learn(self, now: float, headers: Mapping[str, str]) -> None:
+        """Rest if the headers of an answer say that no request or token is left in this window."""
+        for kind in ("-requests", "-tokens", ""):
+            left = headers.get(f"x-ratelimit-remaining{kind}")
+            if left is None:
+                continue
+            if left.strip() in ("0", "0.0"):
+                wait = seconds(headers.get(f"x-ratelimit-reset{kind}", ""))
+                if wait is not None:
+                    self.rests_until = max(self.rests_until, now + min(wait, _LEARNT_REST))
+
+
+def rate_error(error: CoreError | None) -> bool:
+    """Whether the server refused a request because there were too many."""
+    from provider_core.errors import OverloadedError, RateLimitError
+
+    return isinstance(error, RateLimitError | OverloadedError) and error.should_retry is not False
+
+
+def retry_after(error: CoreError | None) -> float | None:
+    """The seconds that the server asks to wait."""
+    return error.retry_after if isinstance(error, ProviderError) else None
+
+
+_DURATION: Final = re.compile(
+    r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?"
+)
+_EPOCH: Final = 1e9
+
+
+def seconds(text: str) -> float | None:
+    """The duration in a header: "6m0s", "12ms", "7.66", or seconds or milliseconds since 1970; None for others."""
+    text = text.strip()
+    try:
+        number = float(text)
+    except ValueError:
+        found = _DURATION.fullmatch(text)
+        if not text or found is None:
+            return None
+        units = (86400.0, 3600.0, 60.0, 1.0, 0.001)
+        return sum(float(part) * unit for part, unit in zip(found.groups(), units, strict=True) if part)
+    if number >= _EPOCH:
+        import time
+
+        number = number / (1000.0 if number >= _EPOCH * 1000 else 1.0) - time.time()
+    return number if 0 <= number < inf else None

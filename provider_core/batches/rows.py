@@ -1,0 +1,284 @@
+"""The rows of a batch: read one by one from JSONL, CSV, TSV, lines or files, so that no input has to fit into memory.
+
+A row that cannot be read is a ``Row`` with an ``error``, and does not end the input.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
+
+from provider_core import limits
+from provider_core.errors import FileError, InvalidInputError
+from provider_core.redaction import printable
+from provider_core.structs import Struct, field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from provider_core.errors import CoreError
+    from provider_core.types import Json
+
+InputFormat: TypeAlias = Literal["jsonl", "csv", "tsv", "lines"]
+
+FORMATS: Final[tuple[InputFormat, ...]] = get_args(InputFormat)
+
+_SUFFIXES: Final[Mapping[str, InputFormat]] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".txt": "lines",
+}
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class Row(Struct):
+    """One row of the input."""
+
+    number: int
+    """Its position among the rows, from 1."""
+    id: Json
+    """The value of its ``id`` column; without one, its number and a hash of its content."""
+    columns: Mapping[str, Json] = field(default_factory=dict)
+    text: str | None = None
+    """The whole row, if it is a text and not an object: a line, a JSON string, the content of a file."""
+    line: int = 0
+    """The line of the input on which it ends; 0 for a file."""
+    error: CoreError | None = None
+    """Why it cannot be used."""
+    has_own_id: bool = False
+
+    @property
+    def key(self) -> str:
+        """The id as text: rows are the same if these are."""
+        return self.id if isinstance(self.id, str) else json.dumps(self.id)
+
+
+def suffix_format(name: str) -> InputFormat | None:
+    """The format that the name of a file suggests."""
+    return _SUFFIXES.get(os.path.splitext(name)[1].lower())  # noqa: PTH122
+
+
+class RowReader:
+    """The rows of one input. Iterate once.
+
+    Without a ``format``, the first byte decides: a brace or a quotation mark begins JSONL, anything else lines.
+    ``id_column`` names the column with the ids. ``columns`` are those of a CSV file's header, once iteration has begun.
+    Raises ``InvalidInputError`` for a header that cannot be used.
+    """
+
+    def __init__(
+        self,
+        file: io.BufferedReader,
+        format_: InputFormat | None = None,
+        *,
+        name: str = "stdin",
+        id_column: str = "id",
+    ) -> None:
+        self._file = file
+        self._name = name
+        self._id_column = id_column
+        self._format = format_
+        self._size = 0
+        with suppress(OSError, ValueError):
+            self._size = os.fstat(self._file.fileno()).st_size
+        self.columns: tuple[str, ...] | None = None
+
+    @property
+    def fraction(self) -> float | None:
+        """The part of the input that was read, from 0 to 1; None if its size is unknown."""
+        if not self._size:
+            return None
+        with suppress(OSError, ValueError):
+            return min(1.0, float(self._file.raw.tell()) / self._size)
+        return None
+
+    def __iter__(self) -> Iterator[Row]:
+        format_ = self._format
+        if format_ is None:
+            first = self._file.peek(1 << 12).removeprefix(_BOM).lstrip()[:1]
+            format_ = "jsonl" if first in (b"{", b'"', b"[") else "lines"
+        match format_:
+            case "csv" | "tsv":
+                yield from self._cells("," if format_ == "csv" else "\t")
+            case _:
+                yield from self._lines(as_json=format_ == "jsonl")
+
+    def _lines(self, *, as_json: bool) -> Iterator[Row]:
+        number = 0
+        for line, read in enumerate(_bounded_lines(self._file), start=1):
+            raw = None if read is None else read.strip(b" \t\r\n")
+            if raw == b"":
+                continue
+            number += 1
+            yield self._json_row(number, line, raw) if as_json else self._line_row(number, line, raw)
+
+    def _json_row(self, number: int, line: int, raw: bytes | None) -> Row:
+        if raw is None:
+            return self._too_long(number, line)
+        try:
+            found = json.loads(raw)
+        except UnicodeDecodeError:
+            return self._bad(number, line, raw, "it is not UTF-8")
+        except (ValueError, RecursionError) as error:
+            reason = f": {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
+            return self._bad(number, line, raw, f"it is not valid JSON{reason}")
+        if isinstance(found, str):
+            return Row(number=number, id=_own_id(number, raw), text=found, line=line)
+        if not isinstance(found, dict):
+            hint = ""
+            if number == 1 and raw.lstrip().startswith(b"["):
+                hint = "; to convert an array: jq -c '.[]'"
+            return self._bad(number, line, raw, f"it is neither a JSON object nor a string{hint}")
+        return self._row(number, line, found, raw)
+
+    def _line_row(self, number: int, line: int, raw: bytes | None) -> Row:
+        if raw is None:
+            return self._too_long(number, line)
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            return self._bad(number, line, raw, "it is not UTF-8")
+        return Row(number=number, id=_own_id(number, raw), text=text, line=line)
+
+    def _cells(self, delimiter: str) -> Iterator[Row]:
+        csv.field_size_limit(limits.BATCH_ROW)
+        # Bytes that are not UTF-8 become lone surrogates, so that they spoil one row and not the rest of the file.
+        text = io.TextIOWrapper(self._file, "utf-8", errors="surrogateescape", newline="")
+        try:
+            yield from self._records(csv.reader(text, delimiter=delimiter, strict=True))
+        finally:
+            with suppress(ValueError):
+                text.detach()
+
+    def _records(self, reader: csv.Reader) -> Iterator[Row]:  # type: ignore[name-defined]
+        number = 0
+        header: Sequence[str] | None = None
+        while True:
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                if header is None:
+                    raise InvalidInputError(f"the header of {self._name} cannot be read: {error}") from None
+                number += 1
+                raw = str(reader.line_num).encode()
+                yield self._bad(number, reader.line_num, raw, f"its cells cannot be read: {error}")
+                continue
+            if not cells:
+                continue
+            if header is None:
+                header = self._header(cells)
+                continue
+            number += 1
+            raw = "\x1f".join(cells).encode("utf-8", "surrogateescape")
+            line = reader.line_num
+            if len(cells) != len(header):
+                counts = f"it has {len(cells)} cells, and the header has {len(header)}"
+                yield self._bad(number, line, raw, counts)
+            elif not raw.isascii() and _has_surrogates(cells):
+                yield self._bad(number, line, raw, "it is not UTF-8")
+            else:
+                yield self._row(number, line, dict(zip(header, cells, strict=True)), raw)
+
+    def _header(self, cells: Sequence[str]) -> Sequence[str]:
+        header = [cell.strip() for cell in cells]
+        header[0] = header[0].removeprefix("\ufeff")
+        what = f"the header of {self._name}"
+        if _has_surrogates(header):
+            raise InvalidInputError(f"{what} is not UTF-8. Convert the file first, for example with iconv")
+        if "" in header:
+            raise InvalidInputError(f"{what} has no name for column {header.index('') + 1}")
+        if len(set(header)) < len(header):
+            twice = next(name for name in header if header.count(name) > 1)
+            raise InvalidInputError(f"{what} has two columns called {printable(twice, 60)}")
+        self.columns = tuple(header)
+        return header
+
+    def _row(self, number: int, line: int, columns: Mapping[str, Json], raw: bytes) -> Row:
+        own = columns.get(self._id_column)
+        if own is None or own == "" or isinstance(own, bool):
+            return Row(number=number, id=_own_id(number, raw), columns=columns, line=line)
+        return Row(number=number, id=own, columns=columns, line=line, has_own_id=True)
+
+    def _bad(self, number: int, line: int, raw: bytes, why: str) -> Row:
+        return bad_row(number, raw, f"line {line} of {self._name} cannot be used: {why}", line=line)
+
+    def _too_long(self, number: int, line: int) -> Row:
+        limit = f"it is longer than {limits.BATCH_ROW // 1_000_000} MB"
+        return self._bad(number, line, str(line).encode(), limit)
+
+
+def bad_row(number: int, raw: bytes, message: str, *, line: int = 0) -> Row:
+    """A row that cannot be used, for the reason in ``message``."""
+    error = InvalidInputError(message, code="bad_row")
+    return Row(number=number, id=_own_id(number, raw), line=line, error=error)
+
+
+def file_rows(names: Iterable[str]) -> Iterator[Row]:
+    """A row for each file, with its name as the id. It is read when it is its turn.
+
+    The columns are ``file``, the name, and ``text``, the content.
+    """
+    from provider_core.attachments import text_file
+
+    for number, name in enumerate(names, start=1):
+        columns: dict[str, Json] = {"file": name}
+        try:
+            text = text_file(name).text
+        except (FileError, InvalidInputError) as error:
+            yield Row(number=number, id=name, columns=columns, error=error, has_own_id=True)
+        else:
+            columns["text"] = text
+            yield Row(number=number, id=name, columns=columns, text=text, has_own_id=True)
+
+
+def rows_of(values: Iterable[Json | Row], *, id_column: str = "id") -> Iterator[Row]:
+    """A row for each value of a program: a text, a mapping of columns, or a ``Row``."""
+    for number, value in enumerate(values, start=1):
+        if isinstance(value, Row):
+            yield value
+            continue
+        raw = json.dumps(value, sort_keys=True, default=str).encode()
+        if isinstance(value, str):
+            yield Row(number=number, id=_own_id(number, raw), text=value)
+            continue
+        if not isinstance(value, dict):
+            raise TypeError(f"a row is a text or a mapping, not {type(value).__name__}")
+        own = value.get(id_column)
+        has_own_id = own not in (None, "")
+        made = own if has_own_id else _own_id(number, raw)
+        yield Row(number=number, id=made, columns=value, has_own_id=has_own_id)
+
+
+def _own_id(number: int, raw: bytes) -> str:
+    return f"{number}-{hashlib.blake2b(raw, digest_size=4).hexdigest()}"
+
+
+def _has_surrogates(cells: Iterable[str]) -> bool:
+    return any("\udc80" <= character <= "\udcff" for cell in cells for character in cell)
+
+
+def _bounded_lines(file: io.BufferedReader) -> Iterator[bytes | None]:
+    """The lines of a file without a byte order mark; None for each that is longer than ``limits.BATCH_ROW``."""
+    first = True
+    while raw := file.readline(limits.BATCH_ROW + 2):
+        if first:
+            raw, first = raw.removeprefix(_BOM), False
+            if not raw:
+                continue
+        if len(raw) <= limits.BATCH_ROW or raw.endswith(b"\n"):
+            yield raw
+            continue
+        while (rest := file.readline(1 << 20)) and not rest.endswith(b"\n"):
+            pass
+        yield None

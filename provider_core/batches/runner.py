@@ -1,0 +1,458 @@
+"""Runs the rows of a batch in threads: each row is a ``ChatRun``, retried as its lane allows.
+
+A worker takes a row, waits until a lane is free, asks, and hands over the result. The threads share one transport, so
+connections are reused. Another runner may take the place of this one: rows, planner and results do not depend on it.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from contextlib import nullcontext
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from provider_core import errors
+from provider_core.batches.pace import rate_error, retry_after
+from provider_core.chat.runner import ChatRun
+from provider_core.client import backoff, max_retries_for
+from provider_core.errors import CoreError
+from provider_core.events import AnswerEnded
+from provider_core.structs import Struct, replace
+from provider_core.types import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from decimal import Decimal
+
+    from provider_core.answer import Answer
+    from provider_core.batches.pace import Lane
+    from provider_core.batches.planner import RowPlanner
+    from provider_core.batches.rows import Row
+    from provider_core.chat.runner import ChatPlan
+    from provider_core.prices import Pricing
+    from provider_core.types import Notice
+
+_RATE_RETRIES: Final = 20
+"""How often a row is sent again because of rate limits. The pauses between are the lane's."""
+_LONGEST_WAIT: Final = 900.0
+"""A server that asks to wait longer than this ends the batch: it can be resumed then."""
+_AHEAD: Final = 256
+"""Results that may wait for the caller; then no further row is started."""
+_GRACE: Final = 30.0
+"""Seconds after the deadline for the requests in flight."""
+
+
+class Result(Struct):
+    """What came of a row."""
+
+    row: Row
+    answer: Answer | None = None
+    """None if nothing was asked: the row cannot be used."""
+    error: CoreError | None = None
+    """Why there is no complete answer."""
+    requests: tuple[AnswerEnded, ...] = ()
+    """All requests that were made for it, in order, with what each brought."""
+    attempts: int = 0
+    seconds: float = 0.0
+    """From the start of the first request to the end of the last."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the answer is complete: also one cut by a token limit that the caller set."""
+        whole = self.answer is not None and self.answer.verdict in (Verdict.COMPLETE, Verdict.LENGTH)
+        return whole and self.error is None
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict of the answer; "failed" if there is none."""
+        return Verdict.FAILED if self.answer is None else self.answer.verdict
+
+
+class BatchLimits(Struct):
+    """When a batch ends early; None: never."""
+
+    max_errors: int | None = None
+    """Rows that failed."""
+    max_cost: Decimal | None = None
+    """US dollars, as far as costs are known. What is in flight is expected to cost what others did."""
+    deadline: float | None = None
+    """Seconds after which no row is started. Those in flight have 30 seconds more."""
+
+
+class _Job:
+    """A row on its way."""
+
+    def __init__(self, row: Row, plan: ChatPlan | None, lanes: Sequence[Lane]) -> None:
+        self.row = row
+        self.plan = plan
+        self.lanes = lanes
+        self.tokens = 0.0
+        self.attempts = 0
+        self.retries = 0
+        self.refusals = 0
+        self.not_before = -inf
+        self.started = 0.0
+        self.requests: list[AnswerEnded] = []
+
+
+class BatchRun:
+    """A batch while it runs. Iterate for its results as they come, and None after ``tick`` seconds without one.
+
+    ``rows`` is read in threads, one row at a time. ``lane_for`` returns the lane of a model that a row names; without
+    it, such rows fail. ``window`` is the number of rows that may be started before the oldest unfinished one ends.
+
+    ``stop`` starts no further row; the iteration ends when those in flight have. If you stop iterating, they are
+    abandoned. Rows that were not finished have no result.
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[Row],
+        planner: RowPlanner,
+        lanes: Sequence[Lane],
+        *,
+        lane_for: Callable[[str], Lane] | None = None,
+        limits: BatchLimits | None = None,
+        price: Pricing | None = None,
+        window: int | None = None,
+        log: Callable[[str, str], None] | None = None,
+        tick: float = 0.2,
+    ) -> None:
+        self.lanes = list(lanes)
+        self.ended_by: str = ""
+        """What ended the batch early: "stop", "errors", "cost", "deadline", "error", or "" if all rows are done."""
+        self.error: CoreError | None = None
+        """The error that ended it."""
+        self.done = self.failed = 0
+        self.spent: Decimal | None = None
+        """US dollars, as far as they are known; None if no cost is."""
+        self._rows = iter(rows)
+        self._planner = planner
+        self._lane_for = lane_for
+        self._limits = limits or BatchLimits()
+        self._price = price
+        self._window = window
+        self._log = log
+        self._tick = tick
+        self._results: queue.SimpleQueue[Result | BaseException | None] = queue.SimpleQueue()
+        self._source = threading.Lock()
+        self._changed = threading.Condition()
+        self._workers = 0
+        self._exhausted = False
+        self._shared = list(lanes)
+        self._unfinished: dict[int, None] = {}
+        self._output_tokens = 0.0  # of an average answer
+        self._by_lane: dict[str, Lane] = {}
+        self._deadline = inf
+
+    # --- for the caller ------------------------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        return sum(lane.in_flight for lane in self.lanes)
+
+    @property
+    def resting(self) -> float:
+        """The seconds until a request may start again, because servers asked to wait; 0 if one may start now."""
+        until = min((lane.rests_until for lane in self.lanes if lane.dead is None), default=-inf)
+        return max(0.0, until - time.monotonic())
+
+    def stop(self, why: str = "stop", error: CoreError | None = None) -> None:
+        """Start no further row. Any thread, or a signal's handler, may call this."""
+        if not self.ended_by:
+            self.error = error
+            self.ended_by = why
+
+    def __iter__(self) -> Iterator[Result | None]:
+        started = time.monotonic()
+        if self._limits.deadline is not None:
+            self._deadline = started + self._limits.deadline
+        with self._changed:
+            self._hire()
+        try:
+            while True:
+                try:
+                    item = self._results.get(timeout=self._tick)
+                except queue.Empty:
+                    self._check_deadline()
+                    if self.ended_by:
+                        with self._changed:
+                            self._changed.notify_all()
+                    if self.ended_by == "deadline" and time.monotonic() > self._deadline + _GRACE:
+                        return
+                    yield None
+                    continue
+                if item is None:
+                    return
+                if isinstance(item, BaseException):
+                    raise item
+                self._count(item)
+                yield item
+        finally:
+            with self._changed:
+                if self._workers:
+                    self.stop()
+                self._changed.notify_all()
+
+    def _count(self, result: Result) -> None:
+        self.done += 1
+        limits = self._limits
+        for request in result.requests:
+            cost = request.answer.cost
+            if cost is not None:
+                self.spent = cost.amount if self.spent is None else self.spent + cost.amount
+        if not result.ok:
+            self.failed += 1
+            if limits.max_errors is not None and self.failed >= limits.max_errors:
+                self.stop("errors", result.error)
+        if limits.max_cost is not None and self.spent is not None:
+            expected = self.spent / self.done * self.in_flight
+            if self.spent + expected >= limits.max_cost:
+                self.stop("cost")
+        self._check_deadline()
+        if self._window is not None:
+            with self._changed:
+                self._unfinished.pop(result.row.number, None)
+                self._changed.notify_all()
+        elif self._results.qsize() == _AHEAD // 2:
+            with self._changed:
+                self._changed.notify_all()
+
+    def _check_deadline(self) -> None:
+        if time.monotonic() >= self._deadline:
+            self.stop("deadline")
+
+    # --- workers -------------------------------------------------------------------------------------------
+
+    def _hire(self) -> None:
+        """Have as many workers as requests may be in flight. Called with the lock."""
+        wanted = sum(lane.limit for lane in self.lanes if lane.dead is None)
+        while self._workers < max(1, wanted) and not (self._exhausted or self.ended_by):
+            self._workers += 1
+            # A daemon: a second Ctrl-C must not wait for a silent server.
+            threading.Thread(target=self._work, name=f"batch-{self._workers}", daemon=True).start()
+
+    def _work(self) -> None:
+        try:
+            while (job := self._next_job()) is not None:
+                self._finish(job)
+        except BaseException as error:  # noqa: BLE001 - it is raised in the caller's thread
+            self.stop("error", error if isinstance(error, CoreError) else None)
+            if not isinstance(error, CoreError):
+                self._results.put(error)
+        with self._changed:
+            self._workers -= 1
+            self._changed.notify_all()
+            if not self._workers:
+                self._results.put(None)
+
+    def _next_job(self) -> _Job | None:
+        while True:
+            if not self._has_room():
+                return None
+            with self._source:
+                row = None if self.ended_by or self._exhausted else next(self._rows, None)
+                if row is None:
+                    self._exhausted = True
+                    return None
+                if self._window is not None:
+                    with self._changed:
+                        self._unfinished[row.number] = None
+            if row.error is None:
+                try:
+                    return self._planned(row)
+                except CoreError as error:
+                    row = replace(row, error=error)
+            self._results.put(Result(row=row, error=row.error))
+
+    def _has_room(self) -> bool:
+        """Wait until the caller has taken enough results; False if the batch has ended."""
+        if self._window is None and self._results.qsize() < _AHEAD:
+            return not self.ended_by
+        with self._changed:
+            while not self.ended_by:
+                oldest = next(iter(self._unfinished), None)
+                newest = next(reversed(self._unfinished), None)
+                spread = 0 if oldest is None or newest is None else newest - oldest
+                if self._results.qsize() < _AHEAD and (self._window is None or spread < self._window):
+                    return True
+                self._changed.wait(1.0)
+        return False
+
+    def _planned(self, row: Row) -> _Job:
+        name = self._planner.model(row)
+        lanes: Sequence[Lane] = self._shared
+        if name is not None:
+            with self._changed:
+                lane = self._by_lane.get(name)
+                if lane is None:
+                    if self._lane_for is None:
+                        raise errors.InvalidInputError("rows of this batch cannot name a model")
+                    lane = self._by_lane[name] = self._lane_for(name)
+                    if lane not in self.lanes:
+                        self.lanes.append(lane)
+                        self._hire()
+            lanes = (lane,)
+        job = _Job(row, self._planner.plan(row, lanes[0].target), lanes)
+        if any(throttle.tpm for lane in lanes for throttle in lane.throttles):
+            from provider_core.attachments import estimate_tokens
+
+            assert job.plan is not None  # noqa: S101 - for the type checker
+            job.tokens = float(estimate_tokens(job.plan.request.messages))
+        return job
+
+    def _finish(self, job: _Job) -> None:
+        """Ask until there is a result, and hand it over; or the batch ends first."""
+        while True:
+            lane = self._acquire(job)
+            if lane is None:
+                return
+            now = time.monotonic()
+            job.started = job.started or now
+            job.attempts += 1
+            answer, ended = self._ask(job, lane)
+            job.requests += ended
+            result = Result(
+                row=job.row,
+                answer=answer,
+                error=answer.error,
+                requests=tuple(job.requests),
+                attempts=job.attempts,
+                seconds=time.monotonic() - job.started,
+            )
+            if self._release(job, lane, result, now):
+                self._results.put(result)
+                return
+            if self.ended_by:
+                return
+
+    def _ask(self, job: _Job, lane: Lane) -> tuple[Answer, list[AnswerEnded]]:
+        plan = job.plan
+        assert plan is not None  # noqa: S101 - for the type checker
+        target = lane.target
+        if plan.target is not target:
+            plan = replace(plan, target=target, request=replace(plan.request, model=target.model))
+        return ask(plan, lane, price=self._price, log=self._log)
+
+    def _acquire(self, job: _Job) -> Lane | None:
+        """Wait for a lane; None if the batch has ended."""
+        with self._changed:
+            while not self.ended_by:
+                now = time.monotonic()
+                lanes = [lane for lane in job.lanes if lane.dead is None]
+                if not lanes:
+                    self.stop("error", job.lanes[0].dead)
+                    self._changed.notify_all()
+                    return None
+                free = [(lane.free_at(now), lane) for lane in lanes]
+                if job.not_before <= now and (ready := [lane for at, lane in free if at <= now]):
+                    lane = ready[0] if len(ready) == 1 else min(ready, key=lambda lane: lane.load)
+                    job.tokens += self._output_tokens if job.attempts == 0 else 0.0
+                    lane.start(now, job.tokens)
+                    return lane
+                at = max(job.not_before, min(at for at, _ in free))
+                self._changed.wait(min(1.0, max(0.001, at - now)))
+        return None
+
+    def _release(self, job: _Job, lane: Lane, result: Result, started: float) -> bool:
+        """Tell the lane how the request ended. Returns whether the result is final."""
+        error, answer = result.error, result.answer
+        with self._changed:
+            now = time.monotonic()
+            lane.in_flight -= 1
+            limit = lane.limit
+            final = True
+            if result.ok:
+                lane.succeeded(now)
+            elif rate_error(error):
+                wait = retry_after(error)
+                lane.refused(now, started, wait)
+                job.refusals += 1
+                if wait is not None and wait > _LONGEST_WAIT:
+                    lane.dead = error
+                    final = False
+                else:
+                    final = job.refusals > _RATE_RETRIES
+            elif _no_connection(error):
+                transient = not isinstance(error, errors.ConnectError) or error.transient
+                lane.unreachable(
+                    now, error or CoreError(""), lane.target.provider.network.retries if transient else 0
+                )
+                final = False
+            elif _ends_lane(error, lane):
+                lane.dead = error
+                final = False
+            elif job.retries < _worth(result, lane.target.provider.network.retries):
+                job.retries += 1
+                job.not_before = now + backoff(job.retries - 1, lambda: 0.5)
+                final = False
+            if answer is not None and (usage := answer.usage) is not None and job.tokens:
+                used = float((usage.input or 0) + (usage.output or 0))
+                if used:
+                    for throttle in lane.throttles:
+                        throttle.correct(used - job.tokens)
+                self._output_tokens += ((usage.output or 0) - self._output_tokens) * 0.2
+            if lane.limit > limit:
+                self._hire()
+            if lane.limit == limit and len(self.lanes) == 1 and final:
+                self._changed.notify()
+            else:
+                self._changed.notify_all()
+        return final
+
+
+def ask(
+    plan: ChatPlan,
+    lane: Lane,
+    *,
+    price: Pricing | None = None,
+    log: Callable[[str, str], None] | None = None,
+    notify: Callable[[Notice], None] | None = None,
+) -> tuple[Answer, list[AnswerEnded]]:
+    """One turn to its end: the answer, which has the error if it failed; and its requests."""
+    run = ChatRun(plan, lambda _: nullcontext(lane.opened), price=price, log=log, notify=notify)
+    ended: list[AnswerEnded] = []
+    try:
+        ended.extend(event for event in run if type(event) is AnswerEnded)
+    except CoreError as error:
+        ended += [event for event in run.end(error) if isinstance(event, AnswerEnded)]
+    return run.answer, ended
+
+
+def _no_connection(error: CoreError | None) -> bool:
+    connecting = isinstance(error, errors.DeadlineError) and error.phase == "connect"
+    return connecting or isinstance(error, errors.ConnectError)
+
+
+def _ends_lane(error: CoreError | None, lane: Lane) -> bool:
+    """Whether every other request to the lane would fail in the same way."""
+    match error:
+        case (
+            errors.AuthenticationError()
+            | errors.QuotaError()
+            | errors.ApiKeyError()
+            | errors.LocalModelError()
+        ):
+            return True
+        case errors.PermissionDeniedError() | errors.NotFoundError() | errors.SettingsError():
+            return not lane.answers  # later, it may be the row
+        case _:
+            return False
+
+
+def _worth(result: Result, retries: int) -> int:
+    """How many of ``retries`` a row is worth. Nothing was shown yet, so cut answers are asked for again, too."""
+    error = result.error
+    match error:
+        case errors.NetworkError():
+            return retries
+        case errors.ProtocolError() if error.should_retry is None:
+            return min(retries, 1)
+        case None:
+            return 0
+        case _ if result.verdict is Verdict.PARTIAL:
+            return retries
+        case _:
+            return max_retries_for(error, retries)
