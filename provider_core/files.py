@@ -41,7 +41,7 @@ def read_bytes(path: Path, *, of_anybody: bool = False) -> bytes:
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         found = os.fstat(handle)
-        if os.name == "posix" and not of_anybody and found.st_uid not in (os.geteuid(), 0):
+        if sys.platform != "win32" and not of_anybody and found.st_uid not in (os.geteuid(), 0):
             raise OSError(errno.EPERM, "it belongs to another user", str(path))
         if stat.S_IFMT(found.st_mode) not in (stat.S_IFREG, stat.S_IFDIR):  # reading a folder fails by itself
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
@@ -76,7 +76,7 @@ def private_folder(path: Path) -> None:
     """Create the folder and its missing parents for the owner alone, and tighten its mode. Raises ``FileError``."""
     try:
         make_folder(path)
-        if os.name == "posix" and path.stat().st_mode & 0o077:
+        if sys.platform != "win32" and path.stat().st_mode & 0o077:
             path.chmod(0o700)
     except OSError as error:
         raise _file_error(f"the folder {path} cannot be made", path, error) from error
@@ -92,13 +92,13 @@ def make_folder(folder: Path) -> None:
             make_folder(folder.parent)
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-            if os.name == "posix":
+            if sys.platform != "win32":
                 folder.chmod(0o700)  # in spite of the umask
 
 
 def make_private(path: Path) -> None:
     """Take the rights of group and others from the file, if possible."""
-    if os.name == "posix":
+    if sys.platform != "win32":
         with contextlib.suppress(OSError):
             if path.stat().st_mode & 0o077:
                 path.chmod(PRIVATE)
@@ -116,7 +116,7 @@ def replace(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".new")
         try:
             with os.fdopen(handle, "wb") as file:
-                if os.name == "posix":
+                if sys.platform != "win32":
                     os.fchmod(file.fileno(), mode)
                 file.write(content)
                 file.flush()
@@ -133,7 +133,7 @@ def replace(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Write the folder's entries to the disk, if the file system can."""
-    if os.name == "posix":
+    if sys.platform != "win32":
         with contextlib.suppress(OSError):
             handle = os.open(folder, os.O_RDONLY)
             try:
@@ -163,7 +163,7 @@ def locked(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, PRIVATE)
     except OSError as error:
         raise _file_error(f"{path} cannot be changed", path, error) from error
-    if os.name == "posix" and not os.fstat(handle).st_mode & stat.S_IWUSR:
+    if sys.platform != "win32" and not os.fstat(handle).st_mode & stat.S_IWUSR:
         os.fchmod(handle, PRIVATE)  # in spite of the umask
     try:
         while not _try_lock(handle, wait=waiting is None):

@@ -287,7 +287,7 @@ def stdin_text(raw: bytes) -> str:
 def _descriptor(stream: TextIO) -> int | None:
     """The stream's descriptor; None in memory, and on Windows, where select() takes only sockets."""
     try:
-        return stream.fileno() if os.name == "posix" else None
+        return stream.fileno() if sys.platform != "win32" else None
     except (OSError, ValueError, AttributeError):
         return None
 

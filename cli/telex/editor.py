@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ def _run(app: App, path: Path, terminal: int | None = None) -> str | None:
     console = app.console
     named = _editor(app, has_terminal=terminal is not None or console.stdin_is_terminal())
     try:
-        words = shlex.split(named, posix=os.name == "posix")
+        words = shlex.split(named, posix=sys.platform != "win32")
     except ValueError:
         raise click.ClickException(f"the editor {named!r} cannot be started: a quote is not closed") from None
     console.flush()

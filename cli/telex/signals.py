@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -51,7 +52,7 @@ class Interrupts:
         for number in numbers:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 self._before[number] = signal.signal(number, self.held.on_signal)
-        if self._before and hasattr(signal, "SIGALRM"):
+        if self._before and sys.platform != "win32":
             self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self.held.on_alarm)
         return self
 
@@ -74,7 +75,7 @@ class _Held:
 
     def __enter__(self) -> None:
         self._depth += 1
-        if self._raised is not None:
+        if sys.platform != "win32" and self._raised is not None:
             signal.setitimer(signal.ITIMER_REAL, _GRACE)
 
     def __exit__(self, *_: object) -> None:
@@ -83,7 +84,7 @@ class _Held:
             return
         if self._pending is not None:
             self._raise(self._pending)
-        if self._raised is not None:
+        if sys.platform != "win32" and self._raised is not None:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def on_signal(self, number: int, _: FrameType | None) -> None:
@@ -92,10 +93,11 @@ class _Held:
             self._first_at = time.monotonic()
         elif time.monotonic() - self._first_at < _SAME_SIGNAL:
             return
-        if not (first and self._depth and hasattr(signal, "setitimer")):
+        if sys.platform != "win32" and first and self._depth:
+            self._pending = number
+            signal.setitimer(signal.ITIMER_REAL, _GRACE)
+        else:
             self._raise(number)
-        self._pending = number
-        signal.setitimer(signal.ITIMER_REAL, _GRACE)
 
     def on_alarm(self, number: int, _: FrameType | None) -> None:
         """Stop held work that takes too long. An alarm that the parent process has set ends the command."""
@@ -105,7 +107,7 @@ class _Held:
 
     def _raise(self, number: int) -> NoReturn:
         self._depth, self._pending = 0, None
-        if hasattr(signal, "setitimer"):
+        if sys.platform != "win32":
             self._raised = number
             signal.setitimer(signal.ITIMER_REAL, 0)
         if number == signal.SIGINT:

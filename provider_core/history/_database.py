@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
@@ -218,7 +219,7 @@ class Database:
             make_private(self.path)
             return
         try:
-            if os.name == "posix":
+            if sys.platform != "win32":
                 os.fchmod(handle, 0o600)  # the umask may have removed more
         finally:
             os.close(handle)

@@ -113,7 +113,7 @@ class _ReplacedFile:
             self._in_place = True
             self.descriptor, temporary = tempfile.mkstemp(prefix=prefix, suffix=".new")
         self._temporary = Path(temporary)
-        if os.name == "posix" and not self._in_place:
+        if sys.platform != "win32" and not self._in_place:
             os.umask(mask := os.umask(0o077))
             mode = stat.S_IMODE(before.st_mode) if before is not None else 0o666 & ~mask
             os.fchmod(self.descriptor, mode & 0o600 if private else mode)

@@ -293,7 +293,7 @@ class TerminalPrompt:
         with contextlib.suppress(OSError):  # the terminal hung up
             while not line.endswith(b"\n"):
                 # With a timeout, because a signal that another thread receives does not interrupt this one.
-                while os.name == "posix" and not select.select([terminal], [], [], _POLL)[0]:
+                while sys.platform != "win32" and not select.select([terminal], [], [], _POLL)[0]:
                     pass
                 part = os.read(terminal, 4096)
                 if not part:
@@ -303,15 +303,15 @@ class TerminalPrompt:
 
 
 def _in_foreground(terminal: int) -> bool:
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except (OSError, AttributeError):
-        return True  # not the controlling terminal of this job, which is never stopped for reading it
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            return os.tcgetpgrp(terminal) == os.getpgrp()
+    return True  # not the controlling terminal of this job, which is never stopped for reading it
 
 
 def _discard_input(terminal: int) -> None:
-    with contextlib.suppress(ImportError, OSError, ValueError):
+    if sys.platform != "win32":
         import termios
 
-        with contextlib.suppress(termios.error):
+        with contextlib.suppress(termios.error, OSError, ValueError):
             termios.tcflush(terminal, termios.TCIFLUSH)

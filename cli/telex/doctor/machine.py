@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -153,14 +154,14 @@ def _examined(subject: str, path: Path, *, is_folder: bool) -> Finding | None:
     mode, remedy = f"{found.st_mode & 0o7777:04o}", f"chmod {private} {quoted}"
     if not (path.is_dir() if is_folder else path.is_file()):
         return problem(subject, f"{path} is not a {kind}", "Move it away; telex creates it when needed")
-    if os.name == "posix" and os.geteuid() not in (0, found.st_uid):
+    if sys.platform != "win32" and os.geteuid() not in (0, found.st_uid):
         chown = f'sudo chown {"-R " if is_folder else ""}"$(id -un)" {quoted}'
         return problem(subject, f"{path} belongs to {_user(found.st_uid)}", chown)
     if not _is_accessible(path, needed):
         return problem(
             subject, f"{path} cannot be {'written' if is_folder else 'read and written'} ({mode})", remedy
         )
-    if os.name == "posix" and found.st_mode & 0o077:
+    if sys.platform != "win32" and found.st_mode & 0o077:
         others = (
             f"other users of this machine can {'change' if found.st_mode & 0o022 else 'read'} {path} ({mode})"
         )
@@ -186,12 +187,12 @@ def _is_accessible(path: Path, access: int) -> bool:
 
 
 def _user(number: int) -> str:
-    import pwd
+    if sys.platform != "win32":
+        import pwd
 
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"user {number}"
+        with contextlib.suppress(KeyError):
+            return pwd.getpwuid(number).pw_name
+    return f"user {number}"
 
 
 # --- certificates ---------------------------------------------------------------------------------------------------

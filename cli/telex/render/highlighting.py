@@ -10,6 +10,7 @@ import contextlib
 import copy
 import re
 import signal
+import sys
 import threading
 import time
 from functools import lru_cache
@@ -80,7 +81,7 @@ class _Allowance:
 
         try:
             try:
-                if hasattr(signal, "setitimer"):
+                if sys.platform != "win32":
                     before = signal.signal(signal.SIGVTALRM, stop)
                     # Repeatedly: an exception that is raised in a destructor is lost.
                     signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 0.01)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from operator import itemgetter
@@ -294,7 +295,7 @@ class SuspendHandler:
         self._before: Any = None
 
     def catch(self) -> None:
-        if not hasattr(signal, "SIGTSTP") or threading.current_thread() is not threading.main_thread():
+        if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
             return
         before = signal.getsignal(signal.SIGTSTP)
         if before is signal.SIG_DFL:  # a shell without job control ignores it
@@ -303,12 +304,14 @@ class SuspendHandler:
 
     def release(self) -> None:
         """Handle Ctrl-Z no longer; it may be called again."""
-        if self._before is not None:
+        if sys.platform != "win32" and self._before is not None:
             signal.signal(signal.SIGTSTP, self._before)
             self._before = None
 
     def stop(self) -> None:
         """Stop the process; if Ctrl-Z came in the middle of painting, only note that it is due."""
+        if sys.platform == "win32":
+            return
         # The handler runs between two instructions of this thread, perhaps in the middle of painting.
         if not self._lock.acquire(timeout=_LOCK_TIMEOUT):
             self.is_due = True

@@ -161,7 +161,8 @@ def ask_terminal(environ: Mapping[str, str]) -> tuple[Background, bytes]:
     or by a background job.
     """
     if (
-        "SSH_CONNECTION" in environ
+        sys.platform == "win32"
+        or "SSH_CONNECTION" in environ
         or "SSH_TTY" in environ
         or environ.get("TERM", "") in ("", "dumb", "linux")
     ):
@@ -174,7 +175,7 @@ def ask_terminal(environ: Mapping[str, str]) -> tuple[Background, bytes]:
         if not (os.isatty(keyboard) and os.isatty(screen)) or os.tcgetpgrp(keyboard) != os.getpgrp():
             return "", b""
         before = termios.tcgetattr(keyboard)
-    except (ImportError, AttributeError, OSError, ValueError):
+    except (OSError, ValueError):
         return "", b""
     reply = b""
     try:

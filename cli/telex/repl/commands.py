@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -178,7 +179,7 @@ def _words(argument: str) -> list[str]:
     import shlex
 
     try:
-        return shlex.split(argument, posix=os.name == "posix")
+        return shlex.split(argument, posix=sys.platform != "win32")
     except ValueError:  # a quote is not closed
         return [argument]
 

@@ -142,11 +142,14 @@ class Process:
 
     def kill(self) -> None:
         """End the whole group at once; may be called in any thread."""
-        self._signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+        if sys.platform == "win32":
+            self._signal(signal.SIGTERM)
+        else:
+            self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            if os.name == "posix":
+            if sys.platform != "win32":
                 os.killpg(self.pid, number)
             else:
                 self._process.terminate()
@@ -162,7 +165,7 @@ class Process:
 
     def _group_is_alive(self) -> bool:
         try:
-            if os.name == "posix":
+            if sys.platform != "win32":
                 os.killpg(self.pid, 0)
                 return True
         except (ProcessLookupError, PermissionError):  # PermissionError: a group of zombies on macOS
@@ -201,7 +204,7 @@ class Watchdog:
 
     def start(self) -> None:
         """Start the shell, before the first group: a later one might be killed together with telex."""
-        if os.name != "posix":
+        if sys.platform == "win32":
             return
         with contextlib.suppress(OSError):
             self._shell = subprocess.Popen(
@@ -285,7 +288,7 @@ def server_environment(
     Variables of ``excluded_env`` are omitted, and so are variables that contain the value of one, and proxies with a
     password; see ``proxies_with_password``.
     """
-    usual = _WINDOWS if os.name == "nt" else _POSIX
+    usual = _WINDOWS if sys.platform == "win32" else _POSIX
     secrets = [value for name in excluded_env if len(value := environ.get(name, "")) >= _MIN_SECRET]
     overridden = {name.upper() for name in own}  # a program may read the other spelling first
 
@@ -294,7 +297,7 @@ def server_environment(
         exported_function = value.startswith("()")  # of bash
         if name in excluded_env or exported_function or any(secret in value for secret in secrets):
             return False
-        if upper in usual and (os.name == "nt" or name in usual):
+        if upper in usual and (sys.platform == "win32" or name in usual):
             return True
         known = upper in _NETWORK or (upper in _PROXIES and "@" not in value)
         return known and upper not in overridden and is_harmless(name, value)
