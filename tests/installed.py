@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 KEY = "sk-canary-0123456789abcdef"
-VERSIONS = ("3.11", "3.12", "3.13")
+VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 
 
 def done(*command: str | Path, cwd: Path | None = None, **env: str) -> str:

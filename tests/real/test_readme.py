@@ -66,4 +66,4 @@ def test_every_command_runs_as_it_is_written(page: Path, reader: Reader) -> None
         section = block.section
         reader.runs(block.text)
         ran += 1
-    assert ran or page.name == "benchmarks.md"
+    assert ran or page.name in {"benchmarks.md", "installation.md"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -79,6 +80,41 @@ def test_the_wheel_holds_both_packages_scripts_and_man_pages(built: Distribution
     assert {"telex/py.typed", "provider_core/py.typed", "telex/help/topics/keys.md"} <= held
     assert "\nRequires-Python: >=3.11\n" in metadata
     assert {f"\nProvides-Extra: {extra}\n" in metadata for extra in ("local", "mcp", "dev")} == {True}
+
+
+def test_another_folder_umask_and_time_zone_give_the_same_bytes(built: Distributions, tmp_path: Path) -> None:
+    for name in kept():
+        copy = tmp_path / "tree" / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, copy)  # the modes, and not the times
+    script = 'umask 077; exec "$0" -m build --no-isolation --outdir "$1" "$2"'
+    env = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C"}
+    done("sh", "-c", script, sys.executable, tmp_path / "dist", tmp_path / "tree", **env)
+    for path in (built.source, built.wheel):
+        assert (tmp_path / "dist" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_the_description_is_the_readme_without_what_needs_the_repository(built: Distributions) -> None:
+    done(sys.executable, "-m", "twine", "check", "--strict", built.source, built.wheel)
+    with zipfile.ZipFile(built.wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = archive.read(name).decode()
+    shown = render(metadata.partition("\n\n")[2])
+    whole = render((ROOT / "README.md").read_text("utf-8"))
+    assert re.findall(r'(?:href|src)="(?!https?:|#)[^"]*"', shown) == []
+    for tag in ("<pre", "<h2", "<td", "<li"):
+        assert shown.count(tag) == whole.count(tag) > 3
+    for version in VERSIONS:
+        assert f"\nClassifier: Programming Language :: Python :: {version}\n" in metadata
+
+
+def render(text: str) -> str:
+    """The HTML that a package index makes of a description."""
+    from readme_renderer import markdown
+
+    html = markdown.render(text)
+    assert html is not None
+    return html
 
 
 @pytest.mark.parametrize("resolution", ["lowest-direct", "highest"], ids=["oldest", "newest"])
@@ -159,6 +195,49 @@ def test_uv_installs_the_command(built: Distributions, tmp_path: Path, server: S
     assert adds_mcp(tmp_path / "bin/telex", **env)
     uv("tool", "uninstall", "telex", **env)
     assert [path for path in tmp_path.rglob("*telex*") if tmp_path / "home" not in path.parents] == []
+
+
+def test_it_runs_from_a_single_file(built: Distributions, tmp_path: Path, server: Scripted) -> None:
+    (command,) = re.findall(
+        r"^shiv .+$", (ROOT / "docs" / "installation.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert "'.[mcp]'" in command
+    command = command.replace("'.[mcp]'", f"'telex[mcp] @ file://{built.wheel}'")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done("sh", "-c", command, cwd=tmp_path, PATH=path)
+    visitor = Visitor(tmp_path / "telex", tmp_path / "home", server)
+    visitor.telex.env |= {"SHIV_ROOT": str(tmp_path / "unpacked"), "PATH": path}
+    visitor.starts()
+    report = json.loads(visitor.runs("doctor", "--json", "versions"))
+    assert {each["subject"]: each["level"] for each in report["findings"]}["extra mcp"] == "ok"
+
+
+# --- the image ---------------------------------------------------------------------------------------------
+
+
+def test_the_images_steps_work_with_the_files_that_they_get(
+    built: Distributions, tmp_path: Path, server: Scripted
+) -> None:
+    """Its build step, in this machine's folders instead of the image's."""
+    for name in kept():
+        if is_in_context(name):
+            (tmp_path / "src" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / "src" / name)
+    text = (ROOT / "Containerfile").read_text("utf-8")
+    (run,) = re.findall(r"^RUN (.*?[^\\])\n", text, re.MULTILINE | re.DOTALL)
+    (extras,) = re.findall(r"^ARG EXTRAS=(.*)$", text, re.MULTILINE)
+    run = run.replace("/opt/telex", str(tmp_path / "opt")).replace("/data", str(tmp_path / "home"))
+    run = run.replace("python3", str(interpreter(newest()))).replace("-o 10001 -g 10001 ", "")
+    done("sh", "-ec", run, cwd=tmp_path / "src", EXTRAS=extras)
+    Visitor(tmp_path / "opt/bin/telex", tmp_path / "home", server).starts()
+    assert not (tmp_path / "opt/bin/pip").exists()
+
+
+def is_in_context(name: str) -> bool:
+    """Whether .dockerignore lets the file through: it names the folders and files that are not ignored."""
+    rules = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    assert rules[:2] == [rules[0], "*"]
+    return any(name == rule[1:] or name.startswith(f"{rule[1:]}/") for rule in rules if rule.startswith("!"))
 
 
 # --- where shells and man look -----------------------------------------------------------------------------
