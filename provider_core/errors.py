@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, dataclass_transform
 
 if TYPE_CHECKING:
+    from decimal import Decimal
     from pathlib import Path
 
 __all__ = [
-    "ApiKeyError", "AttachmentError", "AuthenticationError", "BadRequestError", "ConnectError",
+    "ApiKeyError", "AttachmentError", "AuthenticationError", "BadRequestError", "BudgetError", "ConnectError",
     "ConnectionLostError", "ContentPolicyError", "ContextOverflowError", "CoreError", "DeadlineError",
     "FileError", "HistoryError", "InvalidInputError", "InvalidKeyError", "KeyDestinationError",
     "KeyStoreError", "LocalModelError", "LoopLimitError", "MissingKeyError", "ModelError", "ModelFileError",
@@ -411,6 +412,18 @@ class SchemaMismatchError(CoreError):
     """The first mismatch as a JSON path into the answer ("$.people[2].age"), "" if the answer is not valid JSON."""
     details: tuple[str, ...] = ()
     """At most five mismatches, each "path: reason"."""
+
+
+class BudgetError(CoreError):
+    """A request was not sent, because a limit on costs is reached or would be exceeded.
+
+    Codes: "max_cost" (the limit of this chat), "day", "month" (the budget in the settings).
+    """
+
+    limit: Decimal
+    """US dollars."""
+    spent: Decimal
+    """US dollars, without the request."""
 
 
 class LoopLimitError(CoreError):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from provider_core.budget import Budget
     from provider_core.catalog import CachedModelList, Catalog, RefreshResult
     from provider_core.client import Client, OpenProvider
     from provider_core.errors import SettingsError
@@ -115,6 +116,21 @@ class Runtime:
         from provider_core.prices import Prices
 
         return Prices()
+
+    @cached_property
+    def budget(self) -> Budget | None:
+        """The limits on costs of a day and a month; None if none is set. Raises ``SettingsError``."""
+        self.settings.require("budget")
+        limits = self.settings.budget
+        if not limits:
+            return None
+        if not self.settings.ledger:
+            from provider_core.errors import SettingsError
+
+            raise SettingsError("a budget needs the ledger, which ledger = false turns off")
+        from provider_core.budget import Budget
+
+        return Budget(limits, lambda: self.history.ledger)
 
     @property
     def providers(self) -> Mapping[str, Provider]:

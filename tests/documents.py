@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from pydantic import BaseModel
 
 from provider_core import presets
 from provider_core.settings.provider_fields import PROVIDER_FIELDS
@@ -123,7 +124,7 @@ def _settings() -> Iterator[tuple[str, ...]]:
     said = dict(_rows_of("environment", "Settings"))
     for name, field in File.model_fields.items():
         variable = f"TELEX_{name.upper()}"
-        is_table = field.default == {}
+        is_table = isinstance(field.default, dict | BaseModel)
         default = "" if is_table or field.default is None else f"`{json.dumps(field.default)}`"
         yield f"`[{name}]`" if is_table else f"`{name}`", default, f"`{variable}`", said[f"`{variable}`"]
 

@@ -206,6 +206,14 @@ def _rate_limit(error: errors.RateLimitError, provider: Provider | None) -> str:
     return f"Try again later, or let telex retry more often: {edit}"
 
 
+def _budget(error: errors.BudgetError, _: Provider | None) -> str:
+    more = f"{math.ceil(error.spent * 2)}"
+    return (
+        f"To raise it for one command: TELEX_BUDGET='{{\"{error.code}\": {more}}}' telex chat …\n"
+        "To change it: [budget] in the settings file (see telex help settings). What was spent: telex usage"
+    )
+
+
 def _deadline(error: errors.DeadlineError, provider: Provider | None) -> str | None:
     if provider is None or provider.name == "local" or error.phase == "total":
         return None
@@ -497,7 +505,12 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
         ),
         errors.ToolSecretError: _tool_secret,
     },
-    ExitCode.LIMIT: {errors.RateLimitError: _rate_limit, errors.QuotaError: _quota},
+    ExitCode.LIMIT: {
+        errors.RateLimitError: _rate_limit,
+        errors.QuotaError: _quota,
+        errors.BudgetError: _budget,
+        (errors.BudgetError, "max_cost"): "Raise --max-cost to allow more.",
+    },
     ExitCode.PROVIDER: {
         errors.ProviderError: None,
         errors.BadRequestError: _bad_request,

@@ -15,6 +15,7 @@ from provider_core.structs import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from decimal import Decimal
 
     from click.shell_completion import CompletionItem
 
@@ -56,6 +57,28 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a number", param, ctx)
         return number
+
+
+class Dollars(click.ParamType["Decimal"]):
+    """A positive amount of US dollars."""
+
+    name = "DOLLARS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        from decimal import Decimal, InvalidOperation
+
+        try:
+            amount = Decimal(str(value).strip().removeprefix("$"))
+        except InvalidOperation:
+            amount = Decimal("NaN")
+        if not amount.is_finite() or amount <= 0:
+            self.fail(f"{value!r} is not a positive amount of US dollars, such as 0.50", param, ctx)
+        return amount
+
+
+def max_cost_option(help_text: str) -> Callable[[_Command], _Command]:
+    """The option ``--max-cost``."""
+    return click.option("--max-cost", type=Dollars(), metavar="DOLLARS", help=help_text)
 
 
 class ExistingPath(click.Path):

@@ -18,6 +18,7 @@ from provider_core.types import FieldDropped, Finished, Image, Message, Sent, Te
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from contextlib import AbstractContextManager
+    from decimal import Decimal
 
     from provider_core.answer import Answer
     from provider_core.client import OpenProvider
@@ -40,6 +41,10 @@ class ChatPlan(Struct):
     """How many times to retry if the answer does not match ``request.schema``. None: the answer is not checked."""
     max_turns: int = 10
     """The number of requests after which the model has to stop calling tools."""
+    max_cost: Decimal | None = None
+    """US dollars. No request is sent if the turn has cost so much, or would with the request's input."""
+    spent: Decimal | None = None
+    """US dollars that count against ``max_cost``, because earlier turns have cost them."""
 
 
 class ChatRun:
@@ -52,15 +57,16 @@ class ChatRun:
     Events that happen while the iteration is blocked (those of ``Notice``) go to ``notify``. ``log`` is called with
     each line of the wire log, see ``Client.chat``; ``save_image`` with each image whose bytes were received, which it
     returns with its file. ``price`` is called with each answer that has a usage, and returns its cost (``Prices``);
-    without it, only a cost that the server reports is known. ``hold`` is entered before an event is added to the
+    without it, only a cost that the server reports is known. ``check_budget`` is called before each request, and may
+    raise ``BudgetError``. ``hold`` is entered before an event is added to the
     answer, and left when the caller has handled the event: if it delays signals, the answer has exactly what the caller
     has seen.
 
     Text is yielded as it arrives, with two exceptions. In a turn with tools, blank text at the beginning of an answer
     waits for something visible. Text that has to match a schema is yielded in one piece, after the check.
 
-    The iteration raises what ``Client.chat`` raises, ``LoopLimitError``, and ``UnknownToolError`` for a
-    ``request.tool_choice`` that no tool has. After an error, or if you stop early, ``end`` returns the last events.
+    The iteration raises what ``Client.chat`` raises, ``BudgetError``, ``LoopLimitError``, and ``UnknownToolError`` for
+    a ``request.tool_choice`` that no tool has. After an error, or if you stop early, ``end`` returns the last events.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class ChatRun:
         log: Callable[[str, str], None] | None = None,
         save_image: Callable[[Image], Image] | None = None,
         price: Pricing | None = None,
+        check_budget: Callable[[], None] | None = None,
         hold: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - it has no state
     ) -> None:
         if plan.max_turns < 1:
@@ -95,6 +102,7 @@ class ChatRun:
         self._on_limit = on_limit
         self._save_image = save_image
         self._price = price
+        self._check_budget = check_budget
         self._hold = hold
         self._request = plan.request
         self._new_messages = plan.new_messages
@@ -156,11 +164,14 @@ class ChatRun:
             self._tools = ToolLoop(self._toolboxes, self._approve, plan.request.tool_choice, self._notified)
         tools = self._tools
         most, number = plan.max_turns, 0
+        limits_costs = self._check_budget is not None or plan.max_cost is not None
         with self._open_provider(plan.target) as opened:
             while True:
                 number += 1
                 if tools is not None:
                     self._request = tools.offer(self._request)
+                if limits_costs:
+                    self._check_costs(self._request)
                 yield RequestStarted(number=number, request=self._request, new_messages=self._new_messages)
                 yield from self._ask(opened)
                 answer = self.answers[-1]
@@ -169,6 +180,8 @@ class ChatRun:
                 if self._mismatch is None and tools is not None:
                     if number >= most:
                         most = number + self._more(number)
+                    if limits_costs:
+                        self._check_costs(None)  # results that cannot be sent are of no use
                     for event in tools.run(answer.tool_calls):
                         with self._hold:
                             yield event
@@ -277,6 +290,22 @@ class ChatRun:
         self._request = replace(request, messages=messages, max_characters=most)
         self._builder = AnswerBuilder(self.plan.target, limit=most or limits.ANSWER)
         self._answering = True
+
+    def _check_costs(self, request: Request | None) -> None:
+        """Raise ``BudgetError`` if no request may follow, or not this one."""
+        if self._check_budget is not None:
+            self._check_budget()
+        if self.plan.max_cost is not None:
+            from provider_core.budget import check_max_cost
+
+            check_max_cost(
+                self.plan.max_cost,
+                self.plan.target,
+                request,
+                self.answers,
+                spent=self.plan.spent,
+                price=self._price,
+            )
 
     def _priced(self, answer: Answer) -> Answer:
         usage = answer.usage

@@ -50,7 +50,7 @@ class History:
     ) -> None:
         self._database = Database(path, lock_timeout=lock_timeout)
         self._clock = clock
-        self.ledger = _ledger.Ledger(self._database)
+        self.ledger: _ledger.Ledger = _ledger.Ledger(self._database)
         """The requests that were sent, also those of chats that are not saved."""
 
     def __enter__(self) -> Self:

@@ -108,6 +108,8 @@ class Settings(Struct):
     """Whether conversations are saved."""
     ledger: bool = True
     """Whether the tokens and costs of requests are stored."""
+    budget: Mapping[str, float] = field(default_factory=dict)
+    """"day" and "month" -> the most that all requests of it may cost, in US dollars."""
     code_theme: str | None = None
     local_threads: int | None = None
     local_context: int | None = None
@@ -117,6 +119,11 @@ class Settings(Struct):
     """MCP servers by name."""
     problems: Mapping[str, SettingsError] = field(default_factory=dict)
     """The errors of the entries that are ignored: "providers.lab", "mcp.files", "aliases.fast", "usage"."""
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether the user has limited the costs, also with an invalid ``[budget]``, which ``require`` raises."""
+        return bool(self.budget) or "budget" in self.problems
 
     def require(self, *entry: str) -> None:
         """Raise the ``SettingsError`` of this entry ("providers", "lab") or of its whole group, if it is invalid."""
@@ -266,7 +273,8 @@ def _nested_variables(
             continue
         group, parts = variable.removeprefix("TELEX_").lower(), path.lower().split("__")
         form = "".join(f'{{"{part}": ' for part in parts) + '"VALUE"' + "}" * len(parts)
-        takes = f"JSON: {variable}='{form}'" if group in (*groups, "aliases") else "one value"
+        tables = (*groups, "aliases", "budget")
+        takes = f"JSON: {variable}='{form}'" if group in tables else "one value"
         entry = name
         if group in groups:
             known = next((each for each in groups[group] if each.casefold() == parts[0]), parts[0])

@@ -149,6 +149,15 @@ class McpEntry(BaseModel):
         return self
 
 
+class BudgetEntry(BaseModel):
+    """The ``[budget]`` table: limits in US dollars."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    day: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    month: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
 ENTRIES: dict[str, type[BaseModel]] = {"providers": ProviderEntry, "mcp": McpEntry}
 """The schema of a table of each group."""
 
@@ -176,6 +185,7 @@ class File(BaseSettings):
     usage: Literal["auto", "none", "short", "full"] = "auto"
     history: bool = True
     ledger: bool = True
+    budget: BudgetEntry = BudgetEntry()
     code_theme: Line | None = None
     local_threads: Annotated[int, Field(gt=0, le=1024)] | None = None
     local_context: Tokens | None = None
@@ -320,7 +330,8 @@ def _refused(
     name = ".".join([variable, *place[1:]] if variable else place)
     where = None if variable else path
     if kind == "extra_forbidden":
-        entry = ModelEntry if "models" in place[2:-1] else ENTRIES.get(place[0], File)
+        tables: dict[str, type[BaseModel]] = {**ENTRIES, "budget": BudgetEntry}
+        entry = ModelEntry if "models" in place[2:-1] else tables.get(place[0], File)
         return not_a_setting(name, place, where, entry.model_fields)
     if place[0] == "providers" and place[2:] == ["key"]:
         return SettingsError(

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -193,6 +194,13 @@ CASES = [
     ),
     (e.ToolRefusedError("x", names=["a/b", "a/c"], code="not_allowed"), None, 8, "--allow a/b --allow a/c"),
     (e.LoopLimitError("x", turns=10), LAB, 8, "--max-turns"),
+    (e.BudgetError("x", code="max_cost", limit=Decimal(1), spent=Decimal(1)), LAB, 5, "--max-cost"),
+    (
+        e.BudgetError("x", code="month", limit=Decimal(1), spent=Decimal(1)),
+        LAB,
+        5,
+        """TELEX_BUDGET='{"month": 2}'""",
+    ),
     (e.AttachmentError("x", name="a.png", image=True), None, 2, "--image a.png"),
     (e.AttachmentError("x", name="a.svg", looks_like="an SVG image"), None, 2, "--file a.svg"),
     (e.AttachmentError("x", name="my shot", image=True), None, 2, "--image 'my shot'"),

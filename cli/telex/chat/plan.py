@@ -23,6 +23,7 @@ from telex.render.renderer import RenderOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from decimal import Decimal
     from pathlib import Path
 
     from provider_core.history import SavedConversation
@@ -69,6 +70,7 @@ class Options:
     allow: tuple[str, ...]
     tool_choice: str | None
     max_turns: int
+    max_cost: Decimal | None
     output: str | None
     save_images: str | None
     dry_run: bool
@@ -115,6 +117,8 @@ class Plan(Struct):
     allow: tuple[str, ...]
     network: Mapping[str, Any]
     """The timeouts and retries of the command line, for ``with_network``."""
+    limits_costs: bool
+    """Whether there is a budget, or a limit for this chat."""
     save_images: Path | None
     dry_run: bool
     quiet: bool
@@ -186,6 +190,9 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
 
     In an ``interactive`` chat there is no prompt yet. Raises ``click.UsageError`` and errors of the core.
     """
+    has_budget = app.runtime.settings.has_budget
+    if has_budget:
+        _ = app.runtime.budget  # an invalid one is reported before stdin is read
     save_images = None
     if options.save_images is not None:
         from telex.chat.output_file import image_folder
@@ -221,6 +228,7 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
             new_messages=new,
             schema_retries=options.schema_retries if schema is not None else None,
             max_turns=options.max_turns,
+            max_cost=options.max_cost,
         )
         error = None
         try:
@@ -240,6 +248,7 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         tool_servers=options.tools,
         allow=options.allow,
         network=vars(options),
+        limits_costs=has_budget or options.max_cost is not None,
         save_images=save_images,
         dry_run=options.dry_run,
         quiet=options.quiet,

@@ -111,12 +111,18 @@ class Turn:
         held, recorder, render = interrupts.held, self._recorder, self._renderer.handle
         with contextlib.ExitStack() as stack:
             options: Any = {}
+            if self._plan.limits_costs:
+                from telex.chat.costs import limiting_options, report_limits
+
+                options = limiting_options(self._app)
+                if not self._plan.quiet:
+                    report_limits(self._app, self._chat, partial(_report, render))
             if self._tools is not None:
                 from telex.chat.tools import Approver, TerminalPrompt
 
                 prompt = stack.enter_context(TerminalPrompt(self._app.console))
                 approver = Approver(self._app, prompt, self._tools.policy, pause=lambda: render(Paused()))
-                options = {
+                options |= {
                     "toolboxes": self._tools.toolboxes,
                     "approve": approver.approve,
                     "on_limit": lambda turns: approver.more_turns(self._chat.target, turns),
@@ -245,7 +251,14 @@ def _ask_several(app: App, plan: Plan, open_provider: OpensProvider, interrupts:
             continue
         if model.recorder is not None:
             model.recorder.report = partial(_report, render)
-        run = _chat_run(plan, model.chat, open_provider, render, name=str(model.chat.target))
+        options = {}
+        if plan.limits_costs:
+            from telex.chat.costs import limiting_options, report_limits
+
+            options = limiting_options(app)
+            if not plan.quiet:
+                report_limits(app, model.chat, partial(_report, render))
+        run = _chat_run(plan, model.chat, open_provider, render, name=str(model.chat.target), **options)
         if model.error is None:
             indexes.append(index)
             runs.append(run)

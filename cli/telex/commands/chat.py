@@ -14,6 +14,7 @@ from telex.exit_codes import ASKING, ExitCode
 from telex.options import (
     Name,
     effort_option,
+    max_cost_option,
     max_tokens_option,
     network_options,
     params_option,
@@ -181,6 +182,9 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     show_default=True,
     metavar="N",
     help="Maximum number of requests in a tool-calling loop.",
+)
+@max_cost_option(
+    "Send no further request when this chat has cost so many US dollars, or would with the next input."
 )
 @click.option(
     "-o",

@@ -64,8 +64,8 @@ def settings(context: DoctorContext) -> Iterator[Finding]:
             yield ok(name, f"{_shown(getattr(found, name))} ({file}{line})")
         else:
             unchanged.append((name, getattr(found, name)))
-    defaults = ", ".join(f"{name} {_shown(value)}" for name, value in unchanged if value is not None)
-    unset = ", ".join(name for name, value in unchanged if value is None)
+    defaults = ", ".join(f"{name} {_shown(value)}" for name, value in unchanged if value not in (None, {}))
+    unset = ", ".join(name for name, value in unchanged if value in (None, {}))
     yield ok("defaults", "; not set: ".join(part for part in (defaults or "none", unset) if part))
     if "aliases" not in found.problems:
         aliases = ", ".join(f"{name} for {target}" for name, target in found.aliases.items())

@@ -32,6 +32,7 @@ from telex.signals import Interrupts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
+    from decimal import Decimal
 
     from provider_core.chat.runner import ChatPlan
     from provider_core.client import OpenProvider
@@ -94,6 +95,7 @@ class Session:
         self.saved_to: str | None = None
         self._plan = plan
         self._chat = chat
+        self._spent: Decimal | None = None
         self._provider = provider
 
     @property
@@ -232,6 +234,9 @@ class Session:
                 console.error(error.message, self.app.hint(error))
             except KeyboardInterrupt:
                 console.note("Interrupted.")
+        for each in renderer.turns:
+            if each.cost is not None:
+                self._spent = each.cost.amount + (self._spent or 0)
         saved = tuple(recorder.turns[saved_before:]) if recorder is not None else ()
         exchange = Exchange(prompt=prompt, saved=saved, turns=tuple(renderer.turns))
         if turn.messages is not None:
@@ -254,7 +259,7 @@ class Session:
             messages=messages,
             reads_images=reads_images(self.app, self.target, messages, has_tools=self.tools is not None),
         )
-        return replace(self._chat, target=self.target, request=request, new_messages=new)
+        return replace(self._chat, target=self.target, request=request, new_messages=new, spent=self._spent)
 
     def _withdraw(self, exchange: Exchange) -> None:
         """Remove the exchange from the history; what it used remains counted."""
