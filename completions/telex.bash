@@ -10,11 +10,11 @@ _telex_table() {
     commands=() options=() arguments=()
     case $1 in
     'telex')
-        commands=(chat models providers mcp history templates completion doctor help)
-        options=('-V,--version' '-h,--help')
+        commands=(chat models providers mcp history templates trust completion doctor help)
+        options=('-V,--version' '--profile name profiles' '-h,--help')
         ;;
     'telex chat')
-        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '*-f,--file files' '*-i,--image files' '-c,--continue' '--conversation any' '--no-save' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '--json' '--jsonl' '-x,--extract' '--schema any' '--schema-retries any' '*--tools name servers' '*--allow any' '--tool-choice any' '--max-turns any' '--max-cost any' '-o,--output any' '--save-images any' '--dry-run' '*-v,--verbose' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
+        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '*-f,--file files' '*-i,--image files' '-c,--continue' '--conversation any' '--no-save' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '--json' '--jsonl' '-x,--extract' '--schema any' '--schema-retries any' '*--tools name servers' '*--allow any' '--tool-choice any' '--max-turns any' '--max-cost any' '-o,--output any' '--save-images any' '--dry-run' '*-v,--verbose' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '--profile name profiles' '-h,--help')
         arguments=('*any')
         ;;
     'telex models')
@@ -183,6 +183,10 @@ _telex_table() {
         options=('-y,--yes' '-h,--help')
         arguments=('name templates')
         ;;
+    'telex trust')
+        options=('--show' '--remove' '--list' '-h,--help')
+        arguments=('files')
+        ;;
     'telex completion')
         options=('--install' '-h,--help')
         arguments=('one bash zsh fish powershell')
@@ -193,7 +197,7 @@ _telex_table() {
         ;;
     'telex help')
         options=('-h,--help')
-        arguments=('*one conversations environment exit-codes files formatting keys limits models proxies scripts settings tools chat providers mcp history templates completion doctor help')
+        arguments=('*one conversations environment exit-codes files formatting keys limits models proxies scripts settings tools chat providers mcp history templates trust completion doctor help')
         ;;
     *) return 1 ;;
     esac

@@ -94,10 +94,15 @@ class VariableError(InvalidInputError):
 
 
 class SettingsError(CoreError):
-    """The settings cannot be used. ``path`` and ``line`` (from 1) say where, if known."""
+    """The settings cannot be used. ``path`` and ``line`` (from 1) say where, if known.
+
+    Codes: "unknown_profile" (``candidates`` are similar names); of a project's file, "not_set_up" (it names a provider
+    that is not the user's) and "untrusted" (a template that was not trusted).
+    """
 
     path: Path | None = None
     line: int | None = None
+    candidates: tuple[str, ...] = ()
 
 
 class TemplateError(SettingsError):
@@ -107,7 +112,6 @@ class TemplateError(SettingsError):
     """
 
     name: str = ""
-    candidates: tuple[str, ...] = ()
 
 
 class FileError(CoreError):
@@ -126,7 +130,8 @@ class ModelError(CoreError):
     """A model name that leads nowhere.
 
     Codes: "unknown_model" (``candidates`` are similar names), "ambiguous_model" (several providers have it;
-    ``candidates`` are the full ids), "disabled_provider", "unknown_alias", "alias_loop".
+    ``candidates`` are the full ids), "disabled_provider", "not_in_profile" (the profile in force does not
+    list the provider), "unknown_alias", "alias_loop".
     """
 
     name: str = ""

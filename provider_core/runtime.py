@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from provider_core.local import Progress
     from provider_core.prices import Prices
     from provider_core.settings import Paths, Settings
+    from provider_core.settings.project import Found
     from provider_core.types import Provider, Target, Transport
 
 
@@ -40,8 +41,9 @@ class Runtime:
 
     Arguments replace what would be made: ``environ`` the process's environment, ``settings`` the settings file,
     ``key_store`` the keyring, ``transport`` HTTP. ``on_problem`` is called once for each entry of the settings that is
-    ignored, with its name and the error. ``fetch_progress`` returns a context whose value is called with the progress
-    of the embedded model's download.
+    ignored, with its name and the error. ``profile`` is the name of a profile, by default that of ``TELEX_PROFILE``.
+    With ``use_project``, the ``.telex.toml`` of the working directory's project is used if it is trusted.
+    ``fetch_progress`` returns a context whose value is called with the progress of the embedded model's download.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class Runtime:
         client: Client | None = None,
         transport: Transport | None = None,
         on_problem: Callable[[str, SettingsError], None] | None = None,
+        profile: str | None = None,
+        use_project: bool = False,
         fetch_progress: Callable[[], AbstractContextManager[Callable[[Progress], None]]] | None = None,
     ) -> None:
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
@@ -63,6 +67,9 @@ class Runtime:
         self._unsaved: dict[str, CachedModelList] = {}
         self._on_problem = on_problem
         self._reported: set[str] = set()
+        self.profile = profile
+        """It may be set until the settings are first needed."""
+        self._use_project = use_project
         self._fetch_progress = fetch_progress
         self._ahead: Preconnection | None = None
 
@@ -77,12 +84,32 @@ class Runtime:
         """Raises ``SettingsError``."""
         from provider_core.settings import load
 
-        found = self._settings or load(self.paths, self.environ)
+        project = self.project
+        found = self._settings or load(
+            self.paths,
+            self.environ,
+            profile=self.profile,
+            project=project if project is not None and project.state == "trusted" else None,
+        )
         for entry, error in found.problems.items():
-            if entry not in self._reported and self._on_problem is not None:
+            # What a project shares with people who have not set up its providers is reported where it is used.
+            own = error.code != "not_set_up"
+            if own and entry not in self._reported and self._on_problem is not None:
                 self._on_problem(entry, error)
             self._reported.add(entry)
         return found
+
+    @cached_property
+    def project(self) -> Found | None:
+        """The working directory's ``.telex.toml``, and whether it is trusted; None if there is none."""
+        from provider_core.settings import find_project
+
+        path = find_project(self.environ) if self._use_project else None
+        if path is None:
+            return None
+        from provider_core.settings import project
+
+        return project.look(path, self.paths.trust, self.environ)
 
     @cached_property
     def key_store(self) -> KeyStore:
@@ -141,6 +168,10 @@ class Runtime:
         found = {**self.settings.providers, **from_environment(self.settings, self.environ, self.paths)}
         if local.installed():
             found["local"] = local.PROVIDER
+        if self.settings.profile_providers is not None:
+            for name, provider in found.items():
+                if not self.settings.in_profile(name):
+                    found[name] = replace(provider, enabled=False)
         return found
 
     @cached_property
@@ -206,8 +237,10 @@ class Runtime:
         """
         from provider_core.resolve import resolve
 
-        if not name:
-            self.settings.require("model")
+        if self.settings.problems:
+            self.settings.require(".telex.toml")
+            if not name:
+                self.settings.require("model")
         wanted = name or self.settings.model
         try:
             try:
@@ -226,10 +259,24 @@ class Runtime:
                 target = resolve(wanted, self.catalog)
         except ModelError as error:
             if not name and wanted is not None:
-                origin = "TELEX_MODEL" if self.environ.get("TELEX_MODEL") else "the settings"
-                error.explain(f"the default model, {wanted}, is from {origin}")
+                error.explain(f"the default model, {wanted}, is from {self._origin_of_model()}")
+            profile = self.settings.profile
+            if error.code == "disabled_provider" and not self.settings.in_profile(error.provider or ""):
+                has = ", ".join(self.settings.profile_providers or ()) or "none"
+                words = f"the provider {error.provider} is not in the profile {profile}, which has: {has}"
+                raise ModelError(words, provider=error.provider, code="not_in_profile") from None
             raise
         return target
+
+    def _origin_of_model(self) -> str:
+        match self.settings.sources.get("model"):
+            case "variable":
+                return "TELEX_MODEL"
+            case "profile":
+                return f"the profile {self.settings.profile}"
+            case "project" if self.project is not None:
+                return str(self.project.path)
+        return "the settings"
 
     def connect_ahead(self, target: Target) -> None:
         """Begin to connect to the server of ``target``, which the next request will go to; waits for nothing."""
@@ -314,15 +361,22 @@ class Runtime:
             invalidate_snapshot(self.paths)
         return tuple(results[provider.name] for provider in wanted)
 
-    def reload(self) -> None:
-        """Read settings and model lists again when they are next needed."""
-        for name in ("settings", "catalog"):
+    def reload(self, *, own: bool = False) -> None:
+        """Read settings and model lists again when they are next needed; if ``own``, without profile and project."""
+        if own:
+            self.profile, self._use_project = "", False
+        for name in ("settings", "catalog", "project"):
             self.__dict__.pop(name, None)
 
     def separate(self) -> Runtime:
         """Another runtime for the same machine, so that this one counts as not used."""
         return Runtime(
-            environ=self.environ, key_store=self._key_store, client=self._client, transport=self._transport
+            environ=self.environ,
+            key_store=self._key_store,
+            client=self._client,
+            transport=self._transport,
+            profile=self.profile,
+            use_project=self._use_project,
         )
 
     def only(self, provider: Provider) -> Runtime:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from provider_core.errors import SettingsError
     from provider_core.keys import KeyStore
     from provider_core.local import Progress
+    from provider_core.settings.project import Found
     from provider_core.types import Target, Transport
     from telex.exit_codes import ExitCode
 
@@ -47,10 +48,12 @@ class App:
             client=client,
             transport=transport,
             on_problem=self._warn,
+            use_project=True,
             fetch_progress=self._fetch_progress,
         )
         self.console = console or Console(environ=self.runtime.environ)
         self.arguments = arguments
+        self._project_reported = False
 
     def advice(self, error: CoreError) -> tuple[ExitCode, str | None]:
         """The exit code for an error, and a hint; for a provider that is not set up, the hint adds it.
@@ -81,11 +84,14 @@ class App:
         return self.advice(error)[1] if isinstance(error, CoreError) else None
 
     def target(self, name: str | None, *, ask: bool = True) -> Target:
-        """As ``Runtime.target``; a note names the model if nothing is set up.
+        """As ``Runtime.target``; a note names the model if nothing is set up, and one the project's settings in force.
 
         Without a terminal, raises ``NoProviderError`` instead of choosing the embedded model by itself.
         """
         runtime = self.runtime
+        if runtime.project is not None and not self._project_reported:
+            self._project_reported = True
+            self._report_project(runtime.project)
         target = runtime.target(name, ask=ask)
         provider = target.provider
         if name or runtime.settings.model is not None or provider.name not in runtime.catalog.not_set_up:
@@ -115,6 +121,29 @@ class App:
 
             completion_cache.refresh(self.runtime)
         self.runtime.close()
+
+    def _report_project(self, found: Found) -> None:
+        """Print whether the project's settings are used. Of an untrusted file, which may be anybody's, only a terminal
+        hears.
+        """
+        if _is_quiet():
+            return
+        note, see = self.console.note, "To see what it sets: telex trust --show\nTo use it: telex trust"
+        match found.state:
+            case "trusted":
+                project = self.runtime.settings.project
+                if project is not None and project.settings:
+                    note(f"Using {found.path}: {'; '.join(project.settings)}.")
+            case "changed":
+                note(f"{found.path} has changed since you trusted it, so it is not used.\n{see}")
+            case "ci":
+                note(f"{found.path} is not used in CI. To use it: TELEX_TRUST_PROJECT=1")
+            case "untrusted" if self.runtime.environ.get("TELEX_TRUST_PROJECT"):
+                note(f"{found.path} is not used: TELEX_TRUST_PROJECT only has an effect in CI.\n{see}")
+            case "untrusted" if self.console.err_is_terminal:
+                note(f"{found.path} is not trusted, so it is not used.\n{see}")
+            case "unusable" if self.console.err_is_terminal:
+                note(f"Project settings are not used: {found.reason}")
 
     def _warn(self, entry: str, error: SettingsError) -> None:
         if not _is_quiet():

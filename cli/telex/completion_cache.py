@@ -23,12 +23,14 @@ def refresh(runtime: Runtime) -> None:
     from provider_core.templates import names
 
     made_from = snapshot_stamp(runtime.paths, runtime.environ)
-    runtime.reload()  # the command may have changed what it had read
+    # The command may have changed what it had read, and names of a project would be offered everywhere.
+    runtime.reload(own=True)
     try:
         write_snapshot(
             runtime.paths,
             runtime.catalog,
             templates=names(runtime.paths.templates),
+            profiles=runtime.settings.profiles,
             servers=[*runtime.settings.mcp, *runtime.settings.invalid_entries("mcp")],
             made_from=made_from,
         )

@@ -470,6 +470,12 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
     },
     ExitCode.SETTINGS: {
         errors.SettingsError: _settings_file,
+        (errors.SettingsError, "unknown_profile"): _similar("List the profiles: telex config get profiles"),
+        (
+            errors.SettingsError,
+            "not_set_up",
+        ): "Set it up (telex providers add), or name another model with -m.",
+        (errors.SettingsError, "untrusted"): "See what it sets: telex trust --show\nThen: telex trust",
         errors.TemplateError: None,
         (errors.TemplateError, "unknown_template"): _template,
         errors.ModelError: None,
@@ -480,6 +486,7 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
             f"Use one of the full names: {', '.join(error.candidates)}"
         ),
         (errors.ModelError, "disabled_provider"): "Enable it: telex providers edit {error.provider} --enable",
+        (errors.ModelError, "not_in_profile"): "Add it to the list, or use no profile: --profile ''",
         errors.UnknownProviderError: _unknown_provider,
         errors.NoModelError: _no_model,
         errors.ModelNotFoundError: _unknown_to_server,

@@ -13,6 +13,7 @@ from telex.app import App
 from telex.command import Group, exit_with
 from telex.console import OutputClosed, OutputError
 from telex.exit_codes import ExitCode, Stop, internal_error
+from telex.options import Name
 from telex.signals import Terminated
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ COMMANDS = {
     "mcp": ("telex.commands.mcp:command", "Set up MCP servers whose tools a model may call."),
     "history": ("telex.commands.history:command", "List, search and remove saved conversations."),
     "templates": ("telex.commands.templates:command", "Save and reuse prompts with variables."),
+    "trust": ("telex.commands.trust:command", "Use the settings in a project's .telex.toml."),
     "completion": ("telex.commands.completion:command", "Set up shell completion."),
     "doctor": ("telex.commands.doctor:command", "Check the installation and suggest fixes."),
     "help": ("telex.commands.help:command", "Show help for a topic or a command."),
@@ -66,8 +68,17 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     callback=_version,
     help="Show the version and exit.",
 )
-def root() -> None:
+@click.option(
+    "--profile",
+    type=Name("profile"),
+    metavar="NAME",
+    help="Use a profile of the settings: its default model, providers and budget.",
+)
+@click.pass_obj
+def root(app: App, *, profile: str | None) -> None:
     """One command for every model behind an OpenAI-compatible API: cloud, gateway, or a server on this machine."""
+    if profile is not None:
+        app.runtime.profile = profile
 
 
 def main(arguments: Sequence[str], app: App | None = None) -> int:

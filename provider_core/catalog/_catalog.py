@@ -229,6 +229,7 @@ def write_snapshot(
     *,
     templates: Iterable[str] = (),
     servers: Iterable[str] = (),
+    profiles: Iterable[str] = (),
     made_from: str = "",
 ) -> bool:
     """Write the names; False if that failed. ``made_from`` is ``snapshot_stamp`` from before the settings were read.
@@ -254,6 +255,7 @@ def write_snapshot(
         "presets": {preset.id: preset.name for preset in presets.all_presets()},
         "templates": dict.fromkeys(templates, ""),
         "servers": dict.fromkeys(servers, ""),
+        "profiles": dict.fromkeys(profiles, ""),
     }
     contents: dict[str, str] = {}
     for kind, words in names.items():

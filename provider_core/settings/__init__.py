@@ -1,4 +1,4 @@
-"""The settings in force: the settings file and ``TELEX_`` variables, merged with presets.
+"""The settings in force: the settings file, a profile, a project's file and ``TELEX_`` variables, merged with presets.
 
 Modules of the package read the file (``file``), check it (``schema``), and change it (``edit``).
 """
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provider_core.settings.mcp import McpServer
+    from provider_core.settings.project import Found, Project
 
 
 class Paths(Struct):
@@ -50,6 +51,16 @@ class Paths(Struct):
     def lists(self) -> Path:
         """The folder of the model lists that servers returned."""
         return self.cache / "models"
+
+    @property
+    def presets(self) -> Path:
+        """The folder of the user's own presets."""
+        return self.config / "presets.d"
+
+    @property
+    def trust(self) -> Path:
+        """The file that records which projects' settings the user trusts."""
+        return self.data / "trusted-projects.json"
 
     @property
     def refusals(self) -> Path:
@@ -117,6 +128,17 @@ class Settings(Struct):
     """Seconds until a server's model list is out of date; None for the catalog's default."""
     mcp: Mapping[str, McpServer] = field(default_factory=dict)
     """MCP servers by name."""
+    profiles: tuple[str, ...] = ()
+    """The names of the profiles."""
+    profile: str = ""
+    """The name of the profile in force, "" for none."""
+    profile_providers: tuple[str, ...] | None = None
+    """The only providers that the profile allows; None for all."""
+    project: Project | None = None
+    """The project's settings, if there are any and they are trusted."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Where entries come from that are not from the file: "model" or "aliases.fast" -> "profile", "project" or
+    "variable"."""
     problems: Mapping[str, SettingsError] = field(default_factory=dict)
     """The errors of the entries that are ignored: "providers.lab", "mcp.files", "aliases.fast", "usage"."""
 
@@ -130,6 +152,16 @@ class Settings(Struct):
         for place in (entry[0], ".".join(entry)):
             if place in self.problems:
                 raise self.problems[place]
+
+    def in_profile(self, provider: str) -> bool:
+        """Whether the profile in force, if any, allows the provider."""
+        allowed = self.profile_providers
+        return allowed is None or provider.casefold() in (name.casefold() for name in allowed)
+
+    @property
+    def own_providers(self) -> set[str]:
+        """The names of the providers in the user's settings, also of those that are invalid."""
+        return {*self.providers, *self.invalid_entries("providers")}
 
     def mcp_server(self, name: str) -> McpServer:
         """The MCP server of this name.
@@ -156,7 +188,11 @@ class Settings(Struct):
         }
 
 
-_VARIABLES = frozenset(f"TELEX_{name.upper()}" for name in Settings.__annotations__) - {"TELEX_PROBLEMS"}
+_VARIABLES = frozenset(
+    f"TELEX_{name.upper()}"
+    for name in Settings.__annotations__
+    if name not in ("problems", "profile", "profile_providers", "project", "sources")
+)
 """The variables that are settings. Others are not read, because they may hold keys."""
 
 
@@ -165,11 +201,49 @@ def _folder(named: str | None, default: str) -> Path:
     return Path(named if named and named.startswith("/") else default) / "telex"
 
 
-def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings in force: the environment overrides the file, and the file overrides defaults.
+def find_project(environ: Mapping[str, str]) -> Path | None:
+    """The file ``.telex.toml`` in the working directory or above, up to the home folder; see ``project.look``.
 
-    Invalid entries, and a file that this user may not read, are ignored and reported in ``problems``. Raises
-    ``SettingsError`` with path and line for a file that cannot be parsed.
+    Without such a file, this is a question to the file system for each folder.
+    """
+    try:
+        folder = os.getcwd()  # noqa: PTH109 - most commands end here, and a Path takes longer than the questions
+    except OSError:
+        return None
+    home = environ.get("HOME")
+    while True:
+        if os.path.lexists(f"{folder}/.telex.toml"):
+            return Path(folder, ".telex.toml")
+        above = os.path.dirname(folder)  # noqa: PTH120
+        if folder in (home, above):
+            return None
+        folder = above
+
+
+class _Layers(Struct):
+    """Everything that the settings are made from."""
+
+    text: str
+    """The settings file."""
+    variables: Mapping[str, str]
+    profile: str
+    project: Found | None
+    key: str
+    """Differs where the text, the profile or the project differ."""
+
+
+def load(
+    paths: Paths,
+    environ: Mapping[str, str] | None = None,
+    *,
+    profile: str | None = None,
+    project: Found | None = None,
+) -> Settings:
+    """The settings in force. From weak to strong: defaults, the file, a profile, a project's file, the environment.
+
+    ``profile`` is the name of a profile, by default that of ``TELEX_PROFILE``. ``project`` is a trusted file. Invalid
+    entries, and a file that this user may not read, are ignored and reported in ``problems``. Raises ``SettingsError``
+    with path and line for a file that cannot be parsed, and for an unknown profile.
     """
     from provider_core.settings import file
 
@@ -181,112 +255,180 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
         if not isinstance(error.__cause__, PermissionError):
             raise
         text, unreadable = "", error
-    variables = _variables(environ)
-    checked = _recall(text, variables, paths)
+    layers = _layers(text, environ, profile, project)
+    recall = bool(layers.key or layers.variables)
+    checked = file.load_snapshot(paths.cache, layers.key, layers.variables) if recall else {}
     if checked is None:
-        checked = _check(text, variables, paths)
-        file.save_snapshot(paths.cache, text, variables, checked)
-    return _settings(checked, environ, paths, unreadable)
+        checked = _check(layers, paths)
+        file.save_snapshot(paths.cache, layers.key, layers.variables, checked)
+    return _settings(checked, layers, paths, unreadable)
 
 
-def load_text(text: str, paths: Paths, environ: Mapping[str, str]) -> Settings:
-    """As ``parse``, but values that ``load`` has checked before are not checked again."""
-    variables = _variables(environ)
-    checked = _recall(text, variables, paths)
-    return _settings(_check(text, variables, paths) if checked is None else checked, environ, paths)
+def load_text(
+    text: str,
+    paths: Paths,
+    environ: Mapping[str, str],
+    *,
+    profile: str | None = None,
+    project: Found | None = None,
+) -> Settings:
+    """As ``load`` for a file with this text; writes nothing."""
+    layers = _layers(text, environ, profile, project)
+    checked = _recall(layers, paths)
+    return _settings(_check(layers, paths) if checked is None else checked, layers, paths)
 
 
-def _recall(text: str, variables: Mapping[str, str], paths: Paths) -> Mapping[str, Any] | None:
-    """The values as they were checked by an earlier command; None if that was another text."""
+def _recall(layers: _Layers, paths: Paths) -> Mapping[str, Any] | None:
+    """The values as they were checked by an earlier command; None if they were others."""
     from provider_core.settings import file
 
-    return file.load_snapshot(paths.cache, text, variables) if text or variables else {}
+    if not layers.key and not layers.variables:
+        return {}
+    return file.load_snapshot(paths.cache, layers.key, layers.variables)
 
 
-def parse(text: str, paths: Paths, environ: Mapping[str, str]) -> Settings:
-    """The settings as ``load`` would return them for a file with this text; reads and writes no file."""
-    return _settings(_check(text, _variables(environ), paths), environ, paths)
+def _layers(text: str, environ: Mapping[str, str], profile: str | None, project: Found | None) -> _Layers:
+    variables = {
+        name: value
+        for name, value in environ.items()
+        if value and (name.upper() in _VARIABLES or ("__" in name and name[:6].upper() == "TELEX_"))
+    }
+    chosen = environ.get("TELEX_PROFILE", "") if profile is None else profile
+    key = text
+    if chosen or project is not None:
+        key = "\0".join((text, chosen, *((str(project.path), project.text) if project is not None else ())))
+    return _Layers(text=text, variables=variables, profile=chosen, project=project, key=key)
 
 
-def _variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that are settings; an empty one is unset."""
-    return {name: value for name, value in environ.items() if value and name.upper() in _VARIABLES}
-
-
-def _check(text: str, variables: Mapping[str, str], paths: Paths) -> dict[str, Any]:
-    """The valid entries as plain values; those of "problems" are a message and whether the file is to blame."""
+def _check(layers: _Layers, paths: Paths) -> dict[str, Any]:
+    """The valid entries as plain values; those of "problems" are a message and the path that is to blame, or None."""
     from provider_core.settings import file, schema
 
-    data = file.parse(text, paths.settings_file)
-    checked, problems = schema.check(data, variables, paths.settings_file)
-    if problems:
-        checked["problems"] = {
-            name: [error.message, error.path is not None] for name, error in problems.items()
-        }
-    return checked
+    data = file.parse(layers.text, paths.settings_file)
+    checked, problems = schema.check(data, layers.variables, paths.settings_file)
+    variables = schema.Variables(layers.variables, data)
+    sources = {
+        ".".join(place): "variable"
+        for name, value in variables.values.items()
+        for place in ([(name, key) for key in value] if isinstance(value, dict) else [(name,)])
+    }
+
+    def overlay(source: str, layer: Mapping[str, Any]) -> None:
+        for name, value in layer.items():
+            inner = value if isinstance(value, dict) else {"": value}
+            for key, each in inner.items():
+                place = [name, key] if key else [name]
+                if variables.name_of(place) is None:
+                    holder = checked.setdefault(name, {}) if key else checked
+                    holder[place[-1]] = each
+                    sources[".".join(place)] = source
+                    problems.pop(".".join(place), None)
+
+    if layers.profile:
+        entry = _profile(layers.profile, checked, problems)
+        checked["profile_providers"] = entry.pop("providers", None)
+        overlay("profile", entry)
+    if layers.project is not None:
+        from provider_core.settings import project
+
+        path = layers.project.path
+        try:
+            values = project.parse(layers.project.text, path)
+        except SettingsError as error:
+            problems[path.name] = SettingsError(error.message, path=path)
+        else:
+            overlay("project", {name: values[name] for name in ("model", "aliases") if name in values})
+            checked["project"] = values
+    checked["sources"] = sources
+    checked["problems"] = {
+        name: [error.message, None if error.path is None else str(error.path)]
+        for name, error in problems.items()
+    }
+    return {name: value for name, value in checked.items() if value or name not in ("sources", "problems")}
+
+
+def _profile(name: str, checked: Mapping[str, Any], problems: Mapping[str, SettingsError]) -> dict[str, Any]:
+    """The checked table ``[profiles.NAME]``; raises ``SettingsError`` with similar names if there is none."""
+    if f"profiles.{name}" in problems:
+        raise problems[f"profiles.{name}"]
+    profiles = checked.get("profiles", {})
+    if name in profiles:
+        return dict(profiles[name])
+    from provider_core.redaction import close_matches
+
+    raise SettingsError(
+        f"unknown profile: {name}", code="unknown_profile", candidates=close_matches(name, profiles)
+    )
 
 
 def _settings(
-    checked: Mapping[str, Any],
-    environ: Mapping[str, str],
-    paths: Paths,
-    unreadable: SettingsError | None = None,
+    checked: Mapping[str, Any], layers: _Layers, paths: Paths, unreadable: SettingsError | None = None
 ) -> Settings:
-    values = {name: value for name, value in checked.items() if name not in ("mcp", "providers", "problems")}
+    values = {name: value for name, value in checked.items() if name in _PLAIN}
     problems = {
-        name: SettingsError(message, path=paths.settings_file if in_file else None)
-        for name, (message, in_file) in checked.get("problems", {}).items()
+        name: SettingsError(message, path=path and Path(path))
+        for name, (message, path) in checked.get("problems", {}).items()
     }
     if unreadable is not None:
         problems["settings.toml"] = unreadable
     for name in ("history", "ledger"):
         if problems.keys() & {name, "settings.toml"}:
             values[name] = False  # the user may have wanted nothing saved
-    groups = {group: dict(checked.get(group, {})) for group in ("mcp", "providers")}
-    problems |= _nested_variables(environ, groups)
     providers: dict[str, Provider] = {}
-    for name, table in groups["providers"].items():
+    for name, table in checked.get("providers", {}).items():
         try:
             providers[name] = _provider(name, table, paths)
         except SettingsError as error:
-            from provider_core.settings import schema
-
-            overrides = schema.Variables(_variables(environ)).values
-            if schema.variable_of(["providers", name], overrides) is not None:
+            if checked.get("sources", {}).get(f"providers.{name}") == "variable":
                 error = SettingsError(error.message.replace("providers.", "TELEX_PROVIDERS.", 1))
             problems[f"providers.{name}"] = error
-    return Settings(**values, mcp=_servers(groups["mcp"]), providers=providers, problems=problems)
+    allowed = checked.get("profile_providers")
+    settings = Settings(
+        **values,
+        mcp=_servers(checked["mcp"]) if "mcp" in checked else {},
+        providers=providers,
+        profiles=tuple(checked.get("profiles", ())),
+        profile=layers.profile,
+        profile_providers=None if allowed is None else tuple(allowed),
+        problems=problems,
+    )
+    if layers.project is not None and "project" in checked:
+        return _with_project(settings, checked["project"], layers.project)
+    return settings
 
 
-def _nested_variables(
-    environ: Mapping[str, str], groups: Mapping[str, dict[str, Any]]
-) -> dict[str, SettingsError]:
-    """The errors of variables such as TELEX_PROVIDERS__LAB__BASE_URL, which are not supported.
+_PLAIN = frozenset(Settings.__annotations__) - {
+    "mcp", "problems", "profile", "profile_providers", "profiles", "project", "providers",
+}  # fmt: skip
+"""The fields of ``Settings`` whose checked values are used as they are."""
 
-    The entries that they name are removed from ``groups``: without the change, a request might go where the user does
-    not want it.
-    """
-    problems = {}
-    for name, value in environ.items():
-        variable, nested, path = name.upper().partition("__")
-        if not (value and nested and variable in _VARIABLES):
+
+def _with_project(settings: Settings, values: Mapping[str, Any], found: Found) -> Settings:
+    """The settings with the project's own ones, without models of providers that the user has not set up."""
+    from provider_core.settings import project
+
+    aliases, problems = dict(settings.aliases), dict(settings.problems)
+    changes: dict[str, Any] = {}
+    for name, alias in [("model", settings.model), *((f"aliases.{each}", aliases[each]) for each in aliases)]:
+        if settings.sources.get(name) != "project":
             continue
-        group, parts = variable.removeprefix("TELEX_").lower(), path.lower().split("__")
-        form = "".join(f'{{"{part}": ' for part in parts) + '"VALUE"' + "}" * len(parts)
-        tables = (*groups, "aliases", "budget")
-        takes = f"JSON: {variable}='{form}'" if group in tables else "one value"
-        entry = name
-        if group in groups:
-            known = next((each for each in groups[group] if each.casefold() == parts[0]), parts[0])
-            groups[group].pop(known, None)
-            entry = f"{group}.{known}"
-        problems[entry] = SettingsError(f"{name} is not a setting. {variable} takes {takes}")
-    return problems
+        target = project.foreign_target(alias, providers=settings.own_providers, aliases=settings.aliases)
+        if target is not None:
+            words = f"{name} in {found.path} is {target}, and that is not a provider of yours"
+            problems[name] = SettingsError(words, path=found.path, code="not_set_up")
+            aliases.pop(name.removeprefix("aliases."), None)
+            if name == "model":
+                changes["model"] = None
+    return replace(
+        settings,
+        aliases=aliases,
+        problems=problems,
+        project=project.of_values(values, found.path, found.templates),
+        **changes,
+    )
 
 
 def _servers(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, McpServer]:
-    if not tables:
-        return {}
     from provider_core.settings import mcp
 
     return mcp.of_tables(tables)
@@ -319,7 +461,11 @@ def preview(
 
     With ``environ``, its TELEX_PROVIDERS overrides the fields, as in a chat.
     """
-    variables = {"TELEX_PROVIDERS": value} if environ and (value := environ.get("TELEX_PROVIDERS")) else {}
+    variables = {
+        variable: value
+        for variable, value in (environ or {}).items()
+        if variable == "TELEX_PROVIDERS" or variable.startswith("TELEX_PROVIDERS__")
+    }
     return _provider(name, _check_entry("providers", name, table, paths, variables), paths)
 
 

@@ -69,6 +69,11 @@ def _check_owner(path: Path) -> None:
             )
 
 
+def digest(content: bytes) -> str:
+    """A digest for which nobody can make another content."""
+    return blake2b(content, digest_size=32).hexdigest()
+
+
 def parse(text: str, path: Path) -> dict[str, Any]:
     """The tables in ``text``; raises ``SettingsError`` with the line where it is not valid TOML."""
     if not text:
@@ -164,6 +169,8 @@ def load_snapshot(cache: Path, text: str, variables: Mapping[str, str]) -> dict[
         if saved["made_from"] != _digest(text, variables):
             return None
         checked: dict[str, Any] = saved["checked"]
+        if not saved["from_variables"]:
+            return checked
         given = _upper(variables)
         return checked | {name: given[f"TELEX_{name.upper()}"] for name in saved["from_variables"]}
     except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
@@ -173,8 +180,8 @@ def load_snapshot(cache: Path, text: str, variables: Mapping[str, str]) -> dict[
 def save_snapshot(cache: Path, text: str, variables: Mapping[str, str], checked: Mapping[str, Any]) -> None:
     """Save the checked values for their owner; a cache that cannot be written is ignored."""
     given = _upper(variables)
-    is_json = any(value.lstrip().startswith(("{", "[")) for value in given.values())
-    if is_json or any(_contain_secrets(checked)):
+    is_part = any("__" in name or value.lstrip().startswith(("{", "[")) for name, value in given.items())
+    if is_part or any(_contain_secrets(checked)):
         return
     apart = [name for name, value in checked.items() if given.get(f"TELEX_{name.upper()}") == value]
     content = json.dumps(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
@@ -20,7 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, SettingsConfigDict
 
 from provider_core.errors import InvalidInputError, SettingsError
-from provider_core.settings import mcp, validators
+from provider_core.settings import mcp, tree, validators
 from provider_core.settings.provider_fields import (
     LONGEST_WAIT,
     MOST_PER_MINUTE,
@@ -29,7 +31,7 @@ from provider_core.settings.provider_fields import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pydantic.fields import FieldInfo
     from pydantic_settings import PydanticBaseSettingsSource
@@ -158,12 +160,28 @@ class BudgetEntry(BaseModel):
     month: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
 
-ENTRIES: dict[str, type[BaseModel]] = {"providers": ProviderEntry, "mcp": McpEntry}
+class ProfileEntry(BaseModel):
+    """One ``[profiles.NAME]`` table: settings that ``--profile NAME`` puts in the place of the file's own."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    model: Line | None = None
+    providers: list[Line] | None = None
+    """The only providers that can be used; None for all."""
+    budget: BudgetEntry = BudgetEntry()
+
+
+ENTRIES: dict[str, type[BaseModel]] = {
+    "providers": ProviderEntry,
+    "mcp": McpEntry,
+    "profiles": ProfileEntry,
+}
 """The schema of a table of each group."""
 
 AliasName = Annotated[str, _by(validators.validate_alias)]
 McpName = Annotated[str, _by(mcp.validate_name)]
 ProviderName = Annotated[str, _by(validators.validate_name)]
+ProfileName = Annotated[str, _by(validators.validate_profile)]
 
 
 class File(BaseSettings):
@@ -190,6 +208,7 @@ class File(BaseSettings):
     local_threads: Annotated[int, Field(gt=0, le=1024)] | None = None
     local_context: Tokens | None = None
     models_lifetime: Annotated[float, Field(gt=0)] | None = None
+    profiles: dict[ProfileName, ProfileEntry] = {}
     mcp: dict[McpName, McpEntry] = {}
     providers: dict[ProviderName, ProviderEntry] = {}  # type: ignore[valid-type]
 
@@ -207,17 +226,56 @@ class File(BaseSettings):
         return given.get("variables", env_settings), InitSettingsSource(settings_cls, given.get("file", {}))
 
 
-class Variables(EnvSettingsSource):
-    """The ``TELEX_`` variables of any mapping; an empty one is unset."""
+_project_fields: dict[str, Any] = {
+    "model": (Line | None, None),
+    "aliases": (File.model_fields["aliases"].annotation, {}),
+    "templates": (Line | None, None),
+    "system": (Annotated[str, StringConstraints(min_length=1, max_length=100_000)] | None, None),
+    "temperature": (Annotated[float, Field(ge=0, le=100)] | None, None),
+    "max_tokens": (Tokens | None, None),
+    "reasoning_effort": (Line | None, None),
+    "params": (dict[Line, Any], {}),
+    "allow": (list[Annotated[str, _by(mcp.validate_pattern)]] | None, None),
+}
+ProjectFile = create_model("ProjectFile", __config__=ConfigDict(extra="forbid"), **_project_fields)
+"""A project's ``.telex.toml``; see ``project`` for what it may not contain, and why."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+_PROJECT_ALIAS = frozenset(
+    {
+        "target",
+        "targets",
+        "system",
+        "template",
+        "temperature",
+        "max_tokens",
+        "reasoning_effort",
+        "stream",
+        "params",
+    }
+)
+"""The fields of an alias that a project may set."""
+
+
+class Variables(EnvSettingsSource):
+    """The ``TELEX_`` variables of any mapping; an empty one is unset.
+
+    ``TELEX_PROVIDERS__LAB__BASE_URL`` is the setting ``providers.lab.base_url``, as with ``env_nested_delimiter`` of
+    pydantic-settings. Unlike there, a name in ``tables`` (the settings file) is found in any case and with hyphens for
+    underscores, because names of variables have no hyphens; and a variable that is not a setting is an error.
+    """
+
+    def __init__(self, environ: Mapping[str, str], tables: Mapping[str, Any] | None = None) -> None:
         super().__init__(File)
         self.env_vars: Mapping[str, str | None] = {
-            name.lower(): value for name, value in environ.items() if value
+            name.lower(): value for name, value in environ.items() if value and "__" not in name
         }
         self.problems: dict[str, SettingsError] = {}
-        """The errors of variables that are not JSON, by the settings' names."""
+        """The errors of variables that cannot be read, by the settings' names."""
         self.values: dict[str, Any] = super().__call__()
+        self._nested: dict[tuple[str, ...], str] = {}
+        for name, value in environ.items():
+            if value and "__" in name:
+                self._add_nested(name, value, tables or {})
 
     def __call__(self) -> dict[str, Any]:
         return self.values
@@ -231,8 +289,79 @@ class Variables(EnvSettingsSource):
             self.problems[field_name] = SettingsError(f"TELEX_{field_name.upper()} is not valid JSON")
             return None
 
+    def name_of(self, place: Sequence[str]) -> str | None:
+        """The name of this place with the variable that holds it; None if it is only in the file."""
+        for length in range(len(place), 1, -1):
+            variable = self._nested.get(tuple(place[:length]))
+            if variable is not None:
+                return ".".join([variable, *place[length:]])
+        found: Any = self.values
+        try:
+            for part in place:
+                found = found[int(part) if isinstance(found, list) else part]
+        except (ValueError, LookupError, TypeError):
+            return None
+        return ".".join([f"TELEX_{place[0].upper()}", *place[1:]])
 
-_TABLES = ("aliases", "mcp", "providers")
+    def _add_nested(self, variable: str, text: str, tables: Mapping[str, Any]) -> None:
+        parts = variable.lower().split("__")
+        group = parts[0] = parts[0].removeprefix("telex_")
+        if group in _TABLES and len(parts) > 1:
+            parts[1] = self._spelling(group, parts[1], tables)
+        entry = f"{group}.{parts[1]}" if group in ENTRIES else group if group == "budget" else variable
+        try:
+            place = tree.locate(File, parts, joint="__")
+        except tree.UnknownKeyError as error:
+            self.problems[entry] = _unknown_variable(variable, error)
+            return
+        if place.keys[-2:-1] and place.keys[-2] in ("headers", "variables", "env"):
+            form = variable[: variable.rindex("__")]
+            words = f"{variable} cannot be read, because the names in this table are not those of variables"
+            self.problems[entry] = SettingsError(f'{words}. Use JSON: {form}=\'{{"NAME": "VALUE"}}\'')
+            return
+        try:
+            value = _value_of_variable(place, text)
+        except (ValueError, RecursionError):
+            self.problems[entry] = SettingsError(f"{variable} is not valid JSON")
+            return
+        holder = self.values
+        for key in place.keys[:-1]:
+            below = holder.get(key)
+            holder[key] = holder = dict(below) if isinstance(below, dict) else {}
+        holder[place.keys[-1]] = value
+        self._nested[place.keys] = variable
+
+    def _spelling(self, group: str, part: str, tables: Mapping[str, Any]) -> str:
+        """The name of a table as it is written elsewhere, which the part of a variable's name means."""
+        written = [*(tables.get(group) or ()), *(self.values.get(group) or ())]
+        same = [name for name in written if str(name).casefold().replace("-", "_") == part]
+        return same[0] if same else part if group == "aliases" else part.replace("_", "-")
+
+
+def _unknown_variable(variable: str, error: tree.UnknownKeyError) -> SettingsError:
+    if error.keys[0] not in File.model_fields:
+        return SettingsError(f"{variable} is not a setting")
+    if error.keys[0] not in _TABLES and len(error.keys) == 2:
+        return SettingsError(f"{variable} is not a setting. TELEX_{error.keys[0].upper()} takes one value")
+    start = variable[: variable.rindex("__") + 2]
+    known = [f"{start}{name.upper()}" for name in error.known]
+    return not_a_setting(variable, [*error.keys[:-1], variable.upper()], None, known)
+
+
+def _value_of_variable(place: tree.Place, text: str) -> Any:
+    """The value in a variable's text; raises ``ValueError`` for a list or a table that is not JSON."""
+    is_json = text.lstrip().startswith(("{", "["))
+    if is_json and {"list", "table", "json"} & set(place.kinds):
+        return json.loads(text)
+    if set(place.kinds) <= {"list", "table"} and place.keys[0] != "aliases":
+        return json.loads(text)
+    if "json" in place.kinds:
+        with contextlib.suppress(ValueError):
+            return json.loads(text)
+    return text
+
+
+_TABLES = ("aliases", "mcp", "profiles", "providers")
 
 
 def check(
@@ -244,8 +373,11 @@ def check(
     absent. ``path`` is for messages.
     """
     data = {name: dict(value) if isinstance(value, dict) else value for name, value in data.items()}
-    variables = Variables(environ)
+    variables = Variables(environ, data)
     overrides, problems = variables.values, variables.problems
+    for name in problems:
+        if "." in name:  # without the change, a request might go where the user does not want it
+            _remove_entry(name.split(".", 1), data, overrides)
     for name in data.keys() - File.model_fields.keys():
         problems[name] = _unknown(name, path)
         del data[name]
@@ -261,12 +393,39 @@ def check(
                 entry = place[:2] if place[0] in _TABLES else place[:1]
                 if ".".join(entry) in before:  # not found by this name: pydantic replaces surrogates in it
                     entry = entry[:1]
-                problem = _refused(place, each["type"], each["msg"], overrides, path)
+                problem = _refused(place, each["type"], each["msg"], variables, path)
                 problems.setdefault(".".join(entry), problem)
-                for layer in (data, overrides):
-                    holder = layer.get(entry[0]) if entry[1:] else layer
-                    if isinstance(holder, dict):
-                        holder.pop(entry[-1], None)
+                _remove_entry(entry, data, overrides)
+
+
+def check_project(data: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The values of a project's file, as JSON values; raises the first ``SettingsError``. Unset fields are absent."""
+    own = "belongs in your own settings, and not in a project's"
+    aliases = data.get("aliases")
+    for alias, entry in aliases.items() if isinstance(aliases, dict) else ():
+        for name in entry if isinstance(entry, dict) else ():
+            if name not in _PROJECT_ALIAS:
+                raise SettingsError(f"{path}: aliases.{alias}.{name} {own}", path=path)
+    for name in data:
+        if name not in ProjectFile.model_fields:
+            known = ProjectFile.model_fields
+            error = not_a_setting(name, [name], path, known)
+            words = f"{name} {own}" if name in File.model_fields else error.message
+            raise SettingsError(f"{path}: {words}", path=path)
+    try:
+        found: dict[str, Any] = ProjectFile(**data).model_dump(mode="json", exclude_defaults=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        problem = _refused(_place(first["loc"]), first["type"], first["msg"], Variables({}), path)
+        raise SettingsError(f"{path}: {problem.message}", path=path) from None
+    return found
+
+
+def _remove_entry(entry: list[str], *layers: dict[str, Any]) -> None:
+    for layer in layers:
+        holder = layer.get(entry[0]) if entry[1:] else layer
+        if isinstance(holder, dict):
+            holder.pop(entry[-1], None)
 
 
 def _unite_names(
@@ -282,9 +441,15 @@ def _unite_names(
             problems[f"providers.{name}"] = SettingsError(words, path=path)
             del data["providers"][name]
     if isinstance(overrides.get("providers"), dict):
-        overrides["providers"] = {
-            spelled.setdefault(name.casefold(), name): table for name, table in overrides["providers"].items()
-        }
+        united: dict[str, Any] = {}
+        for name, table in overrides["providers"].items():
+            spelling = spelled.setdefault(name.casefold(), name)
+            before = united.get(spelling)
+            if isinstance(before, dict) and isinstance(table, dict):
+                united[spelling] = before | table
+            else:
+                united[spelling] = table
+        overrides["providers"] = united
 
 
 def _unknown(name: str, path: Path) -> SettingsError:
@@ -323,12 +488,9 @@ def _place(location: tuple[int | str, ...]) -> list[str]:
     ]
 
 
-def _refused(
-    place: list[str], kind: str, words: str, overrides: Mapping[str, Any], path: Path
-) -> SettingsError:
-    variable = variable_of(place, overrides)
-    name = ".".join([variable, *place[1:]] if variable else place)
-    where = None if variable else path
+def _refused(place: list[str], kind: str, words: str, variables: Variables, path: Path) -> SettingsError:
+    variable = variables.name_of(place)
+    name, where = (variable, None) if variable else (".".join(place), path)
     if kind == "extra_forbidden":
         tables: dict[str, type[BaseModel]] = {**ENTRIES, "budget": BudgetEntry}
         entry = ModelEntry if "models" in place[2:-1] else tables.get(place[0], File)
@@ -356,14 +518,3 @@ _WORDS = {
     "string_type": "must be a string",
 }
 """pydantic's types of errors, in terms of a TOML file."""
-
-
-def variable_of(place: list[str], overrides: Mapping[str, Any]) -> str | None:
-    """The variable that holds this place, which then overrides the file; None if it is only in the file."""
-    found: Any = overrides
-    try:
-        for part in place:
-            found = found[int(part) if isinstance(found, list) else part]
-    except (ValueError, LookupError, TypeError):
-        return None
-    return f"TELEX_{place[0].upper()}"

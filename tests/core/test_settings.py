@@ -335,21 +335,70 @@ def test_problem_in_the_file_is_not_blamed_on_the_variable(tmp_path: Path) -> No
     assert error.path == paths.settings_file
 
 
+LAB_URL = "http://127.0.0.1:9/v9"
+
+
 @pytest.mark.parametrize(
-    ("variable", "entry", "form"),
+    ("variable", "value", "field", "expected"),
     [
-        ("TELEX_ALIASES__FAST", "TELEX_ALIASES__FAST", """TELEX_ALIASES='{"fast": "VALUE"}'"""),
-        ("TELEX_MODEL__X", "TELEX_MODEL__X", "TELEX_MODEL takes one value"),
-        ("TELEX_PROVIDERS__LAB__BASE_URL", "providers.lab", """'{"lab": {"base_url": "VALUE"}}'"""),
-        ("TELEX_MCP__FILES__COMMAND", "mcp.files", """TELEX_MCP='{"files": {"command": "VALUE"}}'"""),
-        ("telex_providers__lab__key", "providers.lab", """TELEX_PROVIDERS='{"lab": {"key": "VALUE"}}'"""),
+        ("TELEX_PROVIDERS__LAB__BASE_URL", LAB_URL, "base_url", LAB_URL),
+        ("telex_providers__Lab__base_url", LAB_URL, "base_url", LAB_URL),
+        ("TELEX_PROVIDERS__LAB__ENABLED", "false", "enabled", False),
+        ("TELEX_PROVIDERS__LAB__HEADERS", '{"X-Team": "a"}', "headers", {"X-Team": "a"}),
+        ("TELEX_PROVIDERS__LAB", f'{{"base_url": "{LAB_URL}"}}', "base_url", LAB_URL),
+        ("TELEX_PROVIDERS__LAB__DISPLAY_NAME", "5", "display_name", "5"),
     ],
 )
-def test_nested_variable_is_an_error_with_the_right_form(
-    tmp_path: Path, variable: str, entry: str, form: str
+def test_nested_variable_sets_one_field(
+    tmp_path: Path, variable: str, value: str, field: str, expected: object
+) -> None:
+    found = load(home(tmp_path, LAB), {variable: value})
+    assert found.problems == {}
+    assert getattr(found.providers["lab"], field) == expected
+    assert found.sources["providers.lab"] == "variable"
+    assert not (tmp_path / "cache").exists(), "the values of variables are not written to the disk"
+
+
+def test_nested_variables_name_tables_with_hyphens_and_new_ones(tmp_path: Path) -> None:
+    text = '[providers.My-Lab]\nbase_url = "http://127.0.0.1:1/v1"\n[aliases]\na_b = "x"\n'
+    variables = {
+        "TELEX_PROVIDERS__MY_LAB__RETRIES": "7",
+        "TELEX_PROVIDERS__NEW_LAB__BASE_URL": LAB_URL,
+        "TELEX_ALIASES__A_B": "y",
+        "TELEX_ALIASES__FAST": "My-Lab/m",
+        "TELEX_MCP__FILES__COMMAND": '["mcp-files"]',
+        "TELEX_PROVIDERS": '{"my-lab": {"retries": 3, "idle_timeout": 4}}',
+    }
+    found = load(home(tmp_path, text), variables)
+    assert found.problems == {}
+    assert set(found.providers) == {"My-Lab", "new-lab"}
+    assert (found.providers["My-Lab"].network.retries, found.providers["My-Lab"].network.idle_timeout) == (
+        7,
+        4,
+    )
+    assert found.aliases == {"a_b": "y", "fast": "My-Lab/m"}
+    assert found.mcp["files"].command == ("mcp-files",)
+
+
+@pytest.mark.parametrize(
+    ("variable", "entry", "message"),
+    [
+        ("TELEX_MODEL__X", "TELEX_MODEL__X", "TELEX_MODEL takes one value"),
+        ("TELEX_LAB__KEY", "TELEX_LAB__KEY", "TELEX_LAB__KEY is not a setting"),
+        ("TELEX_PROVIDERS__LAB__BASEURL", "providers.lab", "did you mean TELEX_PROVIDERS__LAB__BASE_URL?"),
+        ("TELEX_PROVIDERS__LAB__API_KEY", "providers.lab", "telex providers set-key lab"),
+        ("telex_providers__lab__key", "providers.lab", "never a key"),
+        ("TELEX_PROVIDERS__LAB__HEADERS__X_TEAM", "providers.lab", "TELEX_PROVIDERS__LAB__HEADERS='{"),
+        ("TELEX_PROVIDERS__LAB__MODELS", "providers.lab", "TELEX_PROVIDERS__LAB__MODELS is not valid JSON"),
+        ("TELEX_PROVIDERS__LAB__RETRIES", "providers.lab", "TELEX_PROVIDERS__LAB__RETRIES: must be a whole number"),
+        ("TELEX_MCP__FILES__COMMAND", "mcp.files", "TELEX_MCP__FILES__COMMAND is not valid JSON"),
+    ],
+)  # fmt: skip
+def test_nested_variable_that_cannot_be_used_is_an_error(
+    tmp_path: Path, variable: str, entry: str, message: str
 ) -> None:
     found = load(home(tmp_path, LAB), {variable: KEY})
-    assert form in found.problems[entry].message
+    assert message in found.problems[entry].message
     assert KEY not in found.problems[entry].message
     assert ("lab" in found.providers) is (entry != "providers.lab"), "it must not be used without the change"
 
@@ -364,7 +413,7 @@ def test_no_provider_is_used_if_the_whole_variable_is_invalid(tmp_path: Path, va
 
 
 def test_other_variables_are_ignored(paths: Paths) -> None:
-    assert load(paths, {"TELEX_LAB__KEY": KEY, "TELEX_WHATEVER": "{"}).problems == {}
+    assert load(paths, {"TELEX_LAB_KEY": KEY, "TELEX_WHATEVER": "{", "OTHER__X": "1"}).problems == {}
 
 
 # --- secrets -----------------------------------------------------------------------------------------------

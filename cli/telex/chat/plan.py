@@ -158,7 +158,12 @@ def load_template(app: App, options: Options, name: str) -> Template:
     """The template ``name``; its fields replace the options that were not given."""
     from provider_core import templates
 
-    template = templates.load(app.runtime.paths.templates, name)
+    template = None
+    if app.runtime.settings.project is not None:
+        from provider_core import trust
+
+        template = trust.template(app.runtime.settings, name)
+    template = template or templates.load(app.runtime.paths.templates, name)
     if template.model and not options.models:
         options.models = (template.model,)
     for name in ("temperature", "max_tokens", "reasoning_effort"):

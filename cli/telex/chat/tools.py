@@ -47,10 +47,14 @@ def matches(server: str, tool: str, patterns: Sequence[str]) -> bool:
 
 
 class ApprovalPolicy:
-    """Tools that run without a question: by ``--allow``, by the settings of their server, or by "always"."""
+    """Tools that run without a question: by ``--allow``, by the settings of their server, or by "always".
 
-    def __init__(self, allow: Sequence[str] = ()) -> None:
+    ``narrowed``, a project's patterns, limits what the settings allow.
+    """
+
+    def __init__(self, allow: Sequence[str] = (), *, narrowed: Sequence[str] | None = None) -> None:
         self.allow = tuple(allow)
+        self._narrowed = narrowed
         self._always: dict[tuple[str, str], ToolSpec] = {}
 
     def allows(self, call: PlannedCall) -> bool:
@@ -60,8 +64,11 @@ class ApprovalPolicy:
         return (
             self._always.get((server, tool)) == call.spec
             or matches(server, tool, self.allow)
-            or (own is not None and own.allows(tool))
+            or (own is not None and own.allows(tool) and self._in_project(server, tool))
         )
+
+    def _in_project(self, server: str, tool: str) -> bool:
+        return self._narrowed is None or matches(server, tool, self._narrowed)
 
     def always(self, call: PlannedCall) -> None:
         """Allow the tool from now on, unless its server changes its description or schema."""
@@ -82,7 +89,8 @@ class ToolServers:
     def __init__(self, app: App, names: Sequence[str], *, allow: Sequence[str] = ()) -> None:
         self._app = app
         self._names = names
-        self.policy = ApprovalPolicy(allow)
+        project = app.runtime.settings.project
+        self.policy = ApprovalPolicy(allow, narrowed=project.allow if project is not None else None)
         self.toolboxes: Sequence[Toolbox] = ()
         self._stack = contextlib.ExitStack()
 

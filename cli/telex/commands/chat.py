@@ -210,8 +210,11 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
 )
 @click.option("--no-stdin", is_flag=True, help="Do not read stdin.")
 @network_options
+@click.option(
+    "--profile", type=Name("profile"), metavar="NAME", help="The same as telex --profile NAME chat."
+)
 @pass_app
-def command(app: App, /, **given: Any) -> None:
+def command(app: App, /, *, profile: str | None, **given: Any) -> None:
     """Send PROMPT and stream the answer to stdout.
 
     Text piped to stdin is placed before the prompt, separated by a blank line. telex reads it to its end
@@ -221,6 +224,8 @@ def command(app: App, /, **given: Any) -> None:
     from telex.chat.plan import Options
     from telex.chat.run import run
 
+    if profile is not None:
+        app.runtime.profile = profile
     conversation = run(app, Options(**given))
     if conversation is not None:
         from telex.repl.loop import run_conversation

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from provider_core.keys import KeyStore
     from provider_core.runtime import Runtime
     from provider_core.settings import Paths, Settings
+    from provider_core.settings.project import Found
     from provider_core.types import Provider
     from telex.console import Console
 
@@ -106,7 +107,32 @@ class DoctorContext:
         """The settings in force; those of the environment alone if the file cannot be read."""
         from provider_core.settings import load_text
 
-        return load_text(self.text, self.paths, self.environ)
+        project = self.project if self.project is not None and self.project.state == "trusted" else None
+        try:
+            return load_text(
+                self.text, self.paths, self.environ, profile=self._outer.profile, project=project
+            )
+        except SettingsError as error:
+            self.profile_error = error
+            return load_text(self.text, self.paths, self.environ, profile="", project=project)
+
+    profile_error: SettingsError | None = None
+    """Why the profile cannot be used, when ``settings`` were read."""
+
+    @property
+    def project(self) -> Found | None:
+        """The project's own settings, and whether they are trusted."""
+        return self._outer.project
+
+    def layer(self, entry: str) -> str:
+        """Where an entry comes from that is not from the settings file."""
+        match self.settings.sources.get(entry, ""):
+            case "profile":
+                return f"the profile {self.settings.profile}"
+            case "project" if self.project is not None:
+                return str(self.project.path)
+            case source:
+                return f"a {source}"
 
     @cached_property
     def catalog(self) -> Catalog:

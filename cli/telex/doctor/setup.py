@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from telex.doctor.context import DoctorContext, Finding
 
 
+TABLES = ("aliases", "mcp", "profiles", "providers")
+"""The settings that are tables of the user's own names."""
+
+
 def _unreadable(context: DoctorContext) -> Iterator[Finding]:
     """A note for what depends on the settings file, if that cannot be read; ``settings`` reports the problem."""
     if context.file_error is not None:
@@ -46,9 +50,9 @@ def settings(context: DoctorContext) -> Iterator[Finding]:
 
     found, file = context.settings, context.paths.settings_file.name
     yield _settings_file(context)
-    names = [
-        each.name for each in fields(Settings) if each.name not in ("aliases", "mcp", "providers", "problems")
-    ]
+    yield from _profile_and_project(context)
+    others = {*TABLES, "problems", "profile", "profile_providers", "project", "sources"}
+    names = [each.name for each in fields(Settings) if each.name not in others]
     variables = {
         name.upper() for name, value in context.environ.items() if value and name.upper().startswith("TELEX_")
     }
@@ -60,6 +64,8 @@ def settings(context: DoctorContext) -> Iterator[Finding]:
         if variable in variables:
             overridden = f", overrides {file}{line}" if line else ""
             yield ok(name, f"{_shown(getattr(found, name))} ({variable}{overridden})")
+        elif name in found.sources:
+            yield ok(name, f"{_shown(getattr(found, name))} ({context.layer(name)})")
         elif line:
             yield ok(name, f"{_shown(getattr(found, name))} ({file}{line})")
         else:
@@ -73,8 +79,32 @@ def settings(context: DoctorContext) -> Iterator[Finding]:
     for entry in found.problems:
         if entry.partition(".")[0] not in ("mcp", "providers"):
             yield context.invalid_entry(entry, subject=entry)
-    known = {"TELEX_HOME", *(f"TELEX_{name.upper()}" for name in (*names, "aliases", "mcp", "providers"))}
-    yield from _unknown_variables(variables - known - {name.upper() for name in found.problems}, known)
+    known = {f"TELEX_{name.upper()}" for name in (*names, *TABLES, "home", "profile", "trust_project")}
+    nested = {name for name in variables if "__" in name}  # an unknown one is among the problems
+    yield from _unknown_variables(variables - known - nested, known)
+
+
+def _profile_and_project(context: DoctorContext) -> Iterator[Finding]:
+    from telex.error_hints import code_and_hint
+
+    if (error := context.profile_error) is not None:
+        yield problem("profile", error.message, code_and_hint(error)[1] or "")
+    elif name := context.settings.profile:
+        allowed = context.settings.profile_providers
+        only = f", only with the providers {', '.join(allowed)}" if allowed is not None else ""
+        yield ok("profile", f"{name}{only}")
+    if (found := context.project) is None:
+        return
+    match found.state:
+        case "trusted" if (project := context.settings.project) is not None:
+            yield ok("project", f"{found.path}: {'; '.join(project.settings) or 'nothing'}")
+        case "ci":
+            yield note("project", f"{found.path} is not used in CI", "To use it: TELEX_TRUST_PROJECT=1")
+        case "unusable":
+            yield note("project", found.reason)
+        case "untrusted" | "changed":
+            words = "is not trusted" if found.state == "untrusted" else "has changed since you trusted it"
+            yield note("project", f"{found.path} {words}", "To use it: telex trust")
 
 
 def _settings_file(context: DoctorContext) -> Finding:

@@ -1,0 +1,132 @@
+"""Profiles: ``--profile NAME`` and ``TELEX_PROFILE``, and the order of all layers of settings."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import pytest
+from inprocess import Inside
+from scripted import answer
+
+from provider_core.runtime import Runtime
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Ran
+    from scripted import Scripted
+
+PROVIDER = '[providers.{name}]\nbase_url = "{url}"\nkey = "none"\nmodels = ["m", "n"]\n'
+PROFILES = """
+[profiles.work]
+model = "b/n"
+providers = ["B"]
+[profiles.home]
+model = "a/m"
+[profiles.broken]
+providers = "b"
+"""
+
+
+@pytest.fixture
+def inside(tmp_path: Path, server: Scripted, monkeypatch: pytest.MonkeyPatch) -> Inside:
+    """Two providers at one server, and profiles."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    server.will(answer("Hello"))
+    inside = Inside(tmp_path / "telex")
+    inside.env["HOME"] = str(tmp_path)
+    tables = "".join(PROVIDER.format(name=name, url=server.url) for name in "ab")
+    inside.configure(f'model = "a/n"\n{tables}{PROFILES}')
+    return inside
+
+
+def asked(ran: Ran, server: Scripted) -> str:
+    """The model that was asked in the last request."""
+    assert ran.code == 0, ran.err
+    return str(server.asked[-1].body["model"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "model"),
+    [
+        (["chat", "hi"], "", "n"),
+        (["--profile", "home", "chat", "hi"], "", "m"),
+        (["chat", "--profile", "home", "hi"], "", "m"),
+        (["chat", "hi"], "home", "m"),
+        (["--profile", "work", "chat", "hi"], "home", "n"),
+        (["--profile", "", "chat", "hi"], "home", "n"),
+        (["--profile", "home", "chat", "-m", "b/n", "hi"], "", "n"),
+    ],
+)
+def test_profile_is_chosen_by_an_option_before_or_after_the_command_or_a_variable(
+    inside: Inside, server: Scripted, arguments: list[str], variable: str, model: str
+) -> None:
+    assert asked(inside(*arguments, env={"TELEX_PROFILE": variable}), server) == model
+
+
+def test_only_providers_of_the_profile_can_be_used(inside: Inside, server: Scripted) -> None:
+    assert asked(inside("--profile", "work", "chat", "-m", "b/m", "hi"), server) == "m"
+    ran = inside("--profile", "work", "chat", "-m", "a/m", "hi")
+    assert ran.code == 3
+    assert "the provider a is not in the profile work, which has: B" in ran.err
+    assert "--enable" not in ran.err
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("wrok", "unknown profile: wrok\n  Did you mean work?"),
+        ("broken", "profiles.broken.providers: must be a list"),
+        ("zzz", "unknown profile: zzz\n  List the profiles: telex config get profiles"),
+    ],
+)
+def test_profile_that_cannot_be_used_exits_3(inside: Inside, server: Scripted, name: str, words: str) -> None:
+    for arguments, variable in ((["--profile", name], ""), ([], name)):
+        ran = inside(*arguments, "chat", "-m", "a/m", "hi", env={"TELEX_PROFILE": variable})
+        assert ran.code == 3
+        assert words in ran.err
+    assert server.asked == []
+
+
+def test_profiles_are_completed(inside: Inside) -> None:
+    assert inside("--profile", "home", "models", "list").code == 0
+    lists = inside.paths.cache / "completion"
+    assert (lists / "profiles").read_text().split() == ["work", "home"]
+    assert "b/m" in (lists / "models").read_text(), "all names are completed, whatever profile was in force"
+
+
+LAYERS = ("file", "profile", "project", "variable", "command line")
+"""From weak to strong."""
+
+
+@pytest.mark.parametrize("layers", list(combinations(LAYERS, 2)), ids=" ".join)
+def test_each_layer_overrides_those_before_it(
+    inside: Inside, server: Scripted, tmp_path: Path, layers: tuple[str, str]
+) -> None:
+    """The model and an alias of each pair of layers; the stronger one has the model "strong"."""
+    tables = PROVIDER.format(name="p", url=server.url)
+    text, arguments, env = "", [], {}
+    for layer, model in zip(layers, ("weak", "strong"), strict=True):
+        match layer:
+            case "file":
+                text = f'model = "p/{model}"\n'
+            case "profile":
+                tables += f'[profiles.x]\nmodel = "p/{model}"\n'
+                env["TELEX_PROFILE"] = "x"
+            case "project":
+                (tmp_path / "work" / ".telex.toml").write_text(f'model = "p/{model}"\n')
+            case "variable":
+                env["TELEX_MODEL"] = f"p/{model}"
+            case _:
+                arguments = ["-m", f"p/{model}"]
+    inside.configure(text + tables)
+    if "project" in layers:
+        assert inside("trust").code == 0
+    for _ in range(2):  # checked, and from the snapshot
+        assert asked(inside("chat", *arguments, "hi", env=env), server) == "strong"
+    if "command line" not in layers:
+        runtime = Runtime(environ={**inside.env, **env}, use_project=True)
+        assert runtime.settings.sources.get("model", "file") == layers[1]
