@@ -10,11 +10,15 @@ _telex_table() {
     commands=() options=() arguments=()
     case $1 in
     'telex')
-        commands=(chat models providers mcp history templates trust completion doctor help)
+        commands=(chat batch models providers mcp history templates trust completion doctor help)
         options=('-V,--version' '--profile name profiles' '-h,--help')
         ;;
     'telex chat')
         options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '*-f,--file files' '*-i,--image files' '-c,--continue' '--conversation any' '--no-save' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '--json' '--jsonl' '-x,--extract' '--schema any' '--schema-retries any' '*--tools name servers' '*--allow any' '--tool-choice any' '--max-turns any' '--max-cost any' '-o,--output any' '--save-images any' '--dry-run' '*-v,--verbose' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '--profile name profiles' '-h,--help')
+        arguments=('*any')
+        ;;
+    'telex batch')
+        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '--input-format one jsonl csv tsv lines' '--id-column any' '--each-file' '-o,--output any' '--output-dir folders' '--format one jsonl csv tsv' '--columns any' '--csv-safe' '--ordered' '--fresh' '--retry-failed' '--limit any' '--sample any' '--dry-run' '-j,--jobs any' '--rpm any' '--tpm any' '--max-errors any' '--max-cost any' '--deadline any' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--schema any' '--schema-retries any' '--stream,--no-stream' '-q,--quiet' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
         arguments=('*any')
         ;;
     'telex models')
@@ -30,11 +34,11 @@ _telex_table() {
         arguments=('name models')
         ;;
     'telex models add')
-        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '--price-in any' '--price-out any' '--price-cached any' '--price-cache-write any' '-h,--help')
+        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '-h,--help')
         arguments=('name providers' 'models-of 0')
         ;;
     'telex models edit')
-        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '--price-in any' '--price-out any' '--price-cached any' '--price-cache-write any' '*--unset one name context max-output reasoning tools vision price-in price-out price-cached price-cache-write' '-h,--help')
+        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '*--unset one name context max-output reasoning tools vision' '-h,--help')
         arguments=('name providers' 'models-of 0')
         ;;
     'telex models remove')
@@ -197,7 +201,7 @@ _telex_table() {
         ;;
     'telex help')
         options=('-h,--help')
-        arguments=('*one conversations environment exit-codes files formatting keys limits models proxies scripts settings tools chat providers mcp history templates trust completion doctor help')
+        arguments=('*one conversations environment exit-codes files formatting keys limits models proxies scripts settings tools chat batch providers mcp history templates trust completion doctor help')
         ;;
     *) return 1 ;;
     esac

@@ -166,7 +166,7 @@ def locked(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator
     if sys.platform != "win32" and not os.fstat(handle).st_mode & stat.S_IWUSR:
         os.fchmod(handle, PRIVATE)  # in spite of the umask
     try:
-        while not _try_lock(handle, wait=waiting is None):
+        while not try_lock(handle, wait=waiting is None):
             if waiting is not None:
                 waiting()
             time.sleep(_POLL)
@@ -175,7 +175,8 @@ def locked(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator
         os.close(handle)
 
 
-def _try_lock(handle: int, *, wait: bool) -> bool:
+def try_lock(handle: int, *, wait: bool = False) -> bool:
+    """Lock an open file until it is closed; False if another process has locked it, unless ``wait``."""
     if sys.platform == "win32":
         import msvcrt
 

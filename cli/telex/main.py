@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "chat": ("telex.commands.chat:command", "Send a prompt and stream the answer."),
+    "batch": ("telex.commands.batch:command", "Send a prompt for each row of a file."),
     "models": ("telex.commands.models:command", "List models, set aliases and the default model."),
     "providers": (
         "telex.commands.providers:command",

@@ -26,7 +26,16 @@ from typing import TYPE_CHECKING, Any
 
 from provider_core.batches.pace import Lane, Throttle
 from provider_core.batches.planner import RowPlanner, planner
-from provider_core.batches.rows import FORMATS, InputFormat, Row, RowReader, file_rows, rows_of
+from provider_core.batches.rows import (
+    FORMATS,
+    InputFormat,
+    Row,
+    RowReader,
+    bad_row,
+    file_rows,
+    rows_of,
+    suffix_format,
+)
 from provider_core.batches.runner import BatchLimits, BatchRun, Result, ask
 
 if TYPE_CHECKING:
@@ -37,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMATS", "BatchLimits", "BatchRun", "InputFormat", "Lane", "Result", "Row", "RowPlanner", "RowReader",
-    "Throttle", "ask", "batch", "file_rows", "planner", "rows_of",
+    "Throttle", "ask", "bad_row", "batch", "file_rows", "planner", "rows_of", "suffix_format",
 ]  # fmt: skip
 
 

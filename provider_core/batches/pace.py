@@ -40,7 +40,7 @@ class Throttle:
 
     def __init__(self, rpm: float | None = None, tpm: float | None = None) -> None:
         self._rpm = rpm
-        self.tpm = tpm
+        self.tpm: float | None = tpm
         self._next_request = self._next_tokens = -inf
 
     @property
@@ -77,10 +77,10 @@ class Lane:
         most: int | None = None,
         throttles: Sequence[Throttle] = (),
     ) -> None:
-        self.target = target
-        self.opened = opened
-        self.throttles = throttles
-        self.most = most or MOST
+        self.target: Target = target
+        self.opened: OpenProvider = opened
+        self.throttles: Sequence[Throttle] = throttles
+        self.most: int = most or MOST
         self.limit: int = most or FIRST
         """Requests that may be in flight now."""
         self.in_flight: int = 0

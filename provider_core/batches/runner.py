@@ -84,16 +84,16 @@ class BatchLimits(Struct):
 class _Job:
     """A row on its way."""
 
-    def __init__(self, row: Row, plan: ChatPlan | None, lanes: Sequence[Lane]) -> None:
-        self.row = row
-        self.plan = plan
-        self.lanes = lanes
-        self.tokens = 0.0
-        self.attempts = 0
-        self.retries = 0
-        self.refusals = 0
-        self.not_before = -inf
-        self.started = 0.0
+    def __init__(self, row: Row, plan: ChatPlan, lanes: Sequence[Lane]) -> None:
+        self.row: Row = row
+        self.plan: ChatPlan = plan
+        self.lanes: Sequence[Lane] = lanes
+        self.tokens: float = 0.0
+        self.attempts: int = 0
+        self.retries: int = 0
+        self.refusals: int = 0
+        self.not_before: float = -inf
+        self.started: float = 0.0
         self.requests: list[AnswerEnded] = []
 
 
@@ -120,12 +120,13 @@ class BatchRun:
         log: Callable[[str, str], None] | None = None,
         tick: float = 0.2,
     ) -> None:
-        self.lanes = list(lanes)
+        self.lanes: list[Lane] = list(lanes)
         self.ended_by: str = ""
         """What ended the batch early: "stop", "errors", "cost", "deadline", "error", or "" if all rows are done."""
         self.error: CoreError | None = None
         """The error that ended it."""
-        self.done = self.failed = 0
+        self.done: int = 0
+        self.failed: int = 0
         self.spent: Decimal | None = None
         """US dollars, as far as they are known; None if no cost is."""
         self._rows = iter(rows)
@@ -299,7 +300,6 @@ class BatchRun:
         if any(throttle.tpm for lane in lanes for throttle in lane.throttles):
             from provider_core.attachments import estimate_tokens
 
-            assert job.plan is not None  # noqa: S101 - for the type checker
             job.tokens = float(estimate_tokens(job.plan.request.messages))
         return job
 
@@ -330,7 +330,6 @@ class BatchRun:
 
     def _ask(self, job: _Job, lane: Lane) -> tuple[Answer, list[AnswerEnded]]:
         plan = job.plan
-        assert plan is not None  # noqa: S101 - for the type checker
         target = lane.target
         if plan.target is not target:
             plan = replace(plan, target=target, request=replace(plan.request, model=target.model))

@@ -372,7 +372,7 @@ class Pools:
     """
 
     def __init__(self, environ: Mapping[str, str], lookup: Lookup, ahead: Preconnection | None) -> None:
-        self.per_thread = False
+        self.per_thread: bool = False
         self._contexts: dict[object, ssl.SSLContext] = {}
         self._environ = environ
         self._lookup = lookup

@@ -164,7 +164,7 @@ def test_a_page_is_parsed_from_its_file() -> None:
     [
         ("envronment", "'envronment' is not a command or topic\n  Did you mean `telex help environment`?"),
         ("models lst", "'lst' is not a command of telex models\n  Did you mean `telex help models list`?"),
-        ("%", "\n  Commands: chat, models, "),
+        ("%", "\n  Commands: chat, batch, models, "),
         ("%", "\n  Topics: conversations, "),
         ("chat x", "telex chat has no commands. Its help: telex help chat"),
         ("set-key", "Did you mean `telex help providers set-key`?"),

@@ -291,7 +291,6 @@ COLUMNS: dict[str, Any] = {
     "id": ["a"],
     "name": [""],
     "kind": ["chat"],
-    "price": [None],
     "context_is_maximum": [False],
     **{key: [None] for key in ("context", "max_output", "reasoning", "tools", "vision")},
 }

@@ -1,0 +1,249 @@
+"""Results as lines of JSONL, CSV and TSV, and how such lines are read again.
+
+A line has the whole result of one row, or is not there: see ``journal``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import click
+
+from provider_core.structs import Struct
+from telex.console import as_json
+from telex.error_hints import answer_code
+from telex.render.json import error_object, timing_object, usage_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from decimal import Decimal
+
+    from provider_core.batches import Result
+    from provider_core.types import Json
+
+OutputFormat: TypeAlias = Literal["jsonl", "csv", "tsv"]
+
+_FIRST: Final = ("id", "row")
+_LAST: Final = (
+    "verdict", "finish", "model", "usage", "cost", "timing", "attempts", "error",
+)  # fmt: skip
+_CELLS: Final = (
+    "verdict", "finish", "model", "input_tokens", "output_tokens", "cost", "seconds", "attempts", "error",
+)  # fmt: skip
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How a cell begins that a spreadsheet may run: https://owasp.org/www-community/attacks/CSV_Injection"""
+
+
+class Entry(Struct):
+    """A line of an output file: whose result it is, and where it is."""
+
+    key: str
+    number: int
+    ok: bool
+    offset: int
+    length: int
+
+
+class Layout:
+    """The lines of one output file: its format and its columns.
+
+    ``columns`` are those of the input that are copied; ``schema`` is the answers' (None: they are text). ``safe`` puts
+    an apostrophe before cells that a spreadsheet would run as a formula; ``formulas`` counts them. ``without_text``
+    omits the answers, because they are in files of their own.
+    """
+
+    def __init__(
+        self,
+        format_: OutputFormat = "jsonl",
+        *,
+        columns: Sequence[str] = (),
+        schema: Mapping[str, Json] | None = None,
+        safe: bool = False,
+        without_text: bool = False,
+    ) -> None:
+        self.format = format_
+        self.formulas = 0
+        self._columns = tuple(columns)
+        self._schema = schema is not None
+        self._safe = safe
+        self._without_text = without_text
+        properties = (schema or {}).get("properties")
+        self._fields = list(properties) if isinstance(properties, dict) else []
+        own = (*_FIRST, *(_LAST if format_ == "jsonl" else _CELLS), "text", "json")
+        for name in self._columns:
+            if name in own:
+                raise click.UsageError(f"--columns {name}: the output has a field of this name")
+
+    @property
+    def header(self) -> bytes:
+        """The line before the first row, if the format has one."""
+        if self.format == "jsonl":
+            return b""
+        return self._cells((*_FIRST, *self._columns, *self._answer_names(), *_CELLS))
+
+    def line(self, result: Result) -> bytes:
+        """The line of a result."""
+        if self.format == "jsonl":
+            return as_json(self._object(result)).encode("utf-8", "replace")
+        return self._row(result)
+
+    def entries(self, file: io.BufferedReader) -> Iterator[Entry]:
+        """The rows of a file that was written with this layout, whole lines only; ends at the first that is not.
+
+        Raises ``ValueError``, with the number of the line, for a line that telex did not write.
+        """
+        return self._json_entries(file) if self.format == "jsonl" else self._cell_entries(file)
+
+    # --- JSONL ---------------------------------------------------------------------------------------------
+
+    def _object(self, result: Result) -> dict[str, Any]:
+        row, answer = result.row, result.answer
+        found: dict[str, Any] = {"id": row.id, "row": row.number}
+        found |= {name: row.columns.get(name) for name in self._columns}
+        if not self._without_text:
+            text = "" if answer is None else answer.text
+            if not self._schema:
+                found["text"] = text
+            elif result.ok:
+                found["json"] = json.loads(text)
+            else:
+                found |= {"text": text, "json": None}
+        error = None
+        if result.error is not None:
+            code = answer_code(answer) if answer is not None else None
+            error = error_object(result.error, exit_code=code or None)
+            del error["hint"]
+        cost = result_cost(result)
+        return found | {
+            "verdict": result.verdict.value,
+            "finish": None if answer is None else answer.finish,
+            "model": None if answer is None else str(answer.target),
+            "usage": None if answer is None else usage_object(answer.usage, answer.cost),
+            "cost": None if cost is None else float(cost),
+            "timing": None if answer is None else timing_object(answer.timing),
+            "attempts": result.attempts,
+            "error": error,
+        }
+
+    def _json_entries(self, file: io.BufferedReader) -> Iterator[Entry]:
+        offset = 0
+        for number, raw in enumerate(file, start=1):
+            if not raw.endswith(b"\n"):
+                return
+            try:
+                found = json.loads(raw)
+                key, row = found["id"], found["row"]
+                ok = found["error"] is None and found["verdict"] in ("complete", "length")
+                key = key if isinstance(key, str) else json.dumps(key)
+                yield Entry(key=key, number=int(row), ok=ok, offset=offset, length=len(raw))
+            except (ValueError, TypeError, LookupError, RecursionError):
+                raise ValueError(f"line {number}") from None
+            offset += len(raw)
+
+    # --- CSV and TSV ---------------------------------------------------------------------------------------
+
+    def _answer_names(self) -> list[str]:
+        if self._without_text:
+            return []
+        if not self._schema or not self._fields:
+            return ["json" if self._schema else "text"]
+        taken = {*_FIRST, *self._columns, *_CELLS}
+        return [f"json.{name}" if name in taken else name for name in self._fields]
+
+    def _row(self, result: Result) -> bytes:
+        row, answer = result.row, result.answer
+        usage = None if answer is None else answer.usage
+        cost = result_cost(result)
+        foreign = [row.columns.get(name) for name in self._columns]
+        if not self._without_text:
+            foreign += self._answer_cells(result)
+        cells = [
+            self._checked(row.id),
+            row.number,
+            *map(self._checked, foreign),
+            result.verdict.value,
+            "" if answer is None else answer.finish or "",
+            "" if answer is None else str(answer.target),
+            "" if usage is None or usage.input is None else usage.input,
+            "" if usage is None or usage.output is None else usage.output,
+            "" if cost is None else f"{cost:f}",
+            f"{result.seconds:.3f}",
+            result.attempts,
+            "" if result.error is None else self._checked(result.error.message),
+        ]
+        return self._cells(cells)
+
+    def _answer_cells(self, result: Result) -> list[Json]:
+        text = "" if result.answer is None else result.answer.text
+        if not self._schema:
+            return [text]
+        if not self._fields:
+            return [text if result.ok else None]
+        value = json.loads(text) if result.ok else None
+        return [value.get(name) if isinstance(value, dict) else None for name in self._fields]
+
+    def _checked(self, value: Json) -> Json:
+        """A cell. A text that begins like a formula is counted, and made safe if the user wants that."""
+        match value:
+            case None:
+                return ""
+            case str():
+                if not value.startswith(_FORMULA):
+                    return value
+                self.formulas += 1
+                return f"'{value}" if self._safe else value
+            case bool() | dict() | list():
+                return json.dumps(value, ensure_ascii=False)
+            case _:
+                return value
+
+    def _cells(self, cells: Sequence[Json]) -> bytes:
+        line = io.StringIO()
+        delimiter = "," if self.format == "csv" else "\t"
+        csv.writer(line, delimiter=delimiter, lineterminator="\n").writerow(cells)
+        return line.getvalue().encode("utf-8", "replace")
+
+    def _cell_entries(self, file: io.BufferedReader) -> Iterator[Entry]:
+        ends: list[int] = [0]
+        whole = [True]
+
+        def lines() -> Iterator[str]:
+            for raw in file:
+                ends[0] += len(raw)
+                whole[0] = raw.endswith(b"\n")
+                yield raw.decode("utf-8", "replace")
+
+        csv.field_size_limit(1 << 30)
+        reader = csv.reader(lines(), delimiter="," if self.format == "csv" else "\t", strict=True)
+        header: Sequence[str] = ()
+        offset = 0
+        try:
+            for number, cells in enumerate(reader):
+                if not whole[0]:
+                    return
+                if number == 0:
+                    header = cells
+                else:
+                    found = dict(zip(header, cells, strict=True))
+                    ok = not found["error"] and found["verdict"] in ("complete", "length")
+                    key = found["id"]
+                    if self._safe and key.startswith("'") and key[1:].startswith(_FORMULA):
+                        key = key[1:]
+                    yield Entry(
+                        key=key, number=int(found["row"]), ok=ok, offset=offset, length=ends[0] - offset
+                    )
+                offset = ends[0]
+        except csv.Error:  # the end is in a quoted cell
+            if whole[0] and file.read(1):
+                raise ValueError(f"line {reader.line_num}") from None
+        except (ValueError, LookupError):
+            raise ValueError(f"line {reader.line_num}") from None
+
+
+def result_cost(result: Result) -> Decimal | None:
+    """What all requests for a row cost together, as far as it is known."""
+    known = [cost.amount for request in result.requests if (cost := request.answer.cost) is not None]
+    return sum(known[1:], known[0]) if known else None

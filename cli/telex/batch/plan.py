@@ -1,0 +1,420 @@
+"""The plan of a batch: which rows, which models, what is asked, and where the results go."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from provider_core import limits, templates
+from provider_core.batches import RowReader, bad_row, file_rows, planner, suffix_format
+from provider_core.errors import InvalidInputError
+from provider_core.structs import Struct
+from provider_core.types import Request
+from telex.batch.output import Layout
+from telex.chat.input import template_values
+from telex.options import require_utf8, with_network
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from decimal import Decimal
+
+    from provider_core.batches import InputFormat, Row, RowPlanner
+    from provider_core.templates import Template
+    from provider_core.types import Json, Target
+    from telex.app import App
+    from telex.batch.journal import KnownRows
+    from telex.batch.output import OutputFormat
+
+_NAMES: Final = 10_000_000
+"""Bytes of file names on stdin."""
+
+
+class Options:
+    """The command line of ``telex batch``, an attribute for each option, with the values of a template filled in."""
+
+    words: tuple[str, ...]
+    models: tuple[str, ...]
+    template: str | None
+    variables: tuple[str, ...]
+    system: str | None
+    schema: str | None
+    schema_retries: int
+    max_tokens: int | None
+    temperature: float | None
+    params: Sequence[tuple[str, Json]]
+    reasoning_effort: str | None
+    stream: bool
+    input_format: InputFormat | None
+    id_column: str
+    each_file: bool
+    output: str | None
+    output_dir: str | None
+    format: OutputFormat | None
+    columns: str | None
+    csv_safe: bool
+    ordered: bool
+    fresh: bool
+    retry_failed: bool
+    limit: int | None
+    sample: int | None
+    dry_run: bool
+    jobs: int | None
+    rpm: int | None
+    tpm: int | None
+    max_errors: int | None
+    max_cost: Decimal | None
+    deadline: float | None
+    quiet: bool
+    connect_timeout: float | None
+    timeout: float | None
+    retries: int | None
+
+    def __init__(self, **given: Any) -> None:
+        self.__dict__.update(given)
+
+
+class Plan(Struct):
+    """A batch that can be run."""
+
+    source: Source
+    planner: RowPlanner
+    targets: tuple[Target, ...]
+    layout: Layout
+    made_with: Mapping[str, Json]
+    """What the results depend on, each under the name that a message gives it."""
+
+
+class Source:
+    """The rows of the input, and the part of it that was read. ``files`` are the inputs of ``--each-file``."""
+
+    def __init__(self, reader: RowReader | None, files: Sequence[str] = ()) -> None:
+        self.files = tuple(files)
+        self._reader = reader
+        self._taken = 0
+
+    @property
+    def fraction(self) -> float | None:
+        if self._reader is not None:
+            return self._reader.fraction
+        return self._taken / len(self.files) if self.files else None
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The columns that every row has, if that is known before the rows are read."""
+        return ("file", "text") if self._reader is None else self._reader.columns
+
+    def __iter__(self) -> Iterator[Row]:
+        if self._reader is not None:
+            yield from self._reader
+            return
+        for row in file_rows(self.files):
+            self._taken += 1
+            yield row
+
+
+def make_plan(app: App, options: Options) -> Plan:
+    """Find the models and open the input. Raises ``click.UsageError`` and errors of the core."""
+    _check(options)
+    template = _template(app, options) if options.template is not None else None
+    targets = tuple(
+        with_network(app.target(name, ask=not options.dry_run), vars(options))
+        for name in options.models or (None,)
+    )
+    source, prompt = _input(app, options)
+    schema = _schema(options, template)
+    request = Request(
+        model="",
+        messages=(),
+        stream=options.stream,
+        max_tokens=options.max_tokens,
+        temperature=options.temperature,
+        reasoning_effort=options.reasoning_effort,
+        max_characters=limits.ANSWER,
+        schema=schema,
+        params=dict(options.params),
+    )
+    system = None if options.system is None else require_utf8(options.system, "the system message")
+    values = template_values(options.variables)
+    made = planner(
+        prompt=templates.inline(prompt, "the prompt") if prompt else None,
+        system=templates.inline(system, "the system message") if system else None,
+        template=template,
+        values=values,
+        request=request,
+        schema_retries=options.schema_retries if schema is not None else None,
+    )
+    columns = _listed(options.columns)
+    layout = Layout(
+        options.format or _format(options.output),
+        columns=columns,
+        schema=schema,
+        safe=options.csv_safe,
+        without_text=options.output_dir is not None,
+    )
+    text = (template.prompt, template.system) if template is not None else None
+    made_with = {
+        "the prompt": [prompt, text, system, values],
+        "the model": sorted(map(str, targets)),
+        "the schema": schema,
+        "the parameters": [
+            options.max_tokens, options.temperature, options.reasoning_effort, dict(options.params),
+        ],
+        "the format": [layout.format, columns, options.csv_safe, options.id_column],
+    }  # fmt: skip
+    return Plan(source=source, planner=made, targets=targets, layout=layout, made_with=made_with)
+
+
+def _check(options: Options) -> None:
+    """Raise ``click.UsageError`` for options that contradict each other or lack another one."""
+    saved = options.output is not None or options.output_dir is not None
+    for name, given, needs, there in (
+        (
+            "--var",
+            options.variables,
+            "--template or a prompt",
+            options.template or options.words or options.system,
+        ),
+        ("--output-dir", options.output_dir is not None, "--each-file", options.each_file),
+        ("--retry-failed", options.retry_failed, "--output or --output-dir", saved),
+        ("--fresh", options.fresh, "--output or --output-dir", saved),
+        (
+            "--csv-safe",
+            options.csv_safe,
+            "--format csv or tsv",
+            (options.format or _format(options.output)) != "jsonl",
+        ),
+    ):
+        if given and not there:
+            raise click.UsageError(f"{name} requires {needs}")
+    for one, other, both in (
+        ("--fresh", "--retry-failed", options.fresh and options.retry_failed),
+        ("--input-format", "--each-file", options.input_format is not None and options.each_file),
+        ("--limit", "--sample", options.limit is not None and options.sample is not None),
+    ):
+        if both:
+            raise click.UsageError(f"{one} and {other} cannot be used together")
+    for name, _ in options.params:
+        if name in ("messages", "model", "stream"):
+            raise click.UsageError(f"-p {name}: telex sets this field")
+
+
+def _template(app: App, options: Options) -> Template:
+    """The template; its fields replace the options that were not given."""
+    template = templates.load(app.runtime.paths.templates, options.template or "")
+    if template.model and not options.models:
+        options.models = (template.model,)
+    for name in ("temperature", "max_tokens", "reasoning_effort"):
+        if getattr(options, name) is None:
+            setattr(options, name, getattr(template, name))
+    options.params = (*template.params.items(), *options.params)
+    return template
+
+
+def _schema(options: Options, template: Template | None) -> Mapping[str, Json] | None:
+    source: str | Mapping[str, Json] | None = options.schema
+    folder = None
+    if source is None and template is not None and template.schema is not None:
+        source, folder = template.schema, template.path.parent
+    if source is None:
+        return None
+    from provider_core.structured import schema_from
+
+    return schema_from(source, folder=folder)
+
+
+def _format(output: str | None) -> OutputFormat:
+    found = suffix_format(output) if output else None
+    return found if found in ("csv", "tsv") else "jsonl"
+
+
+def _listed(text: str | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip()))
+
+
+# --- input -------------------------------------------------------------------------------------------------
+
+
+def _input(app: App, options: Options) -> tuple[Source, str]:
+    """The input, and the prompt for all rows: the last word, unless it is the input."""
+    words = [require_utf8(word, "the prompt") for word in options.words]
+    if options.each_file:
+        return _files(app, words)
+    name = None
+    if words and (len(words) > 1 or words[0] == "-" or _is_file(words[0]) or _looks_like_file(words[0])):
+        name = words.pop(0)
+    if len(words) > 1:
+        raise click.UsageError(
+            "too many arguments: telex batch takes one input and one prompt\nPut the prompt in quotes. For files of "
+            "text, use --each-file."
+        )
+    prompt = words[0] if words else ""
+    if name in (None, "-"):
+        if name is None and app.console.stdin_is_terminal():
+            raise click.UsageError("no input\nName a file, or pipe rows in.")
+        return Source(RowReader(_stdin(), options.input_format, id_column=options.id_column)), prompt
+    assert name is not None  # noqa: S101 - for the type checker
+    try:
+        file = Path(name).open("rb")  # noqa: SIM115 - it is read until the end of the command
+    except OSError as error:
+        hint = (
+            f"\nIf it is the prompt, name the input first: telex batch - {name!r}"
+            if len(options.words) == 1
+            else ""
+        )
+        raise click.UsageError(f"{name} cannot be read: {error.strerror}{hint}") from None
+    format_ = options.input_format or suffix_format(name)
+    return Source(RowReader(file, format_, name=name, id_column=options.id_column)), prompt
+
+
+def _is_file(word: str) -> bool:
+    return os.path.isfile(word)  # noqa: PTH113 - Path raises for a long one
+
+
+def _looks_like_file(word: str) -> bool:
+    return " " not in word and "\n" not in word and suffix_format(word) is not None
+
+
+def _stdin() -> io.BufferedReader:
+    if sys.stdin is None:
+        raise click.UsageError("stdin is closed\nName a file, or pipe rows in.")
+    try:
+        # A copy: at exit, Python waits for the lock of its own stdin, which a thread may hold that reads.
+        return os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    except (OSError, ValueError):
+        return sys.stdin.buffer  # type: ignore[return-value]
+
+
+def _files(app: App, words: list[str]) -> tuple[Source, str]:
+    """Input files by name: words that are files, else the lines of stdin. The last word is the prompt if it is none."""
+    prompt = ""
+    if words and not _is_file(words[-1]):
+        prompt = words.pop()
+    for word in words:
+        if not _is_file(word):
+            reason = "it is a folder" if os.path.isdir(word) else "no such file"  # noqa: PTH112
+            raise click.UsageError(
+                f"{word} cannot be read: {reason}\nPut the prompt in quotes, after the files."
+            )
+    if not words:
+        if app.console.stdin_is_terminal():
+            raise click.UsageError(
+                "no files\nName them before the prompt, or pipe their names in, one in each line."
+            )
+        raw = _stdin().read(_NAMES + 1)
+        if len(raw) > _NAMES:
+            raise click.UsageError(f"stdin has more than {_NAMES // 1_000_000} MB of file names")
+        words = [os.fsdecode(line) for line in raw.replace(b"\r\n", b"\n").split(b"\n") if line.strip()]
+    twice = next((name for name in words if words.count(name) > 1), None) if len(words) < 1000 else None
+    if twice is not None or len(set(words)) < len(words):
+        raise click.UsageError(f"the file {twice or ''} is named twice")
+    return Source(None, words), prompt
+
+
+# --- rows that are run -------------------------------------------------------------------------------------
+
+
+class Pending:
+    """The rows that are to be run: not those that are complete, nor more than was asked for.
+
+    ``known`` are the rows of the output file, and ``has_file`` whether the answer of one that is complete is still
+    there. A row whose id another row had before becomes one with an error.
+    """
+
+    def __init__(
+        self, plan: Plan, options: Options, known: KnownRows, *, has_file: Callable[[Row], bool]
+    ) -> None:
+        self._plan = plan
+        self._options = options
+        self._known = known
+        self._has_file = has_file
+        self.done = 0
+        """Rows that were complete before."""
+        self.left_out = 0
+        """Rows that this run leaves out, by ``--limit``, ``--sample`` or ``--retry-failed``."""
+
+    def __iter__(self) -> Iterator[Row]:
+        rows = self._new()
+        options = self._options
+        if options.sample is not None:
+            rows = iter(self._sampled(rows, options.sample))
+        if options.limit is not None:
+            rows = self._limited(rows, options.limit)
+        return self._checked(rows)
+
+    def replaces(self, row: Row) -> bool:
+        """Whether the output file has a line of the row already: it failed before."""
+        known = self._known
+        return bool(known.ok or known.failed) and known.state(row.key) is not None
+
+    def _new(self) -> Iterator[Row]:
+        known, retry = self._known, self._options.retry_failed
+        for row in self._plan.source:
+            if row.has_own_id and not known.is_new(row.key):
+                raw = f"{row.number}\0{row.key}".encode("utf-8", "surrogatepass")
+                message = f"{_place(row)} has the id {row.key[:60]!r} of an earlier row"
+                row = bad_row(row.number, raw, message, line=row.line)  # noqa: PLW2901
+            state = known.state(row.key) if known.ok or known.failed else None
+            if state and self._has_file(row):
+                self.done += 1
+            elif retry and state is None:
+                self.left_out += 1
+            else:
+                yield row
+
+    def _sampled(self, rows: Iterable[Row], count: int) -> list[Row]:
+        """``count`` rows, the same ones for the same input, in its order."""
+        import hashlib
+
+        def rank(row: Row) -> bytes:
+            return hashlib.blake2b(row.key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+        total = itertools.count()
+        chosen = heapq.nsmallest(count, ((rank(row), next(total), row) for row in rows))
+        self.left_out += next(total) - len(chosen)
+        return sorted((row for _, _, row in chosen), key=lambda row: row.number)
+
+    def _limited(self, rows: Iterator[Row], count: int) -> Iterator[Row]:
+        for taken, row in enumerate(rows):
+            if taken == count:
+                self.left_out += 1  # and more, which are not counted
+                return
+            yield row
+
+    def _checked(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Plan the first usable row before anything is sent: what it lacks, all others are likely to lack."""
+        skipped = []
+        first = None
+        for row in rows:
+            if row.error is None:
+                first = row
+                break
+            skipped.append(row)
+        if first is not None:
+            try:
+                self._plan.planner.plan(first, self._plan.targets[0])
+            except InvalidInputError as error:
+                if error.code in ("no_column", "no_text"):
+                    columns = ", ".join(first.columns) or "none: each row is a text"
+                    hint = "" if "columns:" in error.message else f"\nIts columns: {columns}"
+                    raise click.UsageError(f"{_place(first)}: {error.message}{hint}") from None
+        missing = [
+            name for name in _listed(self._options.columns) if first is not None and name not in first.columns
+        ]
+        if missing and first is not None:
+            columns = ", ".join(first.columns) or "none: each row is a text"
+            raise click.UsageError(
+                f"--columns {missing[0]}: the input has no such column\nIts columns: {columns}"
+            )
+        head = [*skipped, *([first] if first is not None else [])]
+        return itertools.chain(head, rows)
+
+
+def _place(row: Row) -> str:
+    return f"line {row.line}" if row.line else f"row {row.number}"

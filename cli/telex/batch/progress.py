@@ -1,0 +1,178 @@
+"""How far a batch has come: a line on the terminal, a line every ten seconds elsewhere, and the summary at the end."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final
+
+from provider_core.types import Verdict
+from telex.humanize import dollars, duration, number, plural, short_number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from provider_core.batches import BatchRun, Result
+    from provider_core.errors import CoreError
+    from telex.console import Console
+
+_REDRAW: Final = 0.2
+_LINE_EVERY: Final = 10.0
+_SPAN: Final = 20.0
+"""Seconds that rates are measured over."""
+_MOST_ERRORS: Final = 8
+"""Kinds of errors that the summary lists."""
+_EXAMPLE: Final = 120
+"""Characters of a message in the summary."""
+_WIDEST: Final = 120
+
+
+class Progress:
+    """Counts results, and shows the counts on stderr while the batch runs. ``fraction`` is the part of the input read.
+
+    ``before`` is the number of rows that earlier runs have completed.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        before: int = 0,
+        fraction: Callable[[], float | None] = lambda: None,
+        quiet: bool,
+    ) -> None:
+        self._console = console
+        self._fraction = fraction
+        self._quiet = quiet
+        self._draws = console.err_can_move and not quiet
+        self._started = time.monotonic()
+        self._shown_at = self._started
+        self._line = ""
+        self._samples: deque[tuple[float, int, int]] = deque([(self._started, 0, 0)])
+        self.before = before
+        self.done = 0
+        """Rows with a result in this run."""
+        self.complete = 0
+        self.input_tokens = self.output_tokens = 0
+        self.errors: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+
+    @property
+    def failed(self) -> int:
+        return self.done - self.complete
+
+    def add(self, result: Result) -> None:
+        """Count a result."""
+        self.done += 1
+        self.complete += result.ok
+        for request in result.requests:
+            if (usage := request.answer.usage) is not None:
+                self.input_tokens += usage.input or 0
+                self.output_tokens += usage.output or 0
+        if not result.ok:
+            kind = describe(result.error, result.verdict)
+            self.errors[kind] += 1
+            if result.error is not None:
+                self._examples.setdefault(kind, result.error.message)
+
+    def show(self, run: BatchRun) -> None:
+        """Draw the line, or print one, if it is time."""
+        now = time.monotonic()
+        if self._quiet or now - self._shown_at < (_REDRAW if self._draws else _LINE_EVERY):
+            return
+        self._shown_at = now
+        self._samples.append((now, self.done, self.output_tokens))
+        while len(self._samples) > 2 and now - self._samples[0][0] > _SPAN:
+            self._samples.popleft()
+        text = self._text(run, now)
+        if self._draws:
+            self._draw(text)
+        else:
+            self._console.err(f"{text}\n")
+
+    def note(self, text: str) -> None:
+        """Print a note above the line."""
+        self.clear()
+        self._console.note(text)
+
+    def clear(self) -> None:
+        """Remove the line, before something else is printed."""
+        if self._line:
+            self._console.raw_err("\r\x1b[K")
+            self._line = ""
+
+    def _draw(self, text: str) -> None:
+        text = text[: min(self._console.width() - 1, _WIDEST)]
+        if text != self._line:
+            self._line = text
+            self._console.raw_err(
+                f"\r\x1b[K{self._console.painted(text, 'grey') if self._console.err_has_colour else text}"
+            )
+
+    def _text(self, run: BatchRun, now: float) -> str:
+        fraction = self._fraction()
+        parts = [f"{number(self.done)} done" + (f" ({fraction:.0%})" if fraction is not None else "")]
+        if self.failed:
+            parts.append(f"{number(self.failed)} failed")
+        since, done, tokens = self._samples[0]
+        seconds = max(now - since, 1e-6)
+        rate = (self.done - done) / seconds
+        if rate:
+            parts.append(f"{rate:.1f} rows/s" if rate >= 0.95 else f"{rate * 60:.1f} rows/min")
+        if token_rate := (self.output_tokens - tokens) / seconds:
+            parts.append(f"{short_number(round(token_rate))} tokens/s")
+        if run.spent is not None:
+            parts.append(dollars(run.spent))
+        if run.ended_by == "stop":
+            parts.append(f"stopping: waiting for {run.in_flight}, Ctrl-C again: stop now")
+        elif (rest := run.resting) > 1 and not run.in_flight:
+            parts.append(f"waiting {duration(rest)}: rate limited")
+        else:
+            if fraction and rate and 0.001 < fraction < 1 and self.done:
+                left = (now - self._started) * (1 - fraction) / fraction
+                parts.append(f"{duration(left)} left")
+            parts.append(f"{run.in_flight} in flight")
+        return " · ".join(parts)
+
+    def summary(self, run: BatchRun, *, skipped: int, show_failed: str) -> None:
+        """Print what came of the batch; ``show_failed`` is the command that shows the rows that failed."""
+        self.clear()
+        if self._quiet and not self.failed:
+            return
+        took = time.monotonic() - self._started
+        before = f", {number(self.before)} were done before" if self.before else ""
+        lines = [f"{plural(self.complete, 'row')} complete in {duration(took)}{before}."]
+        if self.output_tokens or self.input_tokens:
+            spent = f", {dollars(run.spent)}" if run.spent is not None else ""
+            counts = f"{number(self.input_tokens)} tokens in, {number(self.output_tokens)} out"
+            lines.append(f"{counts}{spent}.")
+        if self.failed:
+            verb = "is" if self.failed == 1 else "are"
+            lines.append(f"{plural(self.failed, 'row')} {verb} not complete:")
+            common = self.errors.most_common(_MOST_ERRORS)
+            for kind, count in common:
+                example = self._examples.get(kind, "")
+                shown = example if len(example) <= _EXAMPLE else f"{example[: _EXAMPLE - 1]}…"
+                lines.append(
+                    f"{number(count):>8}  {kind}" + (f": {' '.join(shown.split())}" if shown else "")
+                )
+            rest = self.failed - sum(count for _, count in common)
+            if rest:
+                lines.append(f"{number(rest):>8}  other errors")
+            if show_failed:
+                lines.append(f"To show them: {show_failed}")
+        if skipped:
+            lines.append(f"{plural(skipped, 'row')} left out by --limit, --sample or --retry-failed.")
+        for line in lines:
+            self._console.note(line)
+
+
+def describe(error: CoreError | None, verdict: Verdict) -> str:
+    """The kind of a failure: its class, the status and the verdict, so that similar rows are counted together."""
+    if error is None:
+        return f"the answer is {verdict.value}"
+    if error.code == "bad_row":
+        return "the row cannot be read"
+    status = getattr(error, "status", None)
+    name = f"{type(error).__name__} ({status})" if status else type(error).__name__
+    return name if verdict in (Verdict.FAILED, Verdict.COMPLETE) else f"{name}, the answer is {verdict.value}"

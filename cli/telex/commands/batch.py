@@ -1,0 +1,181 @@
+"""The options of ``telex batch``; ``batch.plan`` reads them, and ``batch.run`` runs the plan."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from telex.app import pass_app
+from telex.command import Command
+from telex.exit_codes import ASKING, ExitCode
+from telex.options import (
+    Name,
+    effort_option,
+    max_cost_option,
+    max_tokens_option,
+    network_options,
+    params_option,
+    schema_option,
+    schema_retries_option,
+    system_option,
+    temperature_option,
+    template_option,
+    variables_option,
+)
+
+if TYPE_CHECKING:
+    from telex.app import App
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+class Duration(click.ParamType[float]):
+    """A duration such as ``90s`` or ``2h``, in seconds."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)\s*([smhd]?)", str(value).strip().lower(), re.ASCII)
+        if found is None or not float(found[1]):
+            self.fail(f"{value!r} is not a duration. Use seconds, or 90s, 30m, 8h or 2d.", param, ctx)
+        return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        'telex batch tickets.csv "Summarise in one sentence: {{ body }}" -o summaries.jsonl',
+        'ls *.md | telex batch --each-file "Translate to English." --output-dir en',
+        'telex batch rows.jsonl --template classify --schema "label bug|wish|question" -o labels.csv',
+    ),
+    exits=ASKING,
+    meanings={
+        ExitCode.LIMIT: "rate limit, quota or --max-cost ended the batch",
+        ExitCode.PROVIDER: "some rows failed or are incomplete, or the provider failed",
+        ExitCode.NETWORK: "no server could be reached, or --deadline ended the batch",
+    },
+    otherwise='If it belongs to the prompt, put "--" before the prompt: telex batch -- {word}',
+)
+@click.argument("words", nargs=-1, metavar="[INPUT] [PROMPT]")
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    type=Name("model"),
+    multiple=True,
+    metavar="ID",
+    help="Model to use, as for telex chat. Repeat to share the rows among several.",
+)
+@system_option
+@template_option
+@variables_option
+@click.option(
+    "--input-format",
+    type=click.Choice(["jsonl", "csv", "tsv", "lines"]),
+    help="Format of the input. [default: by the name of the file, else by its first character]",
+)
+@click.option(
+    "--id-column",
+    default="id",
+    show_default=True,
+    metavar="NAME",
+    help="Column that identifies a row. Without it, a row is known by its number and content.",
+)
+@click.option(
+    "--each-file",
+    is_flag=True,
+    help="The input is names of text files, as arguments or one per line on stdin; each file is a row.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Append the results to FILE. Repeat the command to do what is missing, failed or incomplete.",
+)
+@click.option(
+    "--output-dir",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    help="With --each-file, write each answer to a file of the same name in DIR.",
+)
+@click.option(
+    "--format",
+    "format",
+    type=click.Choice(["jsonl", "csv", "tsv"]),
+    help="Format of the results. [default: by the name of the output, else jsonl]",
+)
+@click.option("--columns", metavar="NAME,…", help="Copy these columns of the input to the results.")
+@click.option(
+    "--csv-safe",
+    is_flag=True,
+    help="Put an apostrophe before cells that a spreadsheet would run as a formula.",
+)
+@click.option(
+    "--ordered",
+    is_flag=True,
+    help="Write the results in the order of the input. A file is sorted at the end.",
+)
+@click.option("--fresh", is_flag=True, help="Discard the results in the output, and start over.")
+@click.option("--retry-failed", is_flag=True, help="Run only the rows that failed or are incomplete.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run at most N rows.")
+@click.option(
+    "--sample",
+    type=click.IntRange(1, 1_000_000),
+    metavar="N",
+    help="Run N rows from all over the input, the same ones each time.",
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print the number of rows, estimated tokens and cost, and the first request; send nothing.",
+)
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Most requests in flight for each model. [default: adapts to the server, up to 64]",
+)
+@click.option("--rpm", type=click.IntRange(min=1), metavar="N", help="Start at most N requests a minute.")
+@click.option("--tpm", type=click.IntRange(min=1), metavar="N", help="Use at most about N tokens a minute.")
+@click.option("--max-errors", type=click.IntRange(min=1), metavar="N", help="Stop when N rows have failed.")
+@max_cost_option("Stop before the batch costs more, as far as costs are known.")
+@click.option(
+    "--deadline",
+    type=Duration(),
+    metavar="TIME",
+    help="Start no row after TIME, such as 90s, 30m or 8h. Rows in flight get 30 seconds more.",
+)
+@max_tokens_option
+@temperature_option
+@params_option
+@effort_option
+@schema_option
+@schema_retries_option
+@click.option(
+    "--stream/--no-stream",
+    default=True,
+    help="Receive answers as they arrive (default), or each all at once.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors and failed rows on stderr.")
+@network_options
+@pass_app
+def command(app: App, /, **given: Any) -> None:
+    """Send a prompt for each row of INPUT, several at a time, and write a result for each.
+
+    INPUT is JSONL (objects or strings), CSV or TSV with a header, or lines of text; without it, or with "-", stdin.
+    In PROMPT, {{ name }} is a column of the row, as in a template. If no column is used, a row's text (a line, a
+    string, or its column prompt or text) is placed before the prompt. The columns messages, system, model, temperature,
+    max_tokens, reasoning_effort and params set the request of their row, unless the prompt uses them.
+
+    With --output, the results are appended as they come; after Ctrl-C or a crash, repeat the command to resume.
+    Ctrl-C lets requests in flight end; a second one stops at once.
+    """
+    from telex.batch.plan import Options
+    from telex.batch.run import run
+
+    run(app, Options(**given))
