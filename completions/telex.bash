@@ -10,7 +10,7 @@ _telex_table() {
     commands=() options=() arguments=()
     case $1 in
     'telex')
-        commands=(chat batch models providers mcp history templates trust completion doctor help)
+        commands=(chat batch models providers mcp history templates trust shell completion doctor help)
         options=('-V,--version' '--profile name profiles' '-h,--help')
         ;;
     'telex chat')
@@ -191,6 +191,10 @@ _telex_table() {
         options=('--show' '--remove' '--list' '-h,--help')
         arguments=('files')
         ;;
+    'telex shell')
+        options=('-m,--model name models' '--explain any' '--widget one bash zsh fish' '--shell one bash zsh fish sh dash ash ksh mksh tcsh csh nu elvish xonsh pwsh powershell cmd' '--no-stdin' '--dry-run' '*-v,--verbose' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
+        arguments=('*any')
+        ;;
     'telex completion')
         options=('--install' '-h,--help')
         arguments=('one bash zsh fish powershell')
@@ -201,7 +205,7 @@ _telex_table() {
         ;;
     'telex help')
         options=('-h,--help')
-        arguments=('*one conversations environment exit-codes files formatting keys limits models proxies scripts settings tools chat batch providers mcp history templates trust completion doctor help')
+        arguments=('*one conversations environment exit-codes files formatting keys limits models proxies scripts settings tools chat batch providers mcp history templates trust shell completion doctor help')
         ;;
     *) return 1 ;;
     esac

@@ -45,9 +45,12 @@ ASKING = (ExitCode.SETTINGS, ExitCode.KEY, ExitCode.LIMIT, ExitCode.PROVIDER, Ex
 
 
 class Stop(Exception):  # noqa: N818 - not an error by itself
-    """End the command with this exit code; what went wrong has been printed."""
+    """End the command with this exit code, one of ``ExitCode`` or that of a program which ran in place of telex.
 
-    def __init__(self, code: ExitCode) -> None:
+    What went wrong has been printed.
+    """
+
+    def __init__(self, code: int) -> None:
         super().__init__(code)
         self.code = code
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "history": ("telex.commands.history:command", "List, search and remove saved conversations."),
     "templates": ("telex.commands.templates:command", "Save and reuse prompts with variables."),
     "trust": ("telex.commands.trust:command", "Use the settings in a project's .telex.toml."),
+    "shell": ("telex.commands.shell:command", "Propose a command for your shell, and explain commands."),
     "completion": ("telex.commands.completion:command", "Set up shell completion."),
     "doctor": ("telex.commands.doctor:command", "Check the installation and suggest fixes."),
     "help": ("telex.commands.help:command", "Show help for a topic or a command."),

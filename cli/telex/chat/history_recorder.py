@@ -33,6 +33,8 @@ class HistoryRecorder:
         template: str | None = None,
     ) -> None:
         self.saves = saves
+        self.command = "chat"
+        """What sends the requests, for the ledger."""
         self.conversation = conversation
         """The id of the conversation; None until a new one was saved."""
         self.turns: list[int] = []
@@ -122,7 +124,9 @@ class HistoryRecorder:
 
         from provider_core.history import entry_of
 
-        return entry_of(event, time.time(), "chat", template=self._template, conversation=self.conversation)
+        return entry_of(
+            event, time.time(), self.command, template=self._template, conversation=self.conversation
+        )
 
     def _fail(self, error: CoreError) -> None:
         from telex.error_hints import code_and_hint
