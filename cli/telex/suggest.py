@@ -98,14 +98,14 @@ _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
 """An option of other programs -> the options of telex that do the same."""
 
 _COLOR = "Colors are for terminals only. To turn them off: NO_COLOR=1"
-_RUNS = "telex never runs what a model wrote; --extract prints its first code block."
+_SHELL = "Get a command for your shell: telex shell"
 _SENTENCES = {
     "--color": _COLOR,
     "--no-color": _COLOR,
-    "--execute": _RUNS,
+    "--execute": _SHELL,
     "--interactive": "Leave out the prompt for a conversation: telex chat",
-    "--shell": _RUNS,
-    "-e": _RUNS,
+    "--shell": _SHELL,
+    "-e": _SHELL,
     "--list-models": "List the models: telex models list",
     "--model-list": "List the models: telex models list",
     "--list-sessions": "List the conversations: telex history list",
@@ -250,7 +250,8 @@ _ROOT: Mapping[str, str] = {
     **dict.fromkeys(("init", "setup", "install", "connect"), "Set up a provider: telex providers add {name}"),
     **dict.fromkeys(("config", "configure", "settings", "set", "get", "preferences"), _SETTINGS),
     **dict.fromkeys(("ask", "prompt", "query", "generate", "complete", "send", "q"), _ASK),
-    **dict.fromkeys(("repl", "interactive", "shell", "start", "new"), "To start a conversation: telex chat"),
+    **dict.fromkeys(("repl", "interactive", "start", "new"), "To start a conversation: telex chat"),
+    **dict.fromkeys(("cmd", "command", "exec", "explain"), "Propose or explain a command: telex shell --help"),
     **dict.fromkeys(("pull", "download"), _PULL),
     **dict.fromkeys(("upgrade", "update", "self-update"), "Upgrade telex: {upgrade}"),
     **dict.fromkeys(
