@@ -60,12 +60,14 @@ if TYPE_CHECKING:
     from provider_core.tools.functions import FunctionTools
     from provider_core.types import (
         AnswerEvent,
+        AudioPart,
         Call,
         CallAsText,
         Choice,
         Effort,
         FieldDropped,
         FieldIgnored,
+        FilePart,
         Finished,
         Idle,
         Image,
@@ -98,11 +100,11 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Answer", "AnswerBuilder", "AnswerEnded", "AnswerEvent", "Approve", "ApproveWith",
+    "Answer", "AnswerBuilder", "AnswerEnded", "AnswerEvent", "Approve", "ApproveWith", "AudioPart",
     "BatchLimits", "BatchRun", "Call", "CallAsText", "ChatEnded", "ChatOptions", "ChatPlan",
     "ChatRun", "Choice", "Client", "Connecting", "Connection", "Conversation", "Cost", "Effort",
-    "Event", "FieldDropped", "FieldIgnored", "Finished", "FunctionTools", "HttpTransport", "Idle",
-    "Image", "ImagePart", "Json", "KeyStore", "KeyringStore", "MemoryStore", "Message", "Model",
+    "Event", "FieldDropped", "FieldIgnored", "FilePart", "Finished", "FunctionTools", "HttpTransport",
+    "Idle", "Image", "ImagePart", "Json", "KeyStore", "KeyringStore", "MemoryStore", "Message", "Model",
     "Network", "Notice", "Part", "Paths", "PlannedCall", "Provider", "Quirks", "Reasoning",
     "Refuse", "Reply", "Request", "RequestStarted", "Result", "Retrying", "Role", "Row", "Runtime",
     "SchemaRetry", "Sent", "Settings", "Source", "Sources", "Target", "Text", "TextPart", "Timing",

@@ -68,6 +68,46 @@ IMAGE_FILE: Final = 20_000_000
 """Bytes: an image for --image.
 More is an error."""
 
+AUDIO_FILE: Final = 25_000_000
+"""Bytes: a recording for --file.
+More is an error."""
+
+PDF_FILE: Final = 50_000_000
+"""Bytes: a PDF for --file.
+More is an error."""
+
+ATTACHED: Final = 2_000_000
+"""Bytes: the text files of all folders and patterns for --file together, unless --attach-limit says otherwise.
+More is an error with the numbers, and nothing is sent."""
+
+FOLDER_ENTRIES: Final = 200_000
+"""Files and folders: in a folder for --file, without those that are ignored.
+More is an error, and nothing is sent."""
+
+PAGE: Final = 10_000_000
+"""Bytes: a web page for --file.
+More is an error."""
+
+PAGE_TIME: Final = 60.0
+"""Seconds: the duration of fetching a web page for --file, with all redirects.
+More is an error."""
+
+REDIRECTS: Final = 10
+"""Redirects: of a web page for --file.
+More is an error."""
+
+EXTRACTED: Final = 10_000_000
+"""Bytes: the text of a PDF or of a web page.
+More is an error."""
+
+EXTRACT_TIME: Final = 60.0
+"""Seconds: the duration of extracting the text of a PDF or of a web page.
+More is an error."""
+
+EXTRACT_MEMORY: Final = 2 << 30
+"""Bytes: the memory for extracting the text of a PDF or of a web page.
+More is an error."""
+
 TEMPLATE: Final = 1_000_000
 """Bytes: a template, or a schema for --schema.
 More is an error."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from provider_core.errors import CoreError
 
 __all__ = [
-    "AnswerEvent", "Auth", "Call", "CallAsText", "Choice", "Effort", "FieldDropped", "FieldIgnored",
-    "Finished", "Idle", "Image", "ImagePart", "Json", "Message", "Model", "ModelKind", "Network", "Notice",
+    "AnswerEvent", "AudioPart", "Auth", "Call", "CallAsText", "Choice", "Effort", "FieldDropped", "FieldIgnored",
+    "FilePart", "Finished", "Idle", "Image", "ImagePart", "Json", "Message", "Model", "ModelKind", "Network", "Notice",
     "Part", "Provider", "Quirks", "Reasoning", "Reply", "Request", "Retrying", "Role", "Sent", "Source",
     "Sources", "Target", "Text", "TextPart", "Timing", "Tool", "ToolCall", "Transport", "Usage", "Verdict",
 ]  # fmt: skip
@@ -50,7 +50,21 @@ class ImagePart(Struct):
     url: str
 
 
-Part: TypeAlias = TextPart | ImagePart
+class FilePart(Struct):
+    """A PDF as a ``data:`` URL in base64, for the models that ``Quirks.pdf`` names."""
+
+    name: str
+    url: str
+
+
+class AudioPart(Struct):
+    """A recording: ``data`` in base64, and its ``format``, such as "wav" or "mp3"."""
+
+    data: str
+    format: str
+
+
+Part: TypeAlias = TextPart | ImagePart | FilePart | AudioPart
 
 
 class Message(Struct):
@@ -161,6 +175,8 @@ class Quirks(Struct):
     tool_images: Literal["tool", "user"] = "tool"
     """The role of the message with the images of tool results: "tool" is the result itself, "user" a message after all
     results of the turn."""
+    pdf: tuple[str, ...] = ()
+    """The models that accept PDFs as they are, as shell patterns like those of ``Effort``. Others get their text."""
     json_schema: Literal["json_schema", "loose_schema", "json_object", "none"] = "json_schema"
     """The strongest ``response_format`` that works; "none" if the field is refused or ignored."""
 
@@ -209,6 +225,8 @@ class Model(Struct):
     reasoning: bool | None = None
     tools: bool | None = None
     vision: bool | None = None
+    audio: bool | None = None
+    """Whether it accepts recordings."""
     reasoning_levels: tuple[str, ...] = ()
     """The reasoning efforts that the model is known to support; empty if unknown."""
     kind: ModelKind = "chat"

@@ -99,14 +99,14 @@ def _no_provider(error: errors.NoProviderError, _: Provider | None) -> str:
 
 def _attachment(error: errors.AttachmentError, _: Provider | None) -> str | None:
     name = "-" if error.name == "stdin" else shlex.quote(error.name)
-    if error.name.partition("://")[0].isalnum() and "://" in error.name:
+    if error.code == "private":
+        return f"If you trust where it leads, download it yourself: curl -sSfL {name} | telex chat PROMPT"
+    if error.name.partition("://")[0].isalnum() and "://" in error.name and not error.code:
         return f"Download it, and pipe it to telex: curl -sSfL {name} | telex chat PROMPT"
     if error.image:
         return f"Attach it as an image: --image {name}"
     if error.looks_like in ("text", "an SVG image"):
         return f"Attach it as text: --file {name}"
-    if any(mark in error.name for mark in "*?["):
-        return "The shell expands patterns; this one matches no file."
     return None
 
 
@@ -464,7 +464,17 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
     ExitCode.USAGE: {
         errors.InvalidInputError: None,
         (errors.InvalidInputError, "no_vision"): "See which models read images: telex models list --vision",
+        (errors.InvalidInputError, "no_audio"): None,
+        (errors.InvalidInputError, "no_pdf"): "Attach the PDF again: such models get its text.",
         errors.AttachmentError: _attachment,
+        (errors.AttachmentError, "too_much"): "Attach fewer files, or raise the limit: --attach-limit 10MB",
+        (
+            errors.AttachmentError,
+            "no_text",
+        ): "Use a model that reads PDFs itself, or attach images of the pages.",
+        (errors.AttachmentError, "no_pypdf"): lambda *_: _install_extra("pdf"),
+        (errors.AttachmentError, "no_web"): lambda *_: _install_extra("web"),
+        (errors.AttachmentError, "no_pathspec"): lambda *_: _install_extra("folders"),
         errors.VariableError: _variables,
         errors.UnknownToolError: None,
     },

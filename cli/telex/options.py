@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -79,6 +80,20 @@ class Dollars(click.ParamType["Decimal"]):
 def max_cost_option(help_text: str) -> Callable[[_Command], _Command]:
     """The option ``--max-cost``."""
     return click.option("--max-cost", type=Dollars(), metavar="DOLLARS", help=help_text)
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, such as "500kB" or "10MB"; a unit is a power of 1000."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([kmg]?)b?", value.strip().lower())
+        if found is None or not float(found[1]):
+            self.fail(f"{value!r} is not a size, such as 500kB or 10MB", param, ctx)
+        return int(float(found[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[found[2]])
 
 
 class ExistingPath(click.Path):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from provider_core.types import Provider
 
 _FIELDS = (
-    "id", "name", "context", "context_is_maximum", "max_output", "reasoning", "tools", "vision", "kind",
+    "id", "name", "context", "context_is_maximum", "max_output", "reasoning", "tools", "vision", "audio", "kind",
 )  # fmt: skip
 """The fields of a model that are stored. The file has a list for each, so that their names are stored once."""
 

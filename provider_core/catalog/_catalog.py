@@ -126,6 +126,7 @@ def fill(model: Model, other: Model | None) -> Model:
         reasoning=model.reasoning if model.reasoning is not None else other.reasoning,
         tools=model.tools if model.tools is not None else other.tools,
         vision=model.vision if model.vision is not None else other.vision,
+        audio=model.audio if model.audio is not None else other.audio,
         reasoning_levels=model.reasoning_levels or other.reasoning_levels,
     )
 

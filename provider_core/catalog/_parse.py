@@ -148,6 +148,7 @@ def _parse_model(entry: Json, preset: Preset | None) -> Model | None:
         reasoning=_ability("reasoning", claimed, denied, False if has_parameters else None),
         tools=_ability("tools", claimed, denied, False if has_parameters else None),
         vision=sees or _ability("vision", claimed, denied, False if inputs else None),
+        audio="audio" in inputs if inputs else None,
         kind=_kind(entry, id_, denied),
     )
 

@@ -27,6 +27,8 @@ from provider_core.errors import (
 )
 from provider_core.runtime import Runtime
 from provider_core.types import (
+    AudioPart,
+    FilePart,
     Image,
     ImagePart,
     Message,
@@ -354,7 +356,7 @@ def _messages(prompt: Prompt) -> tuple[Message, ...]:
             return (Message(role="user", content=prompt),)
         case _ if all(isinstance(each, Message) for each in prompt):
             return cast("tuple[Message, ...]", tuple(prompt))
-        case _ if all(isinstance(each, TextPart | ImagePart) for each in prompt):
+        case _ if all(isinstance(each, TextPart | ImagePart | FilePart | AudioPart) for each in prompt):
             return (Message(role="user", content=cast("tuple[Part, ...]", tuple(prompt))),)
         case _:
             raise TypeError(f"a prompt is text, parts or messages, not {type(prompt).__name__}")
@@ -365,13 +367,16 @@ def _stored(message: Message) -> dict[str, Json]:
     return {name: value for name, value in asdict(message).items() if value or name in ("role", "content")}
 
 
+_PARTS: Mapping[frozenset[str], type[Part]] = {
+    frozenset(kind._fields): kind for kind in (TextPart, ImagePart, FilePart, AudioPart)
+}
+
+
 def _restored(stored: Mapping[str, Json]) -> Message:
     try:
         given = dict(stored)
         if not isinstance(given["content"], str):
-            given["content"] = tuple(
-                ImagePart(**part) if "url" in part else TextPart(**part) for part in given["content"]
-            )
+            given["content"] = tuple(_PARTS[frozenset(part)](**part) for part in given["content"])
         given["reasoning_details"] = tuple(given.get("reasoning_details", ()))
         for name, kind in (("tool_calls", ToolCall), ("sources", Source), ("images", Image)):
             given[name] = tuple(kind(**value) for value in given.get(name, ()))

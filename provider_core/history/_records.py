@@ -8,7 +8,19 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from provider_core.structs import Struct, field
-from provider_core.types import Image, ImagePart, Message, Source, TextPart, Timing, ToolCall, Usage, Verdict
+from provider_core.types import (
+    AudioPart,
+    FilePart,
+    Image,
+    ImagePart,
+    Message,
+    Source,
+    TextPart,
+    Timing,
+    ToolCall,
+    Usage,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -217,7 +229,11 @@ def message_columns(message: Message) -> tuple[str, str, str | None]:
     else:
         text = "\n\n".join(part.text for part in message.content if isinstance(part, TextPart))
         more["parts"] = [
-            {"text": part.text} if isinstance(part, TextPart) else {"image": part.url}
+            {"text": part.text}
+            if isinstance(part, TextPart)
+            else {"image": part.url}
+            if isinstance(part, ImagePart)
+            else asdict(part)
             for part in message.content
         ]
     for name in ("tool_call_id", "reasoning", "reasoning_details", "extra", "provider"):
@@ -234,10 +250,7 @@ def read_message(role: Any, text: str, more: str | None) -> Message:
     rest = from_json(more)
     content: str | tuple[Part, ...] = text
     if "parts" in rest:
-        content = tuple(
-            TextPart(text=part["text"]) if "text" in part else ImagePart(url=part["image"])
-            for part in rest.pop("parts")
-        )
+        content = tuple(map(_read_part, rest.pop("parts")))
     return Message(
         role=role,
         content=content,
@@ -247,6 +260,18 @@ def read_message(role: Any, text: str, more: str | None) -> Message:
         images=tuple(Image(**image) for image in rest.pop("images", ())),
         **rest,
     )
+
+
+def _read_part(stored: Mapping[str, Json]) -> Part:
+    match stored:
+        case {"text": text}:
+            return TextPart(text=text)
+        case {"image": url}:
+            return ImagePart(url=url)
+        case {"format": _}:
+            return AudioPart(**stored)
+        case _:
+            return FilePart(**stored)
 
 
 def storable(text: str) -> str:

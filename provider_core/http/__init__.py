@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider_core.http._proxies import Proxy, find_proxy
+from provider_core.http._proxies import Proxy, find_proxy, is_loopback
 
 if TYPE_CHECKING:
-    from provider_core.http._connections import Preconnection, Trust, preconnect, tls_context, trust
-    from provider_core.http._transport import HttpReply, HttpTransport
+    from provider_core.http._connections import (
+        Lookup,
+        Preconnection,
+        Trust,
+        preconnect,
+        system_lookup,
+        tls_context,
+        trust,
+    )
+    from provider_core.http._transport import HttpReply, HttpTransport, parse_url
 
 __all__ = [
     "HttpReply",
     "HttpTransport",
+    "Lookup",
     "Preconnection",
     "Proxy",
     "Trust",
     "find_proxy",
+    "is_loopback",
+    "parse_url",
     "preconnect",
+    "system_lookup",
     "tls_context",
     "trust",
 ]
@@ -28,6 +40,6 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    module = "_transport" if name.startswith("Http") else "_connections"
+    module = "_transport" if name.startswith(("Http", "parse")) else "_connections"
     found = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
     return found

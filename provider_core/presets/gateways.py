@@ -57,6 +57,9 @@ PRESETS: Final = (
             effort=(Effort(levels=per_level(lambda level: {"reasoning": {"effort": level}})),),
             # Claude, Gemini and OpenAI need signed and encrypted reasoning back unchanged: the same page.
             reasoning_send_back="reasoning_details",
+            # Models that read files themselves get a PDF unchanged: openrouter.ai "PDF Inputs". For others it would
+            # be converted by a service that may cost extra.
+            pdf=("claude-*", "gemini-*", "gpt-4o", "gpt-4o-2*", "gpt-4o-mini", "gpt-4.1*", "gpt-[5-9]*"),
         ),
     ),
     _gateway(

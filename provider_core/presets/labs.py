@@ -115,6 +115,8 @@ PRESETS: Final = (
             # Older models refuse images in a tool message, and newer ones do not see them: openai/openai-openapi
             # issue 523.
             tool_images="user",
+            # Models with vision, gpt-4o and later: developers.openai.com "File inputs".
+            pdf=("gpt-4o", "gpt-4o-2*", "gpt-4o-mini", "gpt-4o-mini-2*", "gpt-4.1*", "gpt-[5-9]*", "o1", "o1-2*", "o3", "o3-2*", "o4-mini*"),
         ),
     ),
     Preset(

@@ -9,6 +9,7 @@ from provider_core.request._body import (
     known_secrets,
     sets_token_limit,
 )
+from provider_core.request._messages import wire_part
 
 __all__ = [
     "RequestAdapter",
@@ -19,4 +20,5 @@ __all__ = [
     "is_secret_name",
     "known_secrets",
     "sets_token_limit",
+    "wire_part",
 ]

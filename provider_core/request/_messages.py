@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from provider_core.structs import replace
-from provider_core.types import ImagePart, Message, TextPart
+from provider_core.types import AudioPart, FilePart, ImagePart, Message, TextPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -236,12 +236,20 @@ def _content(content: str | tuple[Part, ...]) -> Json:
     """A plain text if there is nothing else: old and small servers accept no other form."""
     if isinstance(content, str) or all(isinstance(part, TextPart) for part in content):
         return _text(content)
-    return [
-        {"type": "text", "text": part.text}
-        if isinstance(part, TextPart)
-        else {"type": "image_url", "image_url": {"url": part.url}}
-        for part in content
-    ]
+    return [wire_part(part) for part in content]
+
+
+def wire_part(part: Part) -> dict[str, Json]:
+    """A part of a message in the form of OpenAI's API."""
+    match part:
+        case TextPart(text=text):
+            return {"type": "text", "text": text}
+        case ImagePart(url=url):
+            return {"type": "image_url", "image_url": {"url": url}}
+        case FilePart(name=name, url=url):
+            return {"type": "file", "file": {"filename": name, "file_data": url}}
+        case AudioPart(data=data, format=format_):
+            return {"type": "input_audio", "input_audio": {"data": data, "format": format_}}
 
 
 def _text(content: str | tuple[Part, ...]) -> str:

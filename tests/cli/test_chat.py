@@ -135,7 +135,7 @@ def test_stdin_and_words_are_one_message(
         (["hi"], b"\xff\xfe\x00", "not UTF-8"),
         (["hi"], b"ustar\0\0\0", "stdin is not a text file: it contains NUL characters"),
         (["hi"], "text".encode("utf-16-le"), "stdin is not a text file: it contains NUL characters"),
-        (["hi"], b"%PDF-1.4 all of it ASCII", "stdin is not a text file: it looks like a PDF document"),
+        (["hi"], b"%PDF-1.4 all of it ASCII", "stdin cannot be used: it is damaged"),
         ([os.fsdecode(b"caf\xe9")], b"", "not UTF-8"),
         (["-s", os.fsdecode(b"\xff"), "hi"], b"", "not UTF-8"),
         (["-5 degrees?"], b"", 'put "--" before'),
@@ -215,7 +215,7 @@ def test_arguments_files_and_stdin_are_utf8_in_every_locale(
     )
     assert ran.code == 0, ran.err
     assert (tmp_path / "größe.txt").read_text() == "Grüße\n"
-    assert "Attached: süß.txt (2 bytes)" in ran.err
+    assert "Attached: süß.txt (2 bytes, ~1 token)" in ran.err
     assert server.asked[0].body["model"] == "ö"
     assert content(server) == "süß.txt:\n```\nß\n```\n\né\n\nWörter"
 

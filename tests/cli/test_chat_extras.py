@@ -51,14 +51,14 @@ def test_a_text_file_is_sent_in_a_fence_before_the_prompt(lab: Inside, server: S
     assert first == "a.py:\n````py\nx = '```'\n````"
     assert second.endswith(":\n```\ninside\n```")
     assert prompt == "Why?"
-    assert "a.py (10 bytes)" in ran.err
+    assert "a.py (10 bytes, ~3 tokens)" in ran.err
 
 
 @pytest.mark.parametrize(
     ("option", "name", "words"),
     [
         ("-f", "a.png", ["PNG", "--image"]),
-        ("-f", "http://example.com/a.txt?b=c", ["curl -sSfL 'http://example.com/a.txt?b=c' | telex chat PROMPT"]),
+        ("-f", "ftp://example.com/a.txt?b=c", ["curl -sSfL 'ftp://example.com/a.txt?b=c' | telex chat PROMPT"]),
         ("-i", "http://example.com/a.txt?b=c", ["curl -sSfL 'http://example.com/a.txt?b=c' | telex chat PROMPT"]),
         ("-f", "https://me:secret@example.com/a", ["example.com"]),
     ],
@@ -93,8 +93,10 @@ def test_an_attachment_is_named_without_control_characters(lab: Inside) -> None:
     name = "a\x1b[31m\ntelex: all is well.png"
     Path(name).write_bytes(PNG)
     ran = lab("chat", "-i", name, "-i", URL, "Which?")
-    size = f"(image, {len(PNG)} bytes)"
-    assert ran.err == f"Attached: a telex: all is well.png {size}, a data: URL {size}\n"
+    size = f"(image, {len(PNG)} bytes, ~1,000 tokens)"
+    assert ran.err == (
+        f"Attached: a\\x1b[31m\\ntelex: all is well.png {size}\nAttached: a data: URL {size}\n"
+    )
 
 
 def test_images_are_not_sent_to_a_model_that_cannot_read_them(lab: Inside, server: Scripted) -> None:

@@ -293,8 +293,8 @@ def test_files_are_sent_with_the_next_prompt_only(talk: Dialogue, server: Script
         "-f", "one.txt", lines=["/file one.txt", "/file it's two.txt", "/image dot.png", "which?", "and now?",
                                 "/file c*.txt", "/file -", "gone?"],
     )  # fmt: skip
-    assert rows[1] == "Attached to the first prompt: one.txt (19 bytes)"
-    assert "Attached to the next prompt: c1.txt (18 bytes), c2.txt (18 bytes)" in rows
+    assert rows[1] == "Attached to the first prompt: one.txt (19 bytes, ~5 tokens)"
+    assert "Attached to the next prompt: c*.txt (2 files, 36 bytes, ~18 tokens)" in rows
     contents = [asked.body["messages"][-1]["content"] for asked in server.asked]
     image, text = contents[0]
     assert image["type"] == "image_url"

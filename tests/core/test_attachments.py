@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from provider_core.attachments import (
     TextFile,
-    check_vision,
+    check_parts,
     check_window,
     combine,
     estimate_tokens,
@@ -139,10 +139,11 @@ def test_unreadable_paths_are_refused_by_name(tmp_path: Path) -> None:
     assert refused(tmp_path).message == f"{tmp_path} is a folder, not a file"
     assert refused("").message == "the name of a text file is empty"
     assert (
-        refused(tmp_path / "no\x1b[31m").message == f"{tmp_path}/no cannot be read: No such file or directory"
+        refused(tmp_path / "no\x1b[31m").message
+        == f"{tmp_path}/no\\x1b[31m cannot be read: No such file or directory"
     )
-    assert "is an address" in refused("https://me:s3cr3t@example.com/a").message
-    assert "s3cr3t" not in refused("https://me:s3cr3t@example.com/a").message
+    assert "not ftp" in refused("ftp://me:s3cr3t@example.com/a").message
+    assert "s3cr3t" not in refused("ftp://me:s3cr3t@example.com/a").message
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "s"))
         assert "cannot be read" in refused(tmp_path / "s").message
@@ -265,9 +266,10 @@ def test_files_come_before_the_prompt_and_images_before_the_text() -> None:
 
 def test_only_a_model_that_is_known_to_read_no_images_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="lab/m cannot read images"):
-        check_vision(TARGET, Model(id="m", vision=False))
+        check_parts(TARGET, Model(id="m", vision=False), [ImagePart(url="https://h/1")])
     for model in (Model(id="m", vision=True), Model(id="m"), None):
-        check_vision(TARGET, model)
+        check_parts(TARGET, model, [ImagePart(url="https://h/1")])
+    check_parts(TARGET, Model(id="m", vision=False), [TextPart(text="x")])
 
 
 def prompt(text: str) -> list[Message]:

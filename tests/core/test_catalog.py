@@ -292,7 +292,7 @@ COLUMNS: dict[str, Any] = {
     "name": [""],
     "kind": ["chat"],
     "context_is_maximum": [False],
-    **{key: [None] for key in ("context", "max_output", "reasoning", "tools", "vision")},
+    **{key: [None] for key in ("context", "max_output", "reasoning", "tools", "vision", "audio")},
 }
 GOOD = {"source": [LAB.base_url, ""], "fetched_at": 1, "first": "a", "models": COLUMNS}
 

@@ -79,7 +79,10 @@ def test_the_wheel_holds_both_packages_scripts_and_man_pages(built: Distribution
     assert f"{release}.dist-info/licenses/LICENSE" in held
     assert {"telex/py.typed", "provider_core/py.typed", "telex/help/topics/keys.md"} <= held
     assert "\nRequires-Python: >=3.11\n" in metadata
-    assert {f"\nProvides-Extra: {extra}\n" in metadata for extra in ("local", "mcp", "dev")} == {True}
+    assert {
+        f"\nProvides-Extra: {extra}\n" in metadata
+        for extra in ("local", "mcp", "folders", "pdf", "web", "dev")
+    } == {True}
 
 
 def test_another_folder_umask_and_time_zone_give_the_same_bytes(built: Distributions, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The prompt of a chat: typed words, piped stdin, attached files and images, and the template they are put into."""
+"""The prompt of a chat: typed words, piped stdin, attachments, and the template that they are put into."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from provider_core import limits
 from provider_core.structs import Struct, replace
 from telex.console import stdin_text
-from telex.humanize import size
+from telex.humanize import plural, size
 from telex.options import require_utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from provider_core.attachments import TextFile
+    from provider_core.attachments import TextFile, TextFolder
     from provider_core.templates import Filled, Template
-    from provider_core.types import ImagePart, Part
+    from provider_core.types import Part
     from telex.console import Console
 
+_MOST_NAMED = 5
+"""Files that cannot be read which are named."""
 _STDIN = frozenset(("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"))
 """Names of stdin. It can be read once only."""
 
@@ -28,9 +31,9 @@ class Prompt(Struct):
 
     typed: str = ""
     piped: str | None = None
-    files: tuple[TextFile, ...] = ()
-    images: tuple[tuple[str, ImagePart], ...] = ()
-    """With the name that users know each by; "" for one that was not attached by name."""
+    files: tuple[TextFile | TextFolder, ...] = ()
+    parts: tuple[tuple[str, Part], ...] = ()
+    """Images, PDFs and recordings with the name that users know each by; "" for one that was not attached by name."""
 
     @property
     def text(self) -> str:
@@ -39,33 +42,46 @@ class Prompt(Struct):
 
     @property
     def attachments(self) -> list[str]:
-        """Each attachment's name and size, to show."""
-        files = [f"{file.name} ({size(file.size)})" for file in self.files]
-        return files + [f"{name} ({_image_size(image.url)})" for name, image in self.images if name]
+        """A line for each attachment that has a name: its size, and about how many tokens it has."""
+        return [
+            *map(_describe_text, self.files),
+            *(f"{name} ({_describe_part(part)})" for name, part in self.parts if name),
+        ]
 
     def content(self, text: str | None = None) -> str | tuple[Part, ...]:
         """The content of a message, with ``text`` instead of the prompt's own."""
         text = self.text if text is None else text
-        if not self.files and not self.images:
+        if not self.files and not self.parts:
             return text
         from provider_core.attachments import combine
 
-        return combine(text, self.files, [image for _, image in self.images])
+        return combine(text, self.files, [part for _, part in self.parts])
+
+
+class Attaching(Struct):
+    """How files are attached: ``pdf_as_file`` if the models accept PDFs, ``limit`` the bytes of folders together."""
+
+    environ: Mapping[str, str]
+    pdf_as_file: bool = False
+    limit: int = limits.ATTACHED
 
 
 def read_prompt(
     console: Console,
     words: Sequence[str] = (),
     *,
+    attaching: Callable[[], Attaching],
     no_stdin: bool = False,
     files: Sequence[str] = (),
     images: Sequence[str] = (),
+    pasted: bool = False,
     may_be_empty: bool = False,
     quiet: bool = False,
 ) -> Prompt:
     """Read the whole prompt; raises ``click.UsageError`` if it is empty, unless it ``may_be_empty``.
 
-    stdin is read last, because it may take long. ``quiet`` omits the note about that.
+    stdin is read last, because it may take long. ``pasted`` attaches the clipboard. ``quiet`` omits the note about
+    stdin.
     """
     files = ["-" if name in _STDIN else name for name in files]
     images = ["-" if name in _STDIN else name for name in images]
@@ -79,44 +95,79 @@ def read_prompt(
     if from_words:
         words = words[1:] if words[0] == "-" else words[:-1]
     prompt = Prompt(typed=require_utf8(" ".join(words), "the prompt"))
+    if pasted:
+        prompt = _with_clipboard(console, prompt)
     is_attached = "-" in (*files, *images)
     if (files or images) and not is_attached:
-        prompt = attach(prompt, files, images)
+        prompt = attach(prompt, files, images, attaching=attaching())
     raw = None
     if not no_stdin:
         skip = "" if uses else "--no-stdin ignores stdin."
         raw = console.read_stdin_bytes(named=bool(uses), quiet=quiet, skip=skip)
     if is_attached:
-        prompt = attach(prompt, files, images, stdin=raw or b"")
+        prompt = attach(prompt, files, images, attaching=attaching(), stdin=raw or b"")
     elif raw:
-        prompt = _with_stdin(prompt, raw)
+        prompt = _with_stdin(prompt, raw, attaching)
     has_text = prompt.typed.strip() or (prompt.piped or "").strip()
-    if not (has_text or prompt.files or prompt.images or may_be_empty):
+    if not (has_text or prompt.files or prompt.parts or may_be_empty):
         raise click.UsageError('no prompt\nUse telex chat "Why is the sky blue?", or pipe text in.')
     return prompt
 
 
 def attach(
-    prompt: Prompt, files: Sequence[str] = (), images: Sequence[str] = (), *, stdin: bytes | None = None
+    prompt: Prompt,
+    files: Sequence[str] = (),
+    images: Sequence[str] = (),
+    *,
+    attaching: Attaching,
+    stdin: bytes | None = None,
 ) -> Prompt:
     """The prompt with more attachments; "-" is ``stdin``, if that is given.
 
-    A file that is attached already is read again and attached once. Raises ``AttachmentError``.
+    A file that is attached already is read again and attached once. Raises ``AttachmentError``, and for an
+    address ``NetworkError``.
     """
     from provider_core import attachments
+    from provider_core.types import AudioPart, FilePart
 
-    found = {file.name: file for file in prompt.files}
+    found = {_key(file): file for file in prompt.files}
+    parts = list(prompt.parts)
+    left = attaching.limit
     for name in files:
-        from_stdin = name == "-" and stdin is not None
-        file = attachments.text_of(stdin or b"", "stdin") if from_stdin else attachments.text_file(name)
-        found[file.name] = file
-    pictures = list(prompt.images)
+        if name == "-" and stdin is not None:
+            file: attachments.Attachment = attachments.load_bytes(
+                stdin, "stdin", pdf_as_file=attaching.pdf_as_file
+            )
+        else:
+            file = attachments.load(
+                name, pdf_as_file=attaching.pdf_as_file, limit=left, environ=attaching.environ
+            )
+        match file:
+            case FilePart() | AudioPart():
+                shown = file.name if isinstance(file, FilePart) else _part_name(name)
+                if (part := (shown, file)) not in parts:
+                    parts.append(part)
+                continue
+            case attachments.TextFolder():
+                left -= file.size
+        found[_key(file)] = file
     for name in images:
         from_stdin = name == "-" and stdin is not None
         image = attachments.image_of(stdin or b"", "stdin") if from_stdin else attachments.image(name)
-        if (picture := (_image_name(name), image)) not in pictures:
-            pictures.append(picture)
-    return replace(prompt, files=tuple(found.values()), images=tuple(pictures))
+        if (picture := (_part_name(name), image)) not in parts:
+            parts.append(picture)
+    return replace(prompt, files=tuple(found.values()), parts=tuple(parts))
+
+
+def report_attachments(console: Console, prompt: Prompt) -> None:
+    """Print a line for each attachment, and one for each file of a folder that cannot be read."""
+    for line in prompt.attachments:
+        console.note(f"Attached: {line}")
+    unreadable = [each for file in prompt.files for each in getattr(file, "unreadable", ())]
+    for each in unreadable[:_MOST_NAMED]:
+        console.note(f"Not attached: {each}")
+    if (more := len(unreadable) - _MOST_NAMED) > 0:
+        console.note(f"Not attached: {more:,} more that cannot be read")
 
 
 def template_values(variables: Sequence[str]) -> dict[str, str]:
@@ -136,7 +187,7 @@ def fill_template(template: Template, variables: Sequence[str], prompt: Prompt) 
 
     values = template_values(variables)
     filled = templates.fill(template, stdin=prompt.piped, typed=prompt.typed, values=values)
-    if not (filled.prompt.strip() or prompt.files or prompt.images):
+    if not (filled.prompt.strip() or prompt.files or prompt.parts):
         raise click.UsageError(
             f"the template {template.name} has no prompt\n"
             f'Use telex chat --template {template.name} "Why is the sky blue?"'
@@ -144,8 +195,8 @@ def fill_template(template: Template, variables: Sequence[str], prompt: Prompt) 
     return filled
 
 
-def _with_stdin(prompt: Prompt, raw: bytes) -> Prompt:
-    """The prompt with piped text or a piped image."""
+def _with_stdin(prompt: Prompt, raw: bytes, attaching: Callable[[], Attaching]) -> Prompt:
+    """The prompt with piped text, or a piped image or PDF."""
     not_utf8 = None
     try:
         text = stdin_text(raw)
@@ -159,7 +210,9 @@ def _with_stdin(prompt: Prompt, raw: bytes) -> Prompt:
     from provider_core.errors import AttachmentError
 
     if sniff(raw) is not None:
-        return replace(prompt, images=(("", image_of(raw, "stdin")), *prompt.images))
+        return replace(prompt, parts=(("", image_of(raw, "stdin")), *prompt.parts))
+    if raw.startswith(b"%PDF-"):
+        return attach(prompt, ("-",), attaching=attaching(), stdin=raw)
     try:
         return replace(prompt, piped=text_of(raw, "stdin").text)  # UTF-16, as PowerShell pipes it
     except AttachmentError as error:
@@ -168,16 +221,63 @@ def _with_stdin(prompt: Prompt, raw: bytes) -> Prompt:
     raise not_utf8
 
 
-def _image_name(name: str) -> str:
-    from provider_core.redaction import printable
+def _with_clipboard(console: Console, prompt: Prompt) -> Prompt:
+    """The prompt with the text or the image of the clipboard as an attachment."""
+    from provider_core.attachments import image_of, sniff, text_of
+    from telex.clipboard import paste
+
+    data = paste(console)
+    if sniff(data) is not None:
+        return replace(prompt, parts=(("clipboard", image_of(data, "the clipboard")),))
+    file = text_of(data, "clipboard")
+    if not file.text.strip():
+        raise click.UsageError("the clipboard has no text")
+    return replace(prompt, files=(file,))
+
+
+# --- descriptions of attachments -----------------------------------------------------------------------------
+
+
+def _describe_text(file: TextFile | TextFolder) -> str:
+    from provider_core.attachments import TextFile, text_tokens
+
+    if isinstance(file, TextFile):
+        return f"{file.title} ({size(file.size)}, {_tokens(text_tokens(file.text))})"
+    skipped = {
+        "binary": file.binary,
+        plural(file.links, "link").partition(" ")[2]: file.links,
+        "special": file.special,
+        "hidden or ignored": file.excluded,
+        "unreadable": len(file.unreadable),
+    }
+    more = ", ".join(f"{count:,} {what}" for what, count in skipped.items() if count)
+    tokens = _tokens(text_tokens(file.as_block()))
+    counts = f"{plural(len(file.files), 'file')}, {size(file.size)}, {tokens}"
+    return f"{file.name} ({counts}{more and f'; skipped: {more}'})"
+
+
+def _describe_part(part: Part) -> str:
+    from provider_core.attachments import part_size, part_tokens
+    from provider_core.types import AudioPart, FilePart
+
+    kind = "PDF" if isinstance(part, FilePart) else "recording" if isinstance(part, AudioPart) else "image"
+    bytes_ = part_size(part)
+    return f"{kind}, {size(bytes_) if bytes_ else 'fetched by the provider'}, {_tokens(part_tokens(part))}"
+
+
+def _tokens(count: int) -> str:
+    """An estimate, which has two significant digits."""
+    step = 10 ** max(len(str(count)) - 2, 0)
+    return f"~{plural(round(count / step) * step, 'token')}"
+
+
+def _key(file: TextFile | TextFolder) -> tuple[str, str]:
+    return file.name, getattr(file, "part", "")
+
+
+def _part_name(name: str) -> str:
+    from provider_core.attachments import label
 
     if name == "-":
         return "stdin"
-    return "a data: URL" if name[:5].lower() == "data:" else " ".join(printable(name, 400).split("\n"))
-
-
-def _image_size(url: str) -> str:
-    _, base64, data = url.partition(";base64,")
-    if not base64:
-        return "image, fetched by the provider"
-    return f"image, {size(len(data) * 3 // 4 - data.count('=', -2))}"
+    return "a data: URL" if name[:5].lower() == "data:" else label(name)

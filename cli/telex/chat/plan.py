@@ -6,6 +6,7 @@ Here, options, template, settings and the conversation to continue are put toget
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,9 +16,9 @@ from provider_core.answer import append_messages
 from provider_core.chat.runner import ChatPlan
 from provider_core.errors import CoreError, InvalidInputError, ModelError
 from provider_core.structs import Struct
-from provider_core.types import ImagePart, Message, Request
+from provider_core.types import Message, Request, TextPart
 from telex.chat.history_recorder import HistoryRecorder
-from telex.chat.input import fill_template, read_prompt, template_values
+from telex.chat.input import Attaching, fill_template, read_prompt, report_attachments, template_values
 from telex.options import require_utf8, with_network
 from telex.render.renderer import RenderOptions
 
@@ -49,6 +50,9 @@ class Options:
     variables: tuple[str, ...]
     files: tuple[str, ...]
     images: tuple[str, ...]
+    attach_limit: int
+    paste: bool
+    copy: bool
     models: tuple[str, ...]
     system: str | None
     go_on: bool
@@ -119,7 +123,11 @@ class Plan(Struct):
     """The timeouts and retries of the command line, for ``with_network``."""
     limits_costs: bool
     """Whether there is a budget, or a limit for this chat."""
+    attach_limit: int
+    """The most bytes of the folders and patterns that are attached to a prompt, together."""
     save_images: Path | None
+    copy: bool
+    """Whether a complete answer is copied to the clipboard."""
     dry_run: bool
     quiet: bool
     verbose: int
@@ -182,7 +190,7 @@ def load_template(app: App, options: Options, name: str) -> Template:
 
 def is_interactive(app: App, options: Options, template: Template | None) -> bool:
     """Whether there is no prompt yet, and a terminal to type one on."""
-    given = options.prompt or options.no_stdin or "-" in (*options.files, *options.images)
+    given = options.prompt or options.no_stdin or options.copy or "-" in (*options.files, *options.images)
     formatted = options.as_json or options.as_jsonl or options.extract or options.schema
     one_off = options.output or options.dry_run or len(options.models) > 1
     if given or formatted or one_off or not (app.console.out_is_terminal and app.console.stdin_is_terminal()):
@@ -215,7 +223,7 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
     found = [_find(app, options, name, earlier) for name in options.models or (None,)]
     if len(found) == 1 and not (isinstance(found[0], CoreError) or interactive or options.dry_run):
         app.runtime.connect_ahead(found[0])
-    prompt, content, system = _read_message(app, options, template, interactive=interactive)
+    prompt, content, system = _read_message(app, options, template, found, interactive=interactive)
     models = []
     names = [_without_keys(app, name) for name in options.models] if several else [""]
     for name, target in zip(names, found, strict=True):
@@ -254,7 +262,9 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         allow=options.allow,
         network=vars(options),
         limits_costs=has_budget or options.max_cost is not None,
+        attach_limit=options.attach_limit,
         save_images=save_images,
+        copy=options.copy,
         dry_run=options.dry_run,
         quiet=options.quiet,
         verbose=options.verbose,
@@ -262,15 +272,22 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
 
 
 def _read_message(
-    app: App, options: Options, template: Template | None, *, interactive: bool
+    app: App,
+    options: Options,
+    template: Template | None,
+    found: Sequence[Target | CoreError],
+    *,
+    interactive: bool,
 ) -> tuple[Prompt, str | tuple[Part, ...], str | None]:
     """The prompt, the content of its message, and the system message."""
     prompt = read_prompt(
         app.console,
         () if interactive else options.prompt,
+        attaching=partial(_attaching, app, options, found),
         no_stdin=interactive or options.no_stdin,
         files=options.files,
         images=options.images,
+        pasted=options.paste,
         may_be_empty=interactive or (template is not None and bool(template.prompt)),
         quiet=options.quiet,
     )
@@ -284,9 +301,20 @@ def _read_message(
         content, system = prompt.content(filled.prompt), filled.system or None
     if options.system is not None:
         system = require_utf8(options.system, "the system message")
-    if prompt.attachments and not (interactive or options.quiet):
-        app.console.note(f"Attached: {', '.join(prompt.attachments)}")
+    if (prompt.files or prompt.parts) and not (interactive or options.quiet):
+        report_attachments(app.console, prompt)
     return prompt, content, system
+
+
+def _attaching(app: App, options: Options, found: Sequence[Target | CoreError]) -> Attaching:
+    """How files are attached so that each of the models can read them."""
+    from provider_core.attachments import accepts_pdf
+
+    return Attaching(
+        environ=app.runtime.environ,
+        pdf_as_file=all(accepts_pdf(target) for target in found if not isinstance(target, CoreError)),
+        limit=options.attach_limit,
+    )
 
 
 def new_messages(content: str | tuple[Part, ...], system: str | None) -> tuple[Message, ...]:
@@ -296,28 +324,29 @@ def new_messages(content: str | tuple[Part, ...], system: str | None) -> tuple[M
 
 
 def check_fit(app: App, chat: ChatPlan, prompt: Prompt) -> None:
-    """Warn if the prompt may be too long for the model; raises ``InvalidInputError`` for images that it cannot read."""
+    """Warn if the prompt may be too long for the model; raises ``InvalidInputError`` for parts that it cannot read."""
     target, request = chat.target, chat.request
     model = next(iter(app.runtime.catalog.listing(target.provider.name).find(target.model)), None)
-    with_images = any(
-        isinstance(part, ImagePart)
+    parts = [
+        part
         for message in request.messages
         # A model that reads no images is only told that there were some in the results of tools.
         if message.role == "user" and not isinstance(message.content, str)
         for part in message.content
-    )
-    if with_images:
-        from provider_core.attachments import check_vision
+        if not isinstance(part, TextPart)
+    ]
+    if parts:
+        from provider_core.attachments import check_parts
 
         try:
-            check_vision(target, model)
+            check_parts(target, model, parts)
         except InvalidInputError as error:
-            if not prompt.images:
+            if not prompt.parts:
                 error.explain("the conversation has some")
             raise
     # Tokens are counted only if there may be too many; each has at least a byte.
     length = sum(len(message.content) for message in request.messages) * 4 + (request.max_tokens or 0)
-    if model is not None and model.context and (length > model.context or with_images):
+    if model is not None and model.context and (length > model.context or parts):
         from provider_core.attachments import check_window
 
         warning = check_window(target, model, request.messages, request.max_tokens)
@@ -330,6 +359,7 @@ def _check_several(options: Options, schema: object) -> None:
         ("--extract", options.extract),
         ("--schema", schema is not None),
         ("--tools", options.tools),
+        ("--copy", options.copy),
         ("--continue", options.go_on),
         ("--conversation", options.conversation),
     ):

@@ -69,7 +69,7 @@ def run(app: App, options: Options) -> Plan | None:
                 return None
             model = plan.models[0]
             open_provider = _with_keys(app, plan) if len(plan.models) > 1 else None
-        except (CoreError, click.UsageError, KeyboardInterrupt, Terminated) as error:
+        except (CoreError, click.ClickException, KeyboardInterrupt, Terminated) as error:
             _render_failure(app, options, error)
             raise
         if open_provider is not None:
@@ -77,8 +77,28 @@ def run(app: App, options: Options) -> Plan | None:
         elif model.chat is not None:
             renderer = renderer_for(app.console, plan.render, explain=app.hint)
             turn = Turn(app, plan, model.chat, renderer, recorder=model.recorder, tools=tools)
-            report_outcome(app, turn.run(interrupts), had_tools=tools is not None)
+            answer = turn.run(interrupts)
+            report_outcome(app, answer, had_tools=tools is not None)
+            if plan.copy:
+                _copy(app, plan, answer)
     return None
+
+
+def _copy(app: App, plan: Plan, answer: Answer) -> None:
+    """Copy the answer as it was printed; raises ``ClipboardError``."""
+    from telex.clipboard import copy
+
+    text = answer.text
+    if plan.render.format == "extract":
+        from telex.render.extract import first_block
+
+        text = first_block(text) or text
+    if not text:
+        app.console.note("The answer has no text to copy.")
+        return
+    way = copy(app.console, text)
+    if not plan.quiet:
+        app.console.note(f"Copied to the clipboard ({way}).")
 
 
 class Turn:

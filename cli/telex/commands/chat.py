@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from provider_core import limits
 from telex.app import App, pass_app
 from telex.command import Command
 from telex.exit_codes import ASKING, ExitCode
 from telex.options import (
     Name,
+    Size,
     effort_option,
     max_cost_option,
     max_tokens_option,
@@ -110,8 +112,9 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     "files",
     multiple=True,
     type=click.Path(),
-    metavar="FILE",
-    help="Put a text file before the prompt; - is stdin. Repeatable.",
+    metavar="PATH|URL",
+    help="Put a file, a folder, the files that match a quoted pattern, lines of a file (a.py:10-40), a PDF, or a web "
+    "page before the prompt; - is stdin. Repeatable.",
 )
 @click.option(
     "-i",
@@ -121,6 +124,14 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     type=click.Path(),
     metavar="FILE",
     help="Attach an image: a file, an https address, or - for stdin. Repeatable.",
+)
+@click.option("--paste", is_flag=True, help="Attach the text or the image in the clipboard.")
+@click.option(
+    "--attach-limit",
+    type=Size(),
+    default=limits.ATTACHED,
+    metavar="SIZE",
+    help="Most bytes of the folders and patterns of -f together, such as 500kB or 10MB. [default: 2MB]",
 )
 @click.option("-c", "--continue", "go_on", is_flag=True, help="Continue the most recently used conversation.")
 @click.option(
@@ -193,6 +204,7 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     help="Write the answer to FILE. If telex does not exit with 0, FILE is unchanged and the output goes to "
     "FILE.partial.",
 )
+@click.option("--copy", is_flag=True, help="Copy the answer to the clipboard, if it is complete.")
 @click.option("--save-images", metavar="DIR", help="Write the images of the answer to new files in DIR.")
 @click.option("--dry-run", is_flag=True, help="Print the request, with the key redacted, and exit.")
 @click.option(

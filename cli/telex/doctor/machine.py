@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _EXTRAS = {
     "local": ("xllamacpp", "the embedded model and model files"),
     "mcp": ("mcp", "tools of MCP servers"),
+    "folders": ("pathspec", ".gitignore in folders that are attached"),
+    "pdf": ("pypdf", "the text of PDFs"),
+    "web": ("html_to_markdown", "web pages as Markdown"),
 }
 """Extra -> the package that it installs, and what it is for."""
 

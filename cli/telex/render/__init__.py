@@ -67,9 +67,9 @@ def render_failure(
     options = RenderOptions(format=output_format)
     if output_format not in ("json", "jsonl"):
         return
-    if isinstance(error, click.UsageError):
+    if isinstance(error, click.ClickException):
         message, _, advice = error.format_message().partition("\n")
-        error, hint = click.UsageError(message), hint or advice or None
+        error, hint = type(error)(message), hint or advice or None
 
     if len(models) < 2:
         renderer_for(console, options, explain=lambda _: hint).handle(ChatFailed(error=error))

@@ -6,7 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from provider_core.types import ImagePart, Verdict
+from provider_core.types import AudioPart, FilePart, TextPart, Verdict
 from telex.console import visible
 from telex.render import tables
 from telex.render.json import call_object, image_object, source_objects, timing_object, usage_object
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from provider_core.history import SavedConversation, SavedTurn, SearchHit
     from provider_core.settings import Settings
-    from provider_core.types import Message, ToolCall
+    from provider_core.types import ImagePart, Message, ToolCall
     from telex.console import Console
     from telex.render.styles import Look
 
@@ -156,7 +156,13 @@ class TranscriptRenderer:
     def _message(self, message: Message) -> None:
         parts = (message.content,) if isinstance(message.content, str) else message.content
         for part in parts:
-            text = image_words(part) if isinstance(part, ImagePart) else str(getattr(part, "text", part))
+            text = (
+                part
+                if isinstance(part, str)
+                else part.text
+                if isinstance(part, TextPart)
+                else part_words(part)
+            )
             if text:
                 self._console.out(text if text.endswith("\n") else f"{text}\n")
         self._calls(message)
@@ -246,12 +252,9 @@ def hit_object(hit: SearchHit) -> dict[str, Any]:
 def _message_object(message: Message) -> dict[str, Any]:
     content: Any = message.content
     if not isinstance(content, str):
-        content = [
-            {"type": "image_url", "image_url": {"url": part.url}}
-            if isinstance(part, ImagePart)
-            else {"type": "text", "text": part.text}
-            for part in content
-        ]
+        from provider_core.request import wire_part
+
+        content = [wire_part(part) for part in content]
     fields = {"role": message.role, "content": content}
     if message.tool_calls:
         fields["tool_calls"] = [call_object(call) for call in message.tool_calls]
@@ -304,19 +307,23 @@ def ending(turn: SavedTurn) -> str:
     return f"{what}: {turn.error}." if turn.error else f"{what}."
 
 
-def image_words(image: ImagePart) -> str:
-    """An image in words: its kind and size, or its address."""
-    kind, _, data = image.url.removeprefix("data:").partition(";base64,")
-    if not image.url.startswith("data:"):
-        return f"![image]({image.url})"
-    return f"[{kind or 'image'}, {max(1, len(data) * 3 // 4 // 1000)} kB]"
+def part_words(part: ImagePart | FilePart | AudioPart) -> str:
+    """An image, file or recording in words: its kind and size, or the address of an image."""
+    if isinstance(part, AudioPart):
+        kind, data = f"audio/{part.format}", part.data
+    elif part.url.startswith("data:"):
+        kind, _, data = part.url.removeprefix("data:").partition(";base64,")
+    else:
+        return f"![image]({part.url})"
+    name = f"{part.name}, " if isinstance(part, FilePart) else ""
+    return f"[{name}{kind or 'image'}, {max(1, len(data) * 3 // 4 // 1000)} kB]"
 
 
 def _text(message: Message) -> str:
     if isinstance(message.content, str):
         return message.content
     return "\n\n".join(
-        image_words(part) if isinstance(part, ImagePart) else part.text for part in message.content
+        part.text if isinstance(part, TextPart) else part_words(part) for part in message.content
     )
 
 

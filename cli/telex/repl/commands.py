@@ -146,23 +146,26 @@ def _image(session: Session, argument: str) -> None:
 
 
 def _attach(session: Session, argument: str, *, images: bool) -> None:
-    from telex.chat.input import attach
-
     if argument == _REMOVE:
-        session.attached = replace(session.attached, files=(), images=())
+        session.attached = replace(session.attached, files=(), parts=())
+    elif argument and images:
+        session.attach(images=_paths(argument))
     elif argument:
-        names = _paths(argument)
-        session.attached = (
-            attach(session.attached, images=names) if images else attach(session.attached, files=names)
-        )
+        session.attach(_names(argument))
     attached = ", ".join(session.attached.attachments)
     session.app.console.note(
         f"Attached to the next prompt: {attached}" if attached else "Nothing is attached."
     )
 
 
+def _names(argument: str) -> list[str]:
+    """The files, folders, patterns and addresses in a line; the name of one file with spaces need not be quoted."""
+    whole = os.path.expanduser(argument)  # noqa: PTH111 - an address stays as it is
+    return [whole] if os.path.exists(whole) else [*map(os.path.expanduser, _words(argument))]  # noqa: PTH110
+
+
 def _paths(argument: str) -> list[str]:
-    """The paths in a line, as a shell reads them; the name of one file with spaces need not be quoted."""
+    """The paths in a line, as a shell reads them and its patterns."""
     import glob
 
     whole = os.path.expanduser(argument)  # noqa: PTH111 - an address stays as it is
@@ -298,7 +301,7 @@ SLASH_COMMANDS: tuple[SlashCommand, ...] = tuple(
         ("/model", "[ID]", "Switch to another model.", _model, "model", "/use /switch /load"),
         ("/models", "[WORD]", "List the known models.", _models, "", "/list /ls"),
         ("/system", "[TEXT]", 'Set the system message; "-" removes it.', _system, "", "/prompt /role"),
-        ("/file", "PATH …", 'Attach text files; "-" removes all attachments.', _file, "file", "/attach /add /read /f"),
+        ("/file", "PATH …", 'Attach files; "-" removes all attachments.', _file, "file", "/attach /add /read /f"),
         ("/image", "PATH|URL …", 'Attach images; "-" removes all attachments.', _image, "image", "/img /picture /i"),
         ("/retry", "", "Send the last prompt again.", _retry, "", "/regenerate /regen /again /redo"),
         ("/edit", "", "Edit the last prompt in your editor, and send it.", _edit, "", "/editor /e"),

@@ -18,8 +18,8 @@ from provider_core.errors import (
 from provider_core.events import AnswerEnded, ChatEnded, ToolEnded, ToolStarted
 from provider_core.history import SavedConversation, SavedTurn
 from provider_core.structs import Struct, replace
-from provider_core.types import ImagePart, Message, Sent, TextPart
-from telex.chat.input import Prompt
+from provider_core.types import Message, Sent, TextPart
+from telex.chat.input import Attaching, Prompt, attach
 from telex.chat.plan import check_fit, new_messages, reads_images
 from telex.chat.run import Turn, report_outcome
 from telex.exit_codes import Stop
@@ -118,6 +118,17 @@ class Session:
             self.unanswered = None
         prompt, self.attached = replace(self.attached, typed=text), Prompt()
         self._send(prompt)
+
+    def attach(self, files: Sequence[str] = (), images: Sequence[str] = ()) -> None:
+        """Attach files and images to the next prompt, as ``telex chat`` does."""
+        from provider_core.attachments import accepts_pdf
+
+        attaching = Attaching(
+            environ=self.app.runtime.environ,
+            pdf_as_file=accepts_pdf(self.target),
+            limit=self._plan.attach_limit,
+        )
+        self.attached = attach(self.attached, files, images, attaching=attaching)
 
     def retry(self, text: str | None = None) -> None:
         """Send the last prompt again, or ``text`` in its place. The new answer replaces the old one, if there is one.
@@ -376,8 +387,8 @@ def _prompt(content: str | tuple[Part, ...]) -> Prompt:
     if isinstance(content, str):
         return Prompt(typed=content)
     texts = [part.text for part in content if isinstance(part, TextPart)]
-    images = tuple(("", part) for part in content if isinstance(part, ImagePart))
-    return Prompt(typed="\n\n".join(texts), images=images)
+    parts = tuple(("", part) for part in content if not isinstance(part, TextPart))
+    return Prompt(typed="\n\n".join(texts), parts=parts)
 
 
 def _system(messages: Sequence[Message]) -> str:
