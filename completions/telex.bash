@@ -10,7 +10,7 @@ _telex_table() {
     commands=() options=() arguments=()
     case $1 in
     'telex')
-        commands=(chat batch models providers mcp history templates trust shell completion doctor help)
+        commands=(chat batch models providers mcp history templates config trust shell completion doctor help)
         options=('-V,--version' '--profile name profiles' '-h,--help')
         ;;
     'telex chat')
@@ -35,15 +35,15 @@ _telex_table() {
         ;;
     'telex models add')
         options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '-h,--help')
-        arguments=('name providers' 'models-of 0')
+        arguments=('name providers' 'of models 0')
         ;;
     'telex models edit')
         options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '*--unset one name context max-output reasoning tools vision' '-h,--help')
-        arguments=('name providers' 'models-of 0')
+        arguments=('name providers' 'of models 0')
         ;;
     'telex models remove')
         options=('-h,--help')
-        arguments=('name providers' 'models-of 0')
+        arguments=('name providers' 'of models 0')
         ;;
     'telex models alias')
         options=('--remove' '-h,--help')
@@ -80,7 +80,7 @@ _telex_table() {
         options=('*--port any' '--add' '--json' '-h,--help')
         ;;
     'telex providers edit')
-        options=('--preset name presets' '--base-url any' '*--replica any' '*--set any' '--gguf files' '--no-key' '--key-stdin' '--key-env any' '--key-command any' '--display-name any' '*--model any' '--default-model models-of 0' '--enable,--disable' '*--header any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '--rpm any' '--tpm any' '*--unset any' '--no-verify' '--trust' '-h,--help')
+        options=('--preset name presets' '--base-url any' '*--replica any' '*--set any' '--gguf files' '--no-key' '--key-stdin' '--key-env any' '--key-command any' '--display-name any' '*--model any' '--default-model of models 0' '--enable,--disable' '*--header any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '--rpm any' '--tpm any' '*--unset any' '--no-verify' '--trust' '-h,--help')
         arguments=('name providers')
         ;;
     'telex providers set-key')
@@ -187,6 +187,31 @@ _telex_table() {
         options=('-y,--yes' '-h,--help')
         arguments=('name templates')
         ;;
+    'telex config')
+        commands=(list get set unset edit path)
+        options=('-h,--help')
+        ;;
+    'telex config list')
+        options=('--json' '-h,--help')
+        ;;
+    'telex config get')
+        options=('--json' '-h,--help')
+        arguments=('name settings')
+        ;;
+    'telex config set')
+        options=('-h,--help')
+        arguments=('name settings' '*of values 0')
+        ;;
+    'telex config unset')
+        options=('-h,--help')
+        arguments=('name settings')
+        ;;
+    'telex config edit')
+        options=('-h,--help')
+        ;;
+    'telex config path')
+        options=('-h,--help')
+        ;;
     'telex trust')
         options=('--show' '--remove' '--list' '-h,--help')
         arguments=('files')
@@ -205,7 +230,7 @@ _telex_table() {
         ;;
     'telex help')
         options=('-h,--help')
-        arguments=('*one conversations environment exit-codes files formatting keys limits models proxies scripts settings tools chat batch providers mcp history templates trust shell completion doctor help')
+        arguments=('*one conversations environment exit-codes files formatting keys limits models proxies scripts settings tools chat batch providers mcp history templates config trust shell completion doctor help')
         ;;
     *) return 1 ;;
     esac
@@ -388,9 +413,9 @@ _telex_offer() {
         _telex_read "$kind"
         _telex_reply "$2" "$3"
         ;;
-    models-of\ *)
-        _telex_read models
-        kind=${given[kind]-}/
+    of\ *)
+        _telex_read "${kind% *}"
+        kind=${given[${kind#* }]-}/
         _telex_filter "$kind" "${#kind}"
         _telex_reply "$2" "$3"
         ;;

@@ -11,7 +11,7 @@ function __telex_table --no-scope-shadowing
     set arguments
     switch "$path"
         case 'telex'
-            set commands 'chat	Send a prompt and stream the answer.' 'batch	Send a prompt for each row of a file.' 'models	List models, set aliases and the default model.' 'providers	Set up providers (the APIs that telex sends prompts to).' 'mcp	Set up MCP servers whose tools a model may call.' 'history	List, search and remove saved conversations.' 'templates	Save and reuse prompts with variables.' 'trust	Use the settings in a project\'s .telex.toml.' 'shell	Propose a command for your shell, and explain commands.' 'completion	Set up shell completion.' 'doctor	Check the installation and suggest fixes.' 'help	Show help for a topic or a command.'
+            set commands 'chat	Send a prompt and stream the answer.' 'batch	Send a prompt for each row of a file.' 'models	List models, set aliases and the default model.' 'providers	Set up providers (the APIs that telex sends prompts to).' 'mcp	Set up MCP servers whose tools a model may call.' 'history	List, search and remove saved conversations.' 'templates	Save and reuse prompts with variables.' 'config	Read and change the settings.' 'trust	Use the settings in a project\'s .telex.toml.' 'shell	Propose a command for your shell, and explain commands.' 'completion	Set up shell completion.' 'doctor	Check the installation and suggest fixes.' 'help	Show help for a topic or a command.'
             set options '-V,--version	Show the version and exit.' '--profile name profiles	Use a profile of the settings: its default model, providers and budget.' '-h,--help	Show this message and exit.'
         case 'telex chat'
             set options '*-m,--model name models	Model to use: an alias, PROVIDER/MODEL, a provider, or a model name that only one provider has. Repeat to ask several models; each answer gets a heading.' '-s,--system any	Set the system message.' '--template name templates	Use a saved prompt (see telex templates). Options given here override it.' '*--var any	Set a template variable.' '*-f,--file files	Put a file, a folder, the files that match a quoted pattern, lines of a file (a.py:10-40), a PDF, or a web page before the prompt; - is stdin. Repeatable.' '*-i,--image files	Attach an image: a file, an https address, or - for stdin. Repeatable.' '--paste	Attach the text or the image in the clipboard.' '--attach-limit any	Most bytes of the folders and patterns of -f together, such as 500kB or 10MB. [default: 2MB]' '-c,--continue	Continue the most recently used conversation.' '--conversation any	Continue this conversation: an id, the first four or more characters of an id, or all or part of a title.' '--no-save	Do not save this chat in the history; telex usage counts it.' '--stream,--no-stream	Print the answer as it arrives (default), or all at once.' '--max-tokens any	Limit the answer to N tokens.' '-t,--temperature any	Set the sampling temperature; sent only if given.' '*-p,--param any	Set a field of the request body. VALUE is JSON, or else a string. Repeatable.' '--reasoning-effort any	How much the model reasons: none, low, medium, high, …' '--reasoning one show hide summary	How much of the model\'s reasoning to show: show, hide or summary (one line). [default: show]' '--markdown,--plain	Render Markdown (default on a terminal), or print it unchanged.' '--json	Print one JSON object at the end.' '--jsonl	Print one JSON object for each event, one per line, as it happens.' '-x,--extract	Print only the first code block; if there is none, print the whole answer, with a note on stderr.' '--schema any	Request JSON that matches a schema: a file, JSON, or fields such as "name, age int".' '--schema-retries any	Retries when the answer does not match the schema.' '*--tools name servers	Let the model call the tools of these MCP servers; all means every enabled one (see telex mcp).' '*--allow any	Run tools matching PATTERN without asking for approval, such as server/read_*. Repeatable.' '--tool-choice any	Control tool use: auto, required, none, or the name of one tool.' '--max-turns any	Maximum number of requests in a tool-calling loop.' '--max-cost any	Send no further request when this chat has cost so many US dollars, or would with the next input.' '-o,--output any	Write the answer to FILE. If telex does not exit with 0, FILE is unchanged and the output goes to FILE.partial.' '--copy	Copy the answer to the clipboard, if it is complete.' '--save-images any	Write the images of the answer to new files in DIR.' '--dry-run	Print the request, with the key redacted, and exit.' '*-v,--verbose	Log the request and the response headers to stderr; -vv also logs the response body.' '-u,--usage	Print tokens, cost and times in full, after the answer.' '-q,--quiet	Print only the answer and errors. Reasoning is hidden unless you give --reasoning.' '--no-stdin	Do not read stdin.' '--connect-timeout any	Give up when no connection is made within this many seconds. [default: 10]' '--timeout any	Give up when the server sends nothing for this many seconds. [default: 600 for the first byte, then 120]' '--retries any	Times to retry a request that fails before any text arrives. [default: 2]' '--profile name profiles	The same as telex --profile NAME chat.' '-h,--help	Show this message and exit.'
@@ -30,13 +30,13 @@ function __telex_table --no-scope-shadowing
             set arguments 'name models'
         case 'telex models add'
             set options '--name any	Name to show in lists.' '--context any	Context window, in tokens.' '--max-output any	Longest answer, in tokens.' '--reasoning,--no-reasoning	Whether the model reasons.' '--tools,--no-tools	Whether the model calls tools.' '--vision,--no-vision	Whether the model reads images.' '-h,--help	Show this message and exit.'
-            set arguments 'name providers' 'models-of 0'
+            set arguments 'name providers' 'of models 0'
         case 'telex models edit'
             set options '--name any	Name to show in lists.' '--context any	Context window, in tokens.' '--max-output any	Longest answer, in tokens.' '--reasoning,--no-reasoning	Whether the model reasons.' '--tools,--no-tools	Whether the model calls tools.' '--vision,--no-vision	Whether the model reads images.' '*--unset one name context max-output reasoning tools vision	Remove a setting, named like its option: name, context, max-output, reasoning, tools or vision. Repeatable.' '-h,--help	Show this message and exit.'
-            set arguments 'name providers' 'models-of 0'
+            set arguments 'name providers' 'of models 0'
         case 'telex models remove'
             set options '-h,--help	Show this message and exit.'
-            set arguments 'name providers' 'models-of 0'
+            set arguments 'name providers' 'of models 0'
         case 'telex models alias'
             set options '--remove	Remove the alias.' '-h,--help	Show this message and exit.'
             set arguments 'name aliases' 'name models'
@@ -63,7 +63,7 @@ function __telex_table --no-scope-shadowing
         case 'telex providers discover'
             set options '*--port any	Look only at this port instead of the usual ones. Repeatable.' '--add	Set up all new servers that need no key, without asking.' '--json	Print a list of JSON objects.' '-h,--help	Show this message and exit.'
         case 'telex providers edit'
-            set options '--preset name presets	Take all settings you do not give from this preset.' '--base-url any	The base address of the API, without /chat/completions.' '*--replica any	A further address of the same models; the rows of a batch are shared among all. Repeatable.' '*--set any	Set a part of the preset\'s address, such as account_id=ID. Repeatable.' '--gguf files	Run this model file on this machine, without a server.' '--no-key	Send no key, because the server needs none.' '--key-stdin	Read the key from stdin and store it in the keyring.' '--key-env any	Read the key from an environment variable.' '--key-command any	Read the key from the output of a command, run for each chat.' '--display-name any	Name to show in lists.' '*--model any	List this model instead of the preset\'s models; the first one given is the default. Repeatable.' '--default-model models-of 0	Model to use when only the provider is named.' '--enable,--disable	Enable or disable the provider.' '*--header any	Send a header with every request. Repeatable.' '--proxy any	Use this proxy; none: no proxy for this provider.' '--ca-bundle files	Trust these certificates instead of the system\'s.' '--client-cert files	Present a client certificate: a PEM file with its key.' '--allow-http	Allow sending the key over plain http to a host that is not local.' '--connect-timeout any	Give up when no connection is made within this many seconds. [default: 10]' '--first-byte-timeout any	Give up when no answer begins within this many seconds. [default: 600]' '--idle-timeout any	Give up when an answer pauses for this many seconds. [default: 120]' '--retries any	Times to retry a request that fails before any text arrives. [default: 2]' '--retry-budget any	Start no retry after this many seconds. [default: 120]' '--rpm any	Most requests a minute that telex batch sends.' '--tpm any	Most tokens a minute, of prompts and answers, that telex batch uses.' '*--unset any	Remove a setting, named like its option: proxy, idle-timeout; header.NAME removes one header. Repeatable.' '--no-verify	Save a new key without checking it.' '--trust	Allow sending the stored key with the changed address, proxy or CA bundle.' '-h,--help	Show this message and exit.'
+            set options '--preset name presets	Take all settings you do not give from this preset.' '--base-url any	The base address of the API, without /chat/completions.' '*--replica any	A further address of the same models; the rows of a batch are shared among all. Repeatable.' '*--set any	Set a part of the preset\'s address, such as account_id=ID. Repeatable.' '--gguf files	Run this model file on this machine, without a server.' '--no-key	Send no key, because the server needs none.' '--key-stdin	Read the key from stdin and store it in the keyring.' '--key-env any	Read the key from an environment variable.' '--key-command any	Read the key from the output of a command, run for each chat.' '--display-name any	Name to show in lists.' '*--model any	List this model instead of the preset\'s models; the first one given is the default. Repeatable.' '--default-model of models 0	Model to use when only the provider is named.' '--enable,--disable	Enable or disable the provider.' '*--header any	Send a header with every request. Repeatable.' '--proxy any	Use this proxy; none: no proxy for this provider.' '--ca-bundle files	Trust these certificates instead of the system\'s.' '--client-cert files	Present a client certificate: a PEM file with its key.' '--allow-http	Allow sending the key over plain http to a host that is not local.' '--connect-timeout any	Give up when no connection is made within this many seconds. [default: 10]' '--first-byte-timeout any	Give up when no answer begins within this many seconds. [default: 600]' '--idle-timeout any	Give up when an answer pauses for this many seconds. [default: 120]' '--retries any	Times to retry a request that fails before any text arrives. [default: 2]' '--retry-budget any	Start no retry after this many seconds. [default: 120]' '--rpm any	Most requests a minute that telex batch sends.' '--tpm any	Most tokens a minute, of prompts and answers, that telex batch uses.' '*--unset any	Remove a setting, named like its option: proxy, idle-timeout; header.NAME removes one header. Repeatable.' '--no-verify	Save a new key without checking it.' '--trust	Allow sending the stored key with the changed address, proxy or CA bundle.' '-h,--help	Show this message and exit.'
             set arguments 'name providers'
         case 'telex providers set-key'
             set options '--no-key	Send no key, because the server needs none.' '--key-stdin	Read the key from stdin and store it in the keyring.' '--key-env any	Read the key from an environment variable.' '--key-command any	Read the key from the output of a command, run for each chat.' '--no-verify	Save the key without checking it.' '--allow-http	Allow sending the key over plain http to a host that is not local.' '-h,--help	Show this message and exit.'
@@ -142,6 +142,24 @@ function __telex_table --no-scope-shadowing
         case 'telex templates remove'
             set options '-y,--yes	Do not ask for confirmation.' '-h,--help	Show this message and exit.'
             set arguments 'name templates'
+        case 'telex config'
+            set commands 'list	List the settings with their sources.' 'get	Print one setting.' 'set	Change one setting.' 'unset	Remove one setting from the file.' 'edit	Edit the settings file in your editor.' 'path	Print the path of the settings file.'
+            set options '-h,--help	Show this message and exit.'
+        case 'telex config list'
+            set options '--json	Print a list of JSON objects.' '-h,--help	Show this message and exit.'
+        case 'telex config get'
+            set options '--json	Print the value as JSON.' '-h,--help	Show this message and exit.'
+            set arguments 'name settings'
+        case 'telex config set'
+            set options '-h,--help	Show this message and exit.'
+            set arguments 'name settings' '*of values 0'
+        case 'telex config unset'
+            set options '-h,--help	Show this message and exit.'
+            set arguments 'name settings'
+        case 'telex config edit'
+            set options '-h,--help	Show this message and exit.'
+        case 'telex config path'
+            set options '-h,--help	Show this message and exit.'
         case 'telex trust'
             set options '--show	Print the file and what it sets, and do not trust it.' '--remove	Stop trusting the file.' '--list	List the files that you trust.' '-h,--help	Show this message and exit.'
             set arguments 'files'
@@ -156,7 +174,7 @@ function __telex_table --no-scope-shadowing
             set arguments '*one versions folders settings providers keyring proxies certificates models history tools completion terminal'
         case 'telex help'
             set options '-h,--help	Show this message and exit.'
-            set arguments '*one conversations environment exit-codes files formatting keys limits models proxies scripts settings tools chat batch providers mcp history templates trust shell completion doctor help'
+            set arguments '*one conversations environment exit-codes files formatting keys limits models proxies scripts settings tools chat batch providers mcp history templates config trust shell completion doctor help'
         case '*'
             return 1
     end
@@ -287,9 +305,9 @@ function __telex_complete
             __fish_complete_directories "$before$typed" ''
         case one
             printf '%s\n' "$before"$kind[2..-1]
-        case models-of
-            set -l provider $given[(math $kind[2] + 1)]
-            __telex_names models "$provider/*" | string replace -- "$provider/" "$before"
+        case of
+            set -l owner $given[(math $kind[3] + 1)]
+            __telex_names $kind[2] "$owner/*" | string replace -- "$owner/" "$before"
         case name
             if test "$kind[2]" = models
                 __telex_models | string replace -r '^' -- "$before"

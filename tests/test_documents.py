@@ -91,9 +91,13 @@ def test_ci_runs_the_readmes_second_command() -> None:
 
 def test_the_settings_that_are_shown_can_be_used(telex: Telex) -> None:
     text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
-    (shown,) = re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    shown, project = re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     telex.configure(shown)
     ran = telex("models", "alias")
     assert (ran.code, ran.err) == (0, "")
     assert "groq/openai/gpt-oss-120b" in ran.text
     assert "uvx mcp-server-time" in telex("mcp", "list").text
+    assert "lab/qwen3-8b" in telex("--profile", "work", "config", "get", "model").text
+    (telex.home / ".telex.toml").write_text(project)
+    (telex.home / "prompts").mkdir()
+    assert telex("trust", str(telex.home)).code == 0

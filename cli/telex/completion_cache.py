@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,7 @@ def refresh(runtime: Runtime) -> None:
             runtime.catalog,
             templates=names(runtime.paths.templates),
             profiles=runtime.settings.profiles,
+            **_settings(runtime),
             servers=[*runtime.settings.mcp, *runtime.settings.invalid_entries("mcp")],
             made_from=made_from,
         )
@@ -38,17 +40,33 @@ def refresh(runtime: Runtime) -> None:
         return  # the command itself reports settings that cannot be read
 
 
-def items(kind: str, incomplete: str, provider: str | None = None) -> list[CompletionItem]:
+def _settings(runtime: Runtime) -> dict[str, Any]:
+    """The names of settings, and the values that some have, for ``write_snapshot``.
+
+    They change only with the settings file, which has then just been checked by pydantic. Otherwise, importing that is
+    not worth it, and what was written before stays.
+    """
+    exists = (runtime.paths.cache / "completion" / "settings").exists()
+    if "pydantic" not in sys.modules and exists:
+        return {}
+    from provider_core.settings import names
+
+    models = [*runtime.catalog.aliases, *runtime.catalog.providers]
+    return {"settings": names.settings(runtime.settings), "values": names.values(runtime.settings, models)}
+
+
+def items(kind: str, incomplete: str, owner: str | None = None) -> list[CompletionItem]:
     """The cached names that begin with ``incomplete``, for click's own completion, which PowerShell uses.
 
-    ``kind`` is as in ``options.Name``; with ``provider``, the names are the ids of its models.
+    ``kind`` is as in ``options.Name``; with ``owner``, the names are those that belong to it: the ids of a provider's
+    models, or the values of a setting.
     """
     from click.shell_completion import CompletionItem
 
-    if provider is not None:
-        start = f"{provider}/"
+    if owner is not None:
+        start = f"{owner}/"
         found = [
-            (line.removeprefix(start), about) for line, about in _names("models") if line.startswith(start)
+            (line.removeprefix(start), about) for line, about in _names(f"{kind}s") if line.startswith(start)
         ]
     elif kind != "model":
         found = [*_names("aliases" if kind == "alias" else f"{kind}s")]

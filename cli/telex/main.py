@@ -30,6 +30,7 @@ COMMANDS = {
     "mcp": ("telex.commands.mcp:command", "Set up MCP servers whose tools a model may call."),
     "history": ("telex.commands.history:command", "List, search and remove saved conversations."),
     "templates": ("telex.commands.templates:command", "Save and reuse prompts with variables."),
+    "config": ("telex.commands.config:command", "Read and change the settings."),
     "trust": ("telex.commands.trust:command", "Use the settings in a project's .telex.toml."),
     "shell": ("telex.commands.shell:command", "Propose a command for your shell, and explain commands."),
     "completion": ("telex.commands.completion:command", "Set up shell completion."),

@@ -231,11 +231,15 @@ def write_snapshot(
     templates: Iterable[str] = (),
     servers: Iterable[str] = (),
     profiles: Iterable[str] = (),
+    settings: Mapping[str, str] | None = None,
+    values: Iterable[str] = (),
     made_from: str = "",
 ) -> bool:
     """Write the names; False if that failed. ``made_from`` is ``snapshot_stamp`` from before the settings were read.
 
-    Of disabled providers the names are written without their models. Models that cannot chat are omitted.
+    Of disabled providers the names are written without their models. Models that cannot chat are omitted. ``settings``
+    are the names of settings, with a few words, and ``values`` what some of them may be, as NAME/VALUE; without
+    ``settings``, both stay as they were written before.
     """
     broken = [
         entry.removeprefix("providers.") for entry in catalog.problems if entry.startswith("providers.")
@@ -258,6 +262,8 @@ def write_snapshot(
         "servers": dict.fromkeys(servers, ""),
         "profiles": dict.fromkeys(profiles, ""),
     }
+    if settings is not None:
+        names |= {"settings": settings, "values": dict.fromkeys(values, "")}
     contents: dict[str, str] = {}
     for kind, words in names.items():
         contents[kind] = "".join(f"{name}\n" for name in words)

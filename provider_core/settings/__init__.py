@@ -220,7 +220,7 @@ def find_project(environ: Mapping[str, str]) -> Path | None:
         folder = above
 
 
-class _Layers(Struct):
+class Layers(Struct):
     """Everything that the settings are made from."""
 
     text: str
@@ -255,11 +255,11 @@ def load(
         if not isinstance(error.__cause__, PermissionError):
             raise
         text, unreadable = "", error
-    layers = _layers(text, environ, profile, project)
+    layers = layers_of(text, environ, profile, project)
     recall = bool(layers.key or layers.variables)
     checked = file.load_snapshot(paths.cache, layers.key, layers.variables) if recall else {}
     if checked is None:
-        checked = _check(layers, paths)
+        checked = check(layers, paths)
         file.save_snapshot(paths.cache, layers.key, layers.variables, checked)
     return _settings(checked, layers, paths, unreadable)
 
@@ -273,12 +273,12 @@ def load_text(
     project: Found | None = None,
 ) -> Settings:
     """As ``load`` for a file with this text; writes nothing."""
-    layers = _layers(text, environ, profile, project)
+    layers = layers_of(text, environ, profile, project)
     checked = _recall(layers, paths)
-    return _settings(_check(layers, paths) if checked is None else checked, layers, paths)
+    return _settings(check(layers, paths) if checked is None else checked, layers, paths)
 
 
-def _recall(layers: _Layers, paths: Paths) -> Mapping[str, Any] | None:
+def _recall(layers: Layers, paths: Paths) -> Mapping[str, Any] | None:
     """The values as they were checked by an earlier command; None if they were others."""
     from provider_core.settings import file
 
@@ -287,7 +287,7 @@ def _recall(layers: _Layers, paths: Paths) -> Mapping[str, Any] | None:
     return file.load_snapshot(paths.cache, layers.key, layers.variables)
 
 
-def _layers(text: str, environ: Mapping[str, str], profile: str | None, project: Found | None) -> _Layers:
+def layers_of(text: str, environ: Mapping[str, str], profile: str | None, project: Found | None) -> Layers:
     variables = {
         name: value
         for name, value in environ.items()
@@ -297,10 +297,10 @@ def _layers(text: str, environ: Mapping[str, str], profile: str | None, project:
     key = text
     if chosen or project is not None:
         key = "\0".join((text, chosen, *((str(project.path), project.text) if project is not None else ())))
-    return _Layers(text=text, variables=variables, profile=chosen, project=project, key=key)
+    return Layers(text=text, variables=variables, profile=chosen, project=project, key=key)
 
 
-def _check(layers: _Layers, paths: Paths) -> dict[str, Any]:
+def check(layers: Layers, paths: Paths) -> dict[str, Any]:
     """The valid entries as plain values; those of "problems" are a message and the path that is to blame, or None."""
     from provider_core.settings import file, schema
 
@@ -362,7 +362,7 @@ def _profile(name: str, checked: Mapping[str, Any], problems: Mapping[str, Setti
 
 
 def _settings(
-    checked: Mapping[str, Any], layers: _Layers, paths: Paths, unreadable: SettingsError | None = None
+    checked: Mapping[str, Any], layers: Layers, paths: Paths, unreadable: SettingsError | None = None
 ) -> Settings:
     values = {name: value for name, value in checked.items() if name in _PLAIN}
     problems = {

@@ -33,6 +33,9 @@ Group: TypeAlias = 'Literal["providers", "mcp"]'
 
 _NOUNS = {"providers": "provider", "mcp": "MCP server"}
 
+_GROUPS = ("providers", "mcp", "profiles")
+"""Tables of tables, which are written as ``[GROUP.NAME]``."""
+
 
 def entries(path: Path, group: Group = "providers") -> dict[str, dict[str, Any]]:
     """The tables of a group as they are written, by name, without their presets."""
@@ -199,6 +202,62 @@ def set_default(path: Path, model: str | None) -> None:
             data["model"] = model
 
     _apply(path, change)
+
+
+def set_value(path: Path, keys: Sequence[str], value: Json) -> None:
+    """Set one setting by its keys, with the tables that it needs. Raises ``SettingsError`` if that is invalid."""
+
+    def change(data: dict[str, Any]) -> None:
+        from provider_core.settings import schema
+
+        holder = data
+        for at, key in enumerate(keys[:-1]):
+            holder = holder.setdefault(key, {})
+            if not isinstance(holder, dict):
+                raise SettingsError(f"{'.'.join(keys[: at + 1])} is not a table: edit it by hand", path=path)
+        holder[keys[-1]] = value
+        # Also if the entry was invalid before.
+        found = schema.check(data, {}, path)[1]
+        for entry in (keys[0], ".".join(keys[:2])):
+            if entry in found:
+                raise found[entry]
+
+    _apply(path, change)
+
+
+def unset_value(path: Path, keys: Sequence[str]) -> bool:
+    """Remove one setting by its keys, and tables that are empty then; False if it is not in the file."""
+    found = False
+
+    def change(data: dict[str, Any]) -> None:
+        nonlocal found
+        holders = [data]
+        for key in keys[:-1]:
+            below = holders[-1].get(key)
+            if not isinstance(below, dict):
+                return
+            holders.append(below)
+        found = keys[-1] in holders[-1]
+        holders[-1].pop(keys[-1], None)
+        for at in range(len(holders) - 1, 0, -1):
+            if not holders[at]:
+                del holders[at - 1][keys[at - 1]]
+
+    # Other entries may be invalid, and removing must be possible even then.
+    _apply(path, change, validate=False)
+    return found
+
+
+def replace_text(path: Path, before: bytes, text: bytes) -> None:
+    """Replace the whole file if it is still ``before``. Raises ``SettingsError``; the file is then unchanged."""
+    try:
+        files.private_folder(path.parent)
+        with files.locked(path):
+            if file.content(path) != before:
+                raise SettingsError(f"{path} was changed while you edited it", path=path)
+            files.replace(path, text)
+    except FileError as error:
+        raise SettingsError(error.message, path=error.path) from error
 
 
 def _tables(data: dict[str, Any], group: str, path: Path) -> dict[str, Any]:
@@ -409,7 +468,7 @@ def _add(parts: Sequence[Any], key: str, value: Any, root: Any, group: str) -> N
     inline = next((part for part in parts if isinstance(part, InlineTable)), None)
     if inline is not None:
         inline.append(key, _item(value))
-    elif isinstance(value, dict) and group in ("", *_NOUNS):
+    elif isinstance(value, dict) and group in ("", *_GROUPS):
         _add_table(key, value, root, group)
     else:
         _add_value(parts, key, _item(value), root)
@@ -421,7 +480,7 @@ def _add_table(key: str, value: Fields, root: Any, group: str) -> None:
     from tomlkit.items import SingleKey
 
     ends = tomlkit.dumps(root)[-2:]
-    table = tomlkit.table(is_super_table=key in _NOUNS and not group)
+    table = tomlkit.table(is_super_table=key in _GROUPS and not group)
     table.trivia.indent = "" if not ends or ends == "\n\n" else "\n" if ends[-1:] == "\n" else "\n\n"
     if group:
         outer = tomlkit.table(is_super_table=True)

@@ -100,18 +100,11 @@ def names(model: type[BaseModel], below: tuple[str, ...] = ()) -> Iterator[Place
     """All settings of ``model`` that have fixed names, as places below the keys ``below``."""
     for name, field in model.model_fields.items():
         branches = _branches(field.annotation)
-        keys = (*below, name)
         if (table := _table(branches)) is not None:
-            yield from names(table, keys)
-        else:
+            yield from names(table, (*below, name))
+        elif get_origin(branches[0]) is not dict:
             place = locate(model, [name])
-            yield Place(keys=keys, kinds=place.kinds, choices=place.choices)
-
-
-def entry(model: type[BaseModel], group: str) -> type[BaseModel] | None:
-    """The model of the tables of a group, such as "providers"; None if its values are no tables."""
-    named = next(iter(_branches(model.model_fields[group].annotation)), None)
-    return _table(_branches(get_args(named)[1])) if get_origin(named) is dict else None
+            yield Place(keys=(*below, name), kinds=place.kinds, choices=place.choices)
 
 
 def _length_of_name(group: str, rest: list[str], branches: tuple[Any, ...]) -> int:

@@ -191,9 +191,9 @@ _telex_offer() {
         _telex_read "$kind"
         _telex_reply "$2" "$3"
         ;;
-    models-of\ *)
-        _telex_read models
-        kind=${given[kind]-}/
+    of\ *)
+        _telex_read "${kind% *}"
+        kind=${given[${kind#* }]-}/
         _telex_filter "$kind" "${#kind}"
         _telex_reply "$2" "$3"
         ;;

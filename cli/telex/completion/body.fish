@@ -141,9 +141,9 @@ function __telex_complete
             __fish_complete_directories "$before$typed" ''
         case one
             printf '%s\n' "$before"$kind[2..-1]
-        case models-of
-            set -l provider $given[(math $kind[2] + 1)]
-            __telex_names models "$provider/*" | string replace -- "$provider/" "$before"
+        case of
+            set -l owner $given[(math $kind[3] + 1)]
+            __telex_names $kind[2] "$owner/*" | string replace -- "$owner/" "$before"
         case name
             if test "$kind[2]" = models
                 __telex_models | string replace -r '^' -- "$before"

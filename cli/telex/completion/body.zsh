@@ -78,14 +78,14 @@ _telex_models() {
   return ret
 }
 
-# The models of the provider that is the argument at place $1, counted from 0.
-_telex_models_of() {
-  local provider=${(Q)line[$1 + 1]}
+# The names in the list $1 that belong to the argument at place $2, counted from 0.
+_telex_names_of() {
+  local owner=${(Q)line[$2 + 1]}
   local -a lines
-  _telex_read models "$provider/"
-  lines=(${lines#$provider/})
+  _telex_read $1 "$owner/"
+  lines=(${lines#$owner/})
   _telex_escape
-  _describe -t models model lines
+  _describe -t $1 name lines
 }
 
 # In a file of $fpath, this text is the function's body the first time. Elsewhere it is registered, at the first

@@ -27,8 +27,8 @@ class ParameterSpec(Struct):
     """An option in all its spellings, or an argument, which has none.
 
     ``value`` says what completes the value, in words that the scripts understand: ``any``, ``files``, ``folders``,
-    ``one WORD...``, ``name LIST`` (a list of cached names), or ``models-of N``: models of the provider that is
-    argument N, counted from 0. It is "" for an option without a value.
+    ``one WORD...``, ``name LIST`` (a list of cached names), or ``of LIST N``: those names of a list that begin with
+    argument N, counted from 0, and a slash, without it. It is "" for an option without a value.
     """
 
     names: tuple[str, ...] = ()
@@ -119,8 +119,8 @@ def _label(param: click.Parameter) -> str:
 
 def _value(param: click.Parameter, arguments: list[click.Argument]) -> str:
     match param.type:
-        case Name(of=str(other)):
-            return f"models-of {[argument.name for argument in arguments].index(other)}"
+        case Name(of=str(other), completes=kind):
+            return f"of {kind}s {[argument.name for argument in arguments].index(other)}"
         case Name(completes=kind):
             return f"name {'aliases' if kind == 'alias' else f'{kind}s'}"
         case click.Choice(choices=choices):
@@ -256,8 +256,8 @@ def _zsh_action(value: str) -> str:
             return f"({rest})"
         case "name":
             return " _telex_models" if rest == "models" else f" _telex_names {rest}"
-        case "models-of":
-            return f" _telex_models_of {rest}"
+        case "of":
+            return f" _telex_names_of {rest}"
         case _:
             return " "
 

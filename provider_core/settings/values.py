@@ -1,0 +1,265 @@
+"""Single settings by their dotted names: their values in force with the sources, and new values from text."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from provider_core.errors import InvalidInputError, SettingsError
+from provider_core.settings import file, project, schema, tree, validators
+from provider_core.structs import Struct, pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from provider_core.settings.tree import Place
+    from provider_core.types import Json
+
+HIDDEN = "(hidden)"
+"""Stands for a value that is or may be a secret."""
+
+_KEY = pattern(
+    r"(?:sk|pk|rk|csk|gsk|xai|hf|r8|fw|nvapi|pplx|glpat|gh[opsu]|github_pat|tgp_v1)[-_](?=\D*\d)[A-Za-z0-9_.-]{16,}"
+    r"|AIza[\w-]{20,}|AKIA\w{12,}|eyJ[\w-]{8,}(?:\.[\w-]+)+"
+)
+"""What the keys of providers look like."""
+
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+class Value(Struct):
+    """A setting in force."""
+
+    keys: tuple[str, ...]
+    value: Json
+    """None if it is not set and has no default. Secrets are hidden."""
+    source: str
+    """"default", "file", "profile", "project" or "variable"."""
+
+    @property
+    def key(self) -> str:
+        return tree.dotted(self.keys)
+
+
+def in_force(
+    checked: Mapping[str, Any], written: Mapping[str, Any], variables: Mapping[str, str]
+) -> Iterator[Value]:
+    """Each setting with its source, in the order of the schema.
+
+    ``checked`` are the merged values (``settings.check``), ``written`` those of the settings file.
+    """
+    from_variables = schema.Variables(variables, written)
+    sources = checked.get("sources", {})
+    own = checked.get("project", {})
+
+    def source(keys: tuple[str, ...]) -> str:
+        if from_variables.name_of(keys) is not None:
+            return "variable"
+        found = sources.get(".".join(keys[:2])) or sources.get(keys[0])
+        return found if found in ("profile", "project") else "file"
+
+    for name, field in schema.File.model_fields.items():
+        if name in checked:
+            for keys, value in _leaves((name,), checked[name]):
+                origin = source(keys)
+                as_written = value_at(written, keys) if origin == "file" else None
+                yield Value(
+                    keys=keys,
+                    value=shown(keys, value if as_written is None else as_written),
+                    source=origin,
+                )
+        elif name not in own and tree.locate(schema.File, [name]).kinds != ("table",):
+            yield Value(keys=(name,), value=field.default, source="default")
+    for name in (*project.OPTIONS, "allow", "templates"):
+        if name in own:
+            for keys, value in _leaves((name,), own[name]):
+                yield Value(keys=keys, value=value, source="project")
+
+
+def _leaves(keys: tuple[str, ...], value: Json) -> Iterator[tuple[tuple[str, ...], Json]]:
+    match value:
+        case {"targets": [target], **rest} if not rest:  # an alias in its short form
+            yield keys, target
+        case dict():
+            for name, each in value.items():
+                yield from _leaves((*keys, name), each)
+        case float() if value.is_integer():
+            yield keys, int(value)
+        case _:
+            yield keys, value
+
+
+def value_at(tables: Mapping[str, Any], keys: Sequence[str]) -> Json:
+    """The value at these keys; None if there is none."""
+    found: Any = tables
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def shown(keys: Sequence[str], value: Json) -> Json:
+    """The value for people: without a secret, which a file that was written by hand may hold."""
+    if isinstance(value, str) and keys[-1] == "proxy":
+        return validators.without_credentials(value)
+    return HIDDEN if _is_secret(keys, value) else value
+
+
+def _is_secret(keys: Sequence[str], value: Json) -> bool:
+    """Whether the value, or a part of it, looks like a key."""
+    match value:
+        case dict():
+            return any(_is_secret((*keys, name), each) for name, each in value.items())
+        case list() if keys[-1] == "command":
+            return validators.find_secret([str(each) for each in value]) is not None
+        case list():
+            return any(_is_secret(keys, each) for each in value)
+        case str() if keys[-1] == "key_command":
+            return validators.find_secret(["", *value.split()]) is not None
+        case str() if len(keys) > 1 and keys[-2] in ("headers", "env"):
+            return not validators.is_harmless(keys[-1], value)
+        case str():
+            return _KEY.fullmatch(value) is not None
+    return False
+
+
+# --- names and new values --------------------------------------------------------------------------------------------
+
+
+def locate(name: str, written: Mapping[str, Any]) -> Place:
+    """The setting that a dotted name means. A provider is found in any case. Raises ``SettingsError``."""
+    parts = tree.split(name)
+    tables = written.get(parts[0])
+    if parts[0] == "providers" and len(parts) > 1 and isinstance(tables, dict):
+        parts[1] = next((each for each in tables if each.casefold() == parts[1].casefold()), parts[1])
+    try:
+        return tree.locate(schema.File, parts)
+    except tree.UnknownKeyError as error:
+        known = error.known
+        if error.keys[0] not in schema.File.model_fields:
+            error.keys[:] = error.keys[:1] if len(error.keys) == 1 else [".".join(error.keys)]
+            known = list(schema.File.model_fields)
+        raise schema.not_a_setting(name, error.keys, None, known) from None
+
+
+def parse(place: Place, words: Sequence[str]) -> Json:
+    """The value that ``words`` of a command line stand for; raises ``InvalidInputError``.
+
+    Lists are several words, or one in JSON or TOML, as are tables. Whether the value is allowed is checked when it is
+    written, except that no secret is.
+    """
+    _refuse_others(place, words)
+    text, kinds = words[0], set(place.kinds)
+    value: Json = text
+    if "list" in kinds and not (len(words) == 1 and text.lstrip().startswith("[")):
+        value = list(words)
+    elif len(words) > 1:
+        raise InvalidInputError(f"{place} takes one value; put it in quotes")
+    elif kinds & {"list", "table", "json"} and text.lstrip().startswith(("{", "[")):
+        value = _structured(place, text)
+    elif "switch" in kinds and text.lower() in (*_TRUE, *_FALSE):
+        value = text.lower() in _TRUE
+    elif "number" in kinds:
+        value = _number(text)
+    elif "json" in kinds:
+        value = _json_or_text(text)
+    if _is_secret(place.keys, value):
+        words = f"{place}: this looks like a key, and keys are not stored in the settings"
+        raise InvalidInputError(f"{words}.{_store(place)}")
+    return value
+
+
+def _refuse_others(place: Place, words: Sequence[str]) -> None:
+    """Refuse what has a command of its own."""
+    match place.keys:
+        case ("providers", name, "key") if words[0] != "none":
+            own = f"telex providers set-key {name}"
+            raise InvalidInputError(f"{place} is set by the command that stores the key: {own}")
+        case ("providers" | "mcp" as group,) | ("providers" | "mcp" as group, _):
+            add = f", or use telex {group} add"
+        case ("aliases" | "profiles" | "budget",) | ("profiles", _):
+            add = ""
+        case _:
+            return
+    raise InvalidInputError(f"{place} is a table: set one of its fields, such as {_example(place)}{add}")
+
+
+def _example(place: Place) -> str:
+    match place.keys:
+        case ("providers",):
+            return "providers.NAME.retries"
+        case ("mcp",):
+            return "mcp.NAME.enabled"
+        case ("aliases",):
+            return "aliases.NAME"
+        case ("profiles",):
+            return "profiles.NAME.model"
+        case ("budget",):
+            return "budget.day"
+        case (group, _):
+            field = {"providers": "retries", "mcp": "enabled"}.get(group, "model")
+            return f"{place}.{field}"
+    return str(place)
+
+
+def _store(place: Place) -> str:
+    match place.keys:
+        case ("providers", name, *_):
+            return f" Store it: telex providers set-key {name}"
+        case ("mcp", name, *_):
+            return f" Store it: telex mcp set-secret {name}"
+    return " Store it: telex providers set-key NAME"
+
+
+def _structured(place: Place, text: str) -> Json:
+    import tomllib
+
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        raise InvalidInputError(f"{place}: the value is neither JSON nor TOML") from None
+
+
+def _number(text: str) -> Json:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _json_or_text(text: str) -> Json:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def as_text(value: Json) -> str:
+    """A value in one line: strings as they are, everything else as JSON; "" for None."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+# --- the whole file --------------------------------------------------------------------------------------------------
+
+
+def problems(content: bytes, before: bytes, path: Path) -> list[SettingsError]:
+    """What is wrong with ``content`` as the settings file, besides what was wrong ``before``."""
+    try:
+        found = schema.check(file.parse(file.decode(content, path), path), {}, path)[1]
+    except SettingsError as error:
+        return [error]
+    try:
+        known = schema.check(file.parse(file.decode(before, path), path), {}, path)[1]
+    except SettingsError:
+        known = {}
+    return [
+        error for entry, error in found.items() if entry not in known or known[entry].message != error.message
+    ]
