@@ -34,11 +34,11 @@ _telex_table() {
         arguments=('name models')
         ;;
     'telex models add')
-        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '-h,--help')
+        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '--price-in any' '--price-out any' '--price-cached any' '--price-cache-write any' '-h,--help')
         arguments=('name providers' 'of models 0')
         ;;
     'telex models edit')
-        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '*--unset one name context max-output reasoning tools vision' '-h,--help')
+        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '--price-in any' '--price-out any' '--price-cached any' '--price-cache-write any' '*--unset one name context max-output reasoning tools vision price-in price-out price-cached price-cache-write' '-h,--help')
         arguments=('name providers' 'of models 0')
         ;;
     'telex models remove')

@@ -119,7 +119,7 @@ class Client:
         limit: dict[str, Json] = {provider.quirks.max_tokens_field: request.max_tokens}
         own_limit = sets_token_limit({**limit, **request.params})
 
-        def new_decoder(status: int, content_type: str, *, streamed: bool) -> Decoder:
+        def new_decoder(status: int, content_type: str, cost: str, *, streamed: bool) -> Decoder:
             from provider_core.stream import Decoder
 
             return Decoder(
@@ -130,6 +130,7 @@ class Client:
                 own_limit=own_limit,
                 streamed=streamed,
                 max_characters=request.max_characters,
+                cost=cost,
             )
 
         send = self._transport.send
@@ -219,7 +220,10 @@ def _attempt(
         if not 200 <= reply.status < 300:
             raise _refusal(reply, call, secrets)
         accepted()
-        decoder = new_decoder(reply.status, reply.headers.get("content-type", ""))
+        headers = reply.headers
+        decoder = new_decoder(
+            reply.status, headers.get("content-type", ""), headers.get("x-litellm-response-cost", "")
+        )
         broken: NetworkError | ProviderError | None = None
         idle_limited = False
         try:

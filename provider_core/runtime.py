@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from provider_core.http import Preconnection
     from provider_core.keys import KeyStore
     from provider_core.local import Progress
-    from provider_core.prices import Prices
+    from provider_core.prices import Cost, Prices
     from provider_core.settings import Paths, Settings
     from provider_core.settings.project import Found
-    from provider_core.types import Provider, Target, Transport
+    from provider_core.types import Json, Provider, Target, Transport, Usage
 
 
 class Runtime:
@@ -139,10 +139,35 @@ class Runtime:
 
     @cached_property
     def prices(self) -> Prices:
-        """What answers cost, for ``ChatRun(price=...)``."""
+        """What models charge and what answers cost."""
         from provider_core.prices import Prices
 
-        return Prices()
+        def listed(provider: Provider, model: str) -> Mapping[str, Json] | None:
+            known = provider.name in self.catalog.providers
+            listing = self.catalog.listing(provider.name) if known else None
+            models = listing.find(model) if listing is not None else provider.models
+            return next((each.price for each in models if listing is not None or each.id == model), None)
+
+        return Prices(listed, saved=self.paths.prices)
+
+    def price(self, target: Target, usage: Usage) -> Cost | None:
+        """What an answer cost, for ``ChatRun(price=...)``: as ``prices``, which this imports when it is called."""
+        return self.prices(target, usage)
+
+    def past_cost(
+        self, provider: str, model: str, usage: Usage, at: float, *, preset: str | None = None
+    ) -> Cost | None:
+        """What tokens cost that were used at a time in seconds since 1970, by the price of the model; None if unknown.
+
+        ``preset`` is for a ``provider`` that is no longer set up. Nothing is requested from a server.
+        """
+        from provider_core import presets
+        from provider_core.types import Provider, Target
+
+        found = self.providers.get(provider)
+        if found is None and preset is not None and (known := presets.get(preset)) is not None:
+            found = Provider(name=provider, base_url=known.base_url, preset=preset)
+        return None if found is None else self.prices.cost(Target(provider=found, model=model), usage, at=at)
 
     @cached_property
     def budget(self) -> Budget | None:
@@ -357,7 +382,7 @@ class Runtime:
                 results[result.provider.name] = result
                 if result.unsaved is not None:
                     self._unsaved[result.provider.name] = result.unsaved
-            self.__dict__.pop("catalog", None)
+            self._forget("catalog")
             invalidate_snapshot(self.paths)
         return tuple(results[provider.name] for provider in wanted)
 
@@ -365,8 +390,7 @@ class Runtime:
         """Read settings and model lists again when they are next needed; if ``own``, without profile and project."""
         if own:
             self.profile, self._use_project = "", False
-        for name in ("settings", "catalog", "project"):
-            self.__dict__.pop(name, None)
+        self._forget("settings", "catalog", "project")
 
     def separate(self) -> Runtime:
         """Another runtime for the same machine, so that this one counts as not used."""
@@ -395,10 +419,19 @@ class Runtime:
         """Close the history, and the connections unless the transport was an argument."""
         if "history" in self.__dict__:
             self.history.close()
+        if "prices" in self.__dict__:
+            self.prices.close()
         if self._ahead is not None:
             self._ahead.close()
         if "transport" in self.__dict__ and self._transport is None:
             self.transport.close()
+
+    def _forget(self, *names: str) -> None:
+        """Make the values again when they are next needed, and the prices that depend on them."""
+        if "prices" in self.__dict__:
+            self.prices.close()
+        for name in (*names, "prices"):
+            self.__dict__.pop(name, None)
 
     def _list_models(self, missing: NoModelError) -> None:
         """Ask the server of a provider without known models for them; raises why none can be chosen."""

@@ -229,6 +229,10 @@ class Model(Struct):
     """Whether it accepts recordings."""
     reasoning_levels: tuple[str, ...] = ()
     """The reasoning efforts that the model is known to support; empty if unknown."""
+    price: Mapping[str, Json] | None = None
+    """What the model charges, in US dollars per million tokens: amounts as decimal text, by the names of the fields of
+    ``provider_core.prices.Price``, which reads it; "source" is "settings" if the user set some of them. Only what the
+    settings and the server's list have."""
     kind: ModelKind = "chat"
 
 

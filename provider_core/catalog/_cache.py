@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _FIELDS = (
     "id", "name", "context", "context_is_maximum", "max_output", "reasoning", "tools", "vision", "audio", "kind",
+    "price",
 )  # fmt: skip
 """The fields of a model that are stored. The file has a list for each, so that their names are stored once."""
 

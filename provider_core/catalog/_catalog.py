@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from provider_core.catalog._cache import CachedModelList
     from provider_core.errors import SettingsError
     from provider_core.settings import Paths
-    from provider_core.types import Provider, Target
+    from provider_core.types import Json, Provider, Target
 
 LIFETIME = 86_400.0
 """Seconds for which a server's list is current."""
@@ -128,7 +128,18 @@ def fill(model: Model, other: Model | None) -> Model:
         vision=model.vision if model.vision is not None else other.vision,
         audio=model.audio if model.audio is not None else other.audio,
         reasoning_levels=model.reasoning_levels or other.reasoning_levels,
+        price=_filled_price(model.price, other.price),
     )
+
+
+def _filled_price(
+    price: Mapping[str, Json] | None, other: Mapping[str, Json] | None
+) -> Mapping[str, Json] | None:
+    if not price or not other:
+        return price or other
+    if "input" in price or "output" in price:  # the others' prices of long requests do not belong to these
+        other = {name: value for name, value in other.items() if name != "above"}
+    return {**other, **price}
 
 
 def _key(id_: str) -> str:

@@ -11,6 +11,7 @@ from provider_core.types import Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from decimal import Decimal
 
     from provider_core.presets import Preset
     from provider_core.types import Json, ModelKind
@@ -150,6 +151,7 @@ def _parse_model(entry: Json, preset: Preset | None) -> Model | None:
         vision=sees or _ability("vision", claimed, denied, False if inputs else None),
         audio="audio" in inputs if inputs else None,
         kind=_kind(entry, id_, denied),
+        price=_price(entry, preset),
     )
 
 
@@ -302,6 +304,49 @@ def _kind(entry: dict[str, Json], id_: str, denied: set[str]) -> ModelKind:
     if guessed == "chat" and denied & {"completionchat", "supportschat"}:  # Mistral, Fireworks
         return "other"
     return guessed
+
+
+# --- prices --------------------------------------------------------------------------------------------------
+
+_PRICES = ("input", "output", "cached", "cache_write")
+_USUAL_FIELDS = (
+    "pricing.prompt",
+    "pricing.completion",
+    "pricing.input_cache_read",
+    "pricing.input_cache_write",
+)
+"""OpenRouter's, in US dollars per token, as text: https://openrouter.ai/docs/api-reference/list-available-models"""
+
+
+def _price(entry: dict[str, Json], preset: Preset | None) -> dict[str, Json] | None:
+    """What the entry says that the model charges, as ``Model.price``; None if that is not known or not one price."""
+    fields, unit = _USUAL_FIELDS, 6
+    if preset is not None and preset.price_fields is not None:
+        fields, unit = preset.price_fields, preset.price_unit
+    elif not isinstance(pricing := entry.get("pricing"), dict) or not isinstance(pricing.get("prompt"), str):
+        return None  # numbers are in other units
+    amounts = {name: _amount(entry, path, unit) for name, path in zip(_PRICES, fields, strict=True) if path}
+    if amounts["input"] is None or amounts["output"] is None or _has_tiers(entry):
+        return None
+    if fields is _USUAL_FIELDS:  # 0 is for reasoning that is charged as other output
+        amounts["request"] = _amount(entry, "pricing.request", 0) or None
+        amounts["reasoning"] = _amount(entry, "pricing.internal_reasoning", unit) or None
+    return {name: f"{amount.normalize():f}" for name, amount in amounts.items() if amount is not None}
+
+
+def _amount(entry: dict[str, Json], path: str, unit: int) -> Decimal | None:
+    """The price at ``path``; None if there is none, or if it varies: OpenRouter says so with -1."""
+    from provider_core.prices import MOST, amount
+
+    found = {amount(value) for value in find(entry, path)}
+    value = found.pop() if len(found) == 1 else None
+    scaled = None if value is None else value.scaleb(unit)
+    return scaled if scaled is not None and scaled <= MOST else None
+
+
+def _has_tiers(entry: dict[str, Json]) -> bool:
+    """Whether the price depends on the length of the prompt in a way that is not read (Vercel)."""
+    return any(len(tiers) > 1 for tiers in find(entry, "pricing.input_tiers") if isinstance(tiers, list))
 
 
 # --- paths and values ----------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ _gateway = partial(Preset, kind="gateway")
 PRESETS: Final = (
     _gateway(
         id="aihubmix", name="AIHubMix", base_url="https://aihubmix.com/v1",
+        # Prices: charmbracelet/catwalk, cmd/aihubmix.
+        price_fields=("pricing.input", "pricing.output", "pricing.cache_read", "pricing.cache_write"),
         key_env=("AIHUBMIX_API_KEY",), docs_url="https://docs.aihubmix.com",
     ),
     _gateway(
@@ -33,6 +35,8 @@ PRESETS: Final = (
     ),
     _gateway(
         id="huggingface", name="Hugging Face", base_url="https://router.huggingface.co/v1",
+        # Prices: huggingface.co/docs/inference-providers/hub-api; unless its providers differ.
+        price_fields=("providers[].pricing.input", "providers[].pricing.output", "", ""),
         also=("hf",), key_env=("HF_TOKEN", "HUGGINGFACE_API_KEY"),
         keys_url="https://huggingface.co/settings/tokens",
         docs_url="https://huggingface.co/docs/inference-providers",
@@ -73,6 +77,9 @@ PRESETS: Final = (
     ),
     _gateway(
         id="vercel", name="Vercel AI Gateway", base_url="https://ai-gateway.vercel.sh/v1",
+        # Prices: vercel.com/docs/ai-gateway/models-and-providers.
+        price_fields=("pricing.input", "pricing.output", "pricing.input_cache_read", "pricing.input_cache_write"),
+        price_unit=6,
         also=("ai gateway",),
         key_env=("AI_GATEWAY_API_KEY", "VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"),
         keys_url="https://vercel.com/dashboard/ai-gateway/api-keys",

@@ -46,6 +46,8 @@ PRESETS: Final = (
     ),
     Preset(
         id="chutes", name="Chutes", base_url="https://llm.chutes.ai/v1",
+        # Prices: charmbracelet/catwalk, cmd/chutes.
+        price_fields=("pricing.prompt", "pricing.completion", "pricing.input_cache_read", ""),
         key_env=("CHUTES_API_KEY",), docs_url="https://chutes.ai/docs",
     ),
     Preset(
@@ -66,6 +68,11 @@ PRESETS: Final = (
     ),
     Preset(
         id="deepinfra", name="DeepInfra", base_url="https://api.deepinfra.com/v1/openai",
+        # Prices: deepinfra.com/docs/openai_api.
+        price_fields=(
+            "metadata.pricing.input_tokens", "metadata.pricing.output_tokens",
+            "metadata.pricing.cache_read_tokens", "",
+        ),
         key_env=("DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN"),
         keys_url="https://deepinfra.com/dash/api_keys", docs_url="https://deepinfra.com/docs/openai_api",
         quirks=Quirks(
@@ -123,6 +130,12 @@ PRESETS: Final = (
     ),
     Preset(
         id="novita", name="Novita AI", base_url="https://api.novita.ai/openai",
+        # Prices: novita.ai/docs/api-reference/model-apis-llm-list-models: in 0.0001 dollars.
+        price_fields=(
+            "input_token_price_per_m", "output_token_price_per_m",
+            "pricing.input_cache_read.price_per_m", "",
+        ),
+        price_unit=-4,
         other_base_urls=(
             ("https://api.novita.ai/v3/openai", "an older path"),
             ("https://api.novita.ai/openai/v1", "the same"),
@@ -176,6 +189,8 @@ PRESETS: Final = (
     ),
     Preset(
         id="together", name="Together AI", base_url="https://api.together.xyz/v1",
+        # Prices: docs.together.ai/reference/models-1.
+        price_fields=("pricing.input", "pricing.output", "", ""),
         other_base_urls=(("https://api.together.ai/v1", "the same"),),
         also=("togetherai",), key_env=("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY"),
         keys_url="https://api.together.ai/settings/api-keys",
@@ -187,6 +202,8 @@ PRESETS: Final = (
     ),
     Preset(
         id="venice", name="Venice", base_url="https://api.venice.ai/api/v1",
+        # Prices: docs.venice.ai "List models".
+        price_fields=("model_spec.pricing.input.usd", "model_spec.pricing.output.usd", "", ""),
         key_env=("VENICE_API_KEY",), docs_url="https://docs.venice.ai",
     ),
     Preset(

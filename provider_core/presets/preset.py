@@ -72,6 +72,11 @@ class Preset(Struct):
     """The field of a listed model that is its id in a chat request."""
     output_field: str | None = None
     """The field of a listed model that has the longest answer, in tokens, if other servers use it differently."""
+    price_fields: tuple[str, str, str, str] | None = None
+    """The fields of a listed model with the prices of input, output, cached input and cache writes; "" if there is none.
+    None: those of OpenRouter, which many servers have taken over."""
+    price_unit: int = 0
+    """The unit of these prices, as a power of ten in US dollars per million tokens: 6 for a price per token."""
     details: Literal["llamacpp", "lmstudio", "ollama"] | None = None
     """The server's own API that has details which the list lacks."""
 

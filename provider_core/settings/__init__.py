@@ -63,6 +63,11 @@ class Paths(Struct):
         return self.data / "trusted-projects.json"
 
     @property
+    def prices(self) -> Path:
+        """The file of the prices that the library ``genai-prices`` was asked for today."""
+        return self.cache / "prices.json"
+
+    @property
     def refusals(self) -> Path:
         """The file that records which fields of a request each model refused."""
         return self.cache / "refused-fields.json"
@@ -527,7 +532,7 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
     default_network = preset.network if preset else usual
     network: dict[str, Any] = {each: entry[each] for each in Network.__annotations__ if each in entry}
     network |= {each: Path(network[each]) for each in ("ca_bundle", "client_cert") if each in network}
-    declared = tuple(Model(id=each) if isinstance(each, str) else Model(**each) for each in get("models", ()))
+    declared = tuple(Model(id=each) if isinstance(each, str) else _model(each) for each in get("models", ()))
     return Provider(
         name=name,
         display_name=get("display_name") or (preset.name if preset else name),
@@ -552,3 +557,17 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         rpm=get("rpm"),
         tpm=get("tpm"),
     )
+
+
+_PRICES = {
+    "price_in": "input", "price_out": "output", "price_cached": "cached", "price_cache_write": "cache_write",
+}  # fmt: skip
+
+
+def _model(entry: Mapping[str, Any]) -> Model:
+    """The model of a checked table. Its amounts are text, see ``Model.price``."""
+    price = {_PRICES[name]: value for name, value in entry.items() if name in _PRICES}
+    if not price:
+        return Model(**entry)
+    others = {name: value for name, value in entry.items() if name not in _PRICES}
+    return Model(**others, price={**price, "source": "settings"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
@@ -64,6 +65,7 @@ def _validate_path(path: Path) -> None:
 Line = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_WAIT)]
 Tokens = Annotated[int, Field(gt=0, le=100_000_000)]
+Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000)]
 FilePath = Annotated[Path, _by(_validate_path)]
 
 
@@ -79,6 +81,11 @@ class ModelEntry(BaseModel):
     reasoning: bool | None = None
     tools: bool | None = None
     vision: bool | None = None
+    price_in: Dollars | None = None
+    """The prices are in US dollars per million tokens."""
+    price_out: Dollars | None = None
+    price_cached: Dollars | None = None
+    price_cache_write: Dollars | None = None
 
 
 def _model_entry(value: object) -> object:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from provider_core import errors, limits
 from provider_core.redaction import clean, one_line
 from provider_core.stream.chunks import AnswerState
+from provider_core.stream.extras import with_cost
 from provider_core.stream.failures import ErrorReader
 from provider_core.stream.fields import decode_json
 from provider_core.stream.verdict import StreamEnd, classify, standard_reason
@@ -41,7 +42,8 @@ class Decoder:
     Feed the body as it arrives, then close once. Each call returns adjacent text in one event; once those of all calls
     are joined, too, the events are the same however the bytes were cut. ``secrets`` are redacted in everything that the
     server says about a failure. ``own_limit`` tells whether the caller set a token limit, ``streamed`` whether it asked
-    for a stream. An answer with more than ``max_characters`` of text is broken off.
+    for a stream. An answer with more than ``max_characters`` of text is broken off. ``cost`` is what the head of the
+    response says that the request costs, in US dollars; a cost in the body takes precedence.
 
     What follows a complete JSON reply is ignored. A frame that begins as JSON and is not valid is skipped, and the
     answer, which may lack some of it, is PARTIAL. An object that has only words is a failure unless text or a finish
@@ -59,12 +61,13 @@ class Decoder:
         own_limit: bool = True,
         streamed: bool = False,
         max_characters: int | None = None,
+        cost: str = "",
     ) -> None:
         self.done: bool = False
         """Whether nothing of interest can follow: after ``[DONE]``, an error, or a complete reply."""
         self._status, self._content_type = status, content_type
         self._errors = ErrorReader(provider, secrets)
-        self._own_limit, self._streamed = own_limit, streamed
+        self._own_limit, self._streamed, self._cost = own_limit, streamed, cost
         self._limits = {Text: max_characters, Reasoning: limits.WHOLE_ANSWER}
         self._lengths = {Text: 0, Reasoning: 0}
         self._fruitless = self._grown = self._check_at = 0
@@ -145,8 +148,8 @@ class Decoder:
         if sources := answer.extras.sources():
             events.append(Sources(sources=sources))
         events += answer.extras.images
-        if answer.usage is not None:
-            events.append(answer.usage)
+        if (usage := with_cost(answer.usage, self._cost)) is not None:
+            events.append(usage)
         finished = Finished(
             verdict=verdict,
             reason=reason,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from provider_core import limits
 from provider_core.stream.fields import dict_in, str_in
+from provider_core.structs import replace
 from provider_core.types import Image, Source, Usage
 
 if TYPE_CHECKING:
@@ -246,8 +247,8 @@ _CACHE_WRITES = ("cache_creation_input_tokens", "cache_write_tokens", "cache_cre
 _REASONING_COUNTS = ("reasoning_tokens", "thoughtsTokenCount")
 _INPUT_DETAILS = ("prompt_tokens_details", "prompt_token_details", "input_tokens_details")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "completion_token_details")
-_DOLLARS_PER_TICK = "1e-10"
-"""https://docs.x.ai/developers/cost-tracking"""
+_TICK: Final = -10
+"""xAI's unit of costs, as a power of ten in US dollars: https://docs.x.ai/developers/cost-tracking"""
 
 
 def read_usage(chunk: dict[str, Json], choice: Json = None) -> Usage | None:
@@ -259,7 +260,11 @@ def read_usage(chunk: dict[str, Json], choice: Json = None) -> Usage | None:
         dict_in(chunk, "usageMetadata"),
         own,
     )
-    return next(filter(None, map(_read_counts, places)), None)
+    found = next(filter(None, map(_read_counts, places)), None)
+    if found is not None and found.cost is not None:
+        return found
+    cost = _cost_beside_usage(chunk, choice)
+    return found if cost is None else replace(found or Usage(), cost=cost)
 
 
 def merge_usage(old: Usage | None, new: Usage | None) -> Usage | None:
@@ -274,6 +279,16 @@ def merge_usage(old: Usage | None, new: Usage | None) -> Usage | None:
         reasoning=_later_count(old.reasoning, new.reasoning),
         cost=old.cost if new.cost is None else new.cost,
     )
+
+
+def with_cost(usage: Usage | None, cost: str) -> Usage | None:
+    """``usage`` with a cost from the head of the response, unless it has one; 0 there means that it is not known yet.
+
+    https://docs.litellm.ai/docs/proxy/response_headers
+    """
+    if not cost or (usage is not None and usage.cost is not None) or not (amount := dollars(cost)):
+        return usage
+    return replace(usage or Usage(), cost=amount)
 
 
 def _later_count(old: int | None, new: int | None) -> int | None:
@@ -340,20 +355,47 @@ def _number(value: Json) -> float | None:
 
 
 def _cost(usage: dict[str, Json]) -> Decimal | None:
-    """The cost of the request in US dollars, to the digit that the server sent."""
-    cost, ticks = usage.get("cost"), usage.get("cost_in_usd_ticks")
+    """The cost of the request in US dollars, to the digit that the server sent.
+
+    OpenRouter: https://openrouter.ai/docs/use-cases/usage-accounting. Perplexity has an object:
+    https://docs.perplexity.ai/api-reference/chat-completions-post. DeepInfra: "estimated_cost".
+    """
+    cost = usage.get("cost")
     if isinstance(cost, dict):
         cost = cost.get("total_cost")
-    for value in (cost, usage.get("total_cost"), usage.get("estimated_cost")):
-        if _number(value) is not None:
-            from decimal import Decimal
+    amounts = map(dollars, (cost, usage.get("total_cost"), usage.get("estimated_cost")))
+    found = next((amount for amount in amounts if amount is not None), None)
+    if found is not None and usage.get("is_byok") is True:
+        # With the user's own key at OpenRouter's provider, the cost is only OpenRouter's fee.
+        upstream = dollars(dict_in(usage, "cost_details").get("upstream_inference_cost"))
+        return found if upstream is None else found + upstream
+    if found is None and (ticks := dollars(usage.get("cost_in_usd_ticks"))) is not None:
+        return ticks.scaleb(_TICK)
+    return found
 
-            return Decimal(str(value))
-    if _number(ticks) is None:
+
+def _cost_beside_usage(chunk: dict[str, Json], choice: Json) -> Decimal | None:
+    """The cost that some gateways report elsewhere.
+
+    Vercel: "provider_metadata" of a delta or message, https://vercel.com/docs/ai-gateway. NanoGPT:
+    https://docs.nano-gpt.com/api-reference/endpoint/chat-completion.
+    """
+    if isinstance(own := chunk.get("x_nanogpt_pricing"), dict) and own.get("currency", "USD") == "USD":
+        return dollars(own.get("cost", own.get("amount")))
+    inside = (chunk, choice, *(dict_in(choice, key) for key in ("delta", "message")))
+    for place in inside:
+        if isinstance(place, dict) and "provider_metadata" in place:
+            return dollars(dict_in(dict_in(place, "provider_metadata"), "gateway").get("cost"))
+    return None
+
+
+def dollars(value: Json) -> Decimal | None:
+    """An amount to its last digit; None if it is not a number from 0."""
+    if _number(value) is None:
         return None
     from decimal import Decimal
 
-    return Decimal(str(ticks)) * Decimal(_DOLLARS_PER_TICK)
+    return Decimal(str(value).strip())
 
 
 # --- fields to send back -------------------------------------------------------------------------------------

@@ -291,6 +291,7 @@ COLUMNS: dict[str, Any] = {
     "id": ["a"],
     "name": [""],
     "kind": ["chat"],
+    "price": [None],
     "context_is_maximum": [False],
     **{key: [None] for key in ("context", "max_output", "reasoning", "tools", "vision", "audio")},
 }

@@ -23,7 +23,7 @@ _PERIODS = {"day": "today", "month": "this month"}
 def limiting_options(app: App) -> dict[str, Any]:
     """The options of ``ChatRun`` that enforce the limits."""
     budget = app.runtime.budget
-    return {"price": app.runtime.prices, "check_budget": budget.check if budget is not None else None}
+    return {"check_budget": budget.check if budget is not None else None}
 
 
 def report_limits(app: App, chat: ChatPlan, report: Callable[[str], None]) -> None:

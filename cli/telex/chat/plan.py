@@ -491,5 +491,6 @@ def _render_options(app: App, options: Options) -> RenderOptions:
         reasoning=options.reasoning or ("hide" if options.quiet else settings.reasoning),
         usage=usage,
         quiet=options.quiet,
+        shows_cost=usage != "none" or options.as_json or options.as_jsonl,
         code_theme=settings.code_theme,
     )

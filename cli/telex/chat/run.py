@@ -11,7 +11,7 @@ import click
 from provider_core.chat.runner import ChatRun
 from provider_core.errors import CoreError
 from provider_core.events import AnswerEnded, ChatEnded
-from provider_core.types import Verdict
+from provider_core.types import Sent, Verdict
 from telex.chat.plan import check, is_interactive, load_template, make_plan
 from telex.console import OutputClosed, OutputError
 from telex.exit_codes import ExitCode, Stop, internal_error
@@ -151,9 +151,18 @@ class Turn:
             def notify(event: Event) -> None:
                 with held:
                     _handle(event, recorder, render)
+                if type(event) is Sent:
+                    _prepare_price(self._app, self._plan, self._chat.target)
 
             run = _chat_run(
-                self._plan, self._chat, self._open_provider, render, notify=notify, hold=held, **options
+                self._app,
+                self._plan,
+                self._chat,
+                self._open_provider,
+                render,
+                notify=notify,
+                hold=held,
+                **options,
             )
             before = run.messages
             try:
@@ -182,7 +191,14 @@ def _handle(event: Event, recorder: HistoryRecorder | None, render: Callable[[Ev
         recorder.handle(event)
 
 
+def _prepare_price(app: App, plan: Plan, target: Target) -> None:
+    """While the server works, begin to import what the price of its answer needs, if that is used."""
+    if plan.render.shows_cost or plan.limits_costs:
+        app.runtime.prices.prepare(target)
+
+
 def _chat_run(
+    app: App,
     plan: Plan,
     chat: ChatPlan,
     open_provider: OpensProvider,
@@ -214,6 +230,7 @@ def _chat_run(
         open_provider,
         log=log if plan.verbose else None,
         save_image=save_image if plan.save_images is not None else None,
+        price=app.runtime.price if plan.render.shows_cost or plan.limits_costs else None,
         **options,
     )
 
@@ -278,7 +295,7 @@ def _ask_several(app: App, plan: Plan, open_provider: OpensProvider, interrupts:
             options = limiting_options(app)
             if not plan.quiet:
                 report_limits(app, model.chat, partial(_report, render))
-        run = _chat_run(plan, model.chat, open_provider, render, name=str(model.chat.target), **options)
+        run = _chat_run(app, plan, model.chat, open_provider, render, name=str(model.chat.target), **options)
         if model.error is None:
             indexes.append(index)
             runs.append(run)
@@ -296,6 +313,8 @@ def _ask_several(app: App, plan: Plan, open_provider: OpensProvider, interrupts:
                 if isinstance(item, tuple):
                     index = indexes[item[0]]
                     _handle(item[1], models[index].recorder, partial(show, index))
+                    if type(item[1]) is Sent:
+                        _prepare_price(app, plan, runs[item[0]].plan.target)
                 renderer.tick()
     except BaseException as error:
         for position, event in parallel.stop(_failure(error), unwritten=console.unwritten):

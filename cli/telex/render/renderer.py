@@ -33,6 +33,8 @@ class RenderOptions(Struct):
     code_theme: str | None = None
     quiet: bool = False
     """Omit lines about tool calls, sources and images."""
+    shows_cost: bool = False
+    """Whether what an answer costs is shown, so that it has to be known."""
 
 
 class StatusLine(Struct):

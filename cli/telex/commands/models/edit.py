@@ -20,8 +20,24 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 _TOKENS = click.IntRange(1, 100_000_000)
 _MAX_LENGTH = 512
-_FIELDS = ("name", "context", "max_output", "reasoning", "tools", "vision")
+_FIELDS = (
+    "name", "context", "max_output", "reasoning", "tools", "vision",
+    "price_in", "price_out", "price_cached", "price_cache_write",
+)  # fmt: skip
 _OPTIONS = tuple(name.replace("_", "-") for name in _FIELDS)
+
+
+class _Price(click.FloatRange):
+    """US dollars per million tokens."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1_000_000)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found: float = super().convert(value, param, ctx)
+        if found != found:
+            self.fail(f"{value!r} is not a valid number", param, ctx)
+        return found
 
 
 class _Field(click.Choice[str]):
@@ -36,6 +52,18 @@ class _Field(click.Choice[str]):
 
 def _fields(command: _Command) -> _Command:
     for option in (
+        click.option(
+            "--price-cache-write", type=_Price(), metavar="USD", help="Price of input written to the cache."
+        ),
+        click.option(
+            "--price-cached", type=_Price(), metavar="USD", help="Price of input read from the cache."
+        ),
+        click.option(
+            "--price-out", type=_Price(), metavar="USD", help="Price of output, per million tokens."
+        ),
+        click.option(
+            "--price-in", type=_Price(), metavar="USD", help="Price of input, in dollars per million tokens."
+        ),
         click.option("--vision/--no-vision", default=None, help="Whether the model reads images."),
         click.option("--tools/--no-tools", default=None, help="Whether the model calls tools."),
         click.option("--reasoning/--no-reasoning", default=None, help="Whether the model reasons."),
@@ -76,6 +104,7 @@ def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa:
     cls=Command,
     examples=(
         "telex models edit lab qwen3-8b --context 40960 --unset tools",
+        "telex models edit lab qwen3-8b --price-in 0.27 --price-out 1.10 --price-cached 0.07",
         "telex models edit lab qwen3-8b --vision && telex models list --vision | grep qwen3",
     ),
     exits=(ExitCode.SETTINGS,),
@@ -88,7 +117,7 @@ def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa:
     type=_Field(),
     multiple=True,
     metavar="FIELD",
-    help="Remove a setting, named like its option: name, context, max-output, reasoning, tools or vision. Repeatable.",
+    help="Remove a setting, named like its option: context, price-in, vision and so on. Repeatable.",
 )
 @pass_app
 def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **fields: Any) -> None:  # noqa: A002
