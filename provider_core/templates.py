@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json
 
+SHIPPED: Final = Path(__file__).with_name("shipped_templates")
+"""The folder of the templates that come with telex. A user's template of the same name replaces one."""
+
 _SUFFIXES: Final = (".toml", ".md")
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _HEADER: Final = "+++"
@@ -50,7 +53,7 @@ class Template(Struct):
 
 
 def names(folder: Path) -> dict[str, Path]:
-    """The names of the folder's templates, sorted, with their files."""
+    """The names of the folder's own templates, sorted, with their files."""
     try:
         found = [
             path
@@ -62,9 +65,16 @@ def names(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(found)}
 
 
+def all_names(folder: Path) -> dict[str, Path]:
+    """The names that ``find`` finds: the folder's, sorted, and then those of ``SHIPPED`` that they do not replace."""
+    own = names(folder)
+    return own | {name: path for name, path in names(SHIPPED).items() if name not in own}
+
+
 def find(folder: Path, name: str) -> Path:
     """The file of the template ``name``, which may have its suffix; a name with a slash is a path.
 
+    A template that is not in the folder is one of ``SHIPPED``.
     Raises ``TemplateError``, with similar names, if there is none, and if there are two.
     """
     if "/" in name or "\\" in name:
@@ -85,8 +95,10 @@ def find(folder: Path, name: str) -> Path:
             f"two templates are called {name}: {found[0]} and {found[1].name}. Remove or rename one",
             path=found[0],
         )
+    if not found and (shipped := SHIPPED / f"{bare}.toml").is_file() and name in (bare, shipped.name):
+        return shipped
     if not found:
-        candidates = close_matches(bare, names(folder))
+        candidates = close_matches(bare, all_names(folder))
         raise TemplateError(
             f"unknown template: {name}", name=bare, candidates=candidates, code="unknown_template"
         )

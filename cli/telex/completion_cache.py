@@ -21,7 +21,7 @@ def refresh(runtime: Runtime) -> None:
     if snapshot_is_current(runtime.paths, runtime.environ):
         return
     from provider_core.errors import CoreError
-    from provider_core.templates import names
+    from provider_core.templates import all_names
 
     made_from = snapshot_stamp(runtime.paths, runtime.environ)
     # The command may have changed what it had read, and names of a project would be offered everywhere.
@@ -30,7 +30,7 @@ def refresh(runtime: Runtime) -> None:
         write_snapshot(
             runtime.paths,
             runtime.catalog,
-            templates=names(runtime.paths.templates),
+            templates=all_names(runtime.paths.templates),
             profiles=runtime.settings.profiles,
             **_settings(runtime),
             servers=[*runtime.settings.mcp, *runtime.settings.invalid_entries("mcp")],

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from inprocess import Inside
 from running import COMMAND, Telex
+from scripted import Scripted, answer
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the editors here are shell scripts")
 
@@ -40,15 +41,19 @@ def editor(tmp_path: Path, script: str) -> str:
 # --- list, show, remove --------------------------------------------------------------------------------------
 
 
-def test_templates_are_listed_with_model_and_description(inside: Inside) -> None:
+SHIPPED = ("commit", "explain", "review", "summary", "translate")
+
+
+def test_templates_are_listed_with_source_model_and_description(inside: Inside) -> None:
     ran = inside("templates", "list")
-    assert (ran.code, ran.out) == (0, b"")
-    assert "telex templates edit NAME" in ran.err
-    assert inside("templates", "list", "--json").text == "[]\n"
+    assert ran.code == 0
+    assert [line.split("\t")[:2] for line in ran.text.splitlines()] == [[name, "shipped"] for name in SHIPPED]
     put(inside, "review.toml", "model = 'a/b'\ndescription = 'Reviews.'\nprompt = 'x'")
     put(inside, "brief.md", "\n\nSum this up:\n{{ stdin }}")
     put(inside, "notes.txt", "no template")
-    assert inside("templates", "list").text == "brief\t\tSum this up:\nreview\ta/b\tReviews.\n"
+    lines = inside("templates", "list").text.splitlines()
+    assert lines[:2] == ["brief\tyours\t\tSum this up:", "review\tyours\ta/b\tReviews."]
+    assert [line.split("\t")[0] for line in lines[2:]] == [name for name in SHIPPED if name != "review"]
 
 
 def test_invalid_template_is_listed_with_its_error(inside: Inside) -> None:
@@ -57,13 +62,53 @@ def test_invalid_template_is_listed_with_its_error(inside: Inside) -> None:
     ran = inside("templates", "list", "--json")
     assert ran.code == 0
     assert f"{path}, line 1: prompt must be text" in ran.err
-    bad, good = json.loads(ran.text)
+    bad, good, *shipped = json.loads(ran.text)
     assert (bad["name"], bad["error"]) == ("bad", f"{path}, line 1: prompt must be text, in quotes")
-    assert (good["name"], good["prompt"], good["variables"]) == (
+    assert (good["name"], good["prompt"], good["variables"], good["shipped"]) == (
         "good",
         "Hello {{ name | you }}",
         {"name": "you"},
+        False,
     )
+    assert [(each["name"], each["shipped"]) for each in shipped] == [(name, True) for name in SHIPPED]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_template_is_filled_and_sent(inside: Inside, server: Scripted, name: str) -> None:
+    server.will(answer("Done."))
+    inside.provider("fake", server.url)
+    arguments = ("--var", "to=Klingon") if name == "translate" else ()
+    ran = inside("chat", "--no-save", "--template", name, *arguments, "a hint", stdin=b"the material")
+    assert (ran.code, ran.out) == (0, b"Done.\n")
+    system, user = server.asked[0].body["messages"]
+    assert user["content"] == "the material\n\na hint"
+    assert "{{" not in system["content"]
+    assert ("Klingon" in system["content"]) == (name == "translate")
+    assert "no prompt" in inside("chat", "--template", name).err
+
+
+def test_own_template_replaces_a_shipped_one_until_it_is_removed(inside: Inside, tmp_path: Path) -> None:
+    shipped = inside("templates", "show", "commit").text
+    assert "git diff --staged" in shipped
+    unchanged = inside("templates", "edit", "commit", env={"EDITOR": "true"})
+    assert (
+        unchanged.err == "Nothing was written: the template commit is still the one that comes with telex.\n"
+    )
+    env = {"EDITOR": editor(tmp_path, """echo 'prompt = "mine"' > "$1" """)}
+    assert inside("templates", "edit", "commit", env=env).code == 0
+    path = inside.paths.templates / "commit.toml"
+    assert path.read_text() == 'prompt = "mine"\n'
+    assert inside("templates", "show", "commit").text == 'prompt = "mine"\n'
+    assert inside("templates", "remove", "commit", "--yes").code == 0
+    assert inside("templates", "show", "commit").text == shipped
+
+    refused = inside("templates", "remove", "commit", "--yes")
+    assert refused.code == 2
+    assert "comes with telex and cannot be removed" in refused.err
+    assert inside("templates", "edit", "commit", "--markdown", env={"EDITOR": "true"}).code == 2
+    put(inside, "commit.md", "prompt = 1")
+    put(inside, "commit.toml", "prompt = 1")
+    assert "two templates are called commit" in inside("templates", "show", "commit").err
 
 
 def test_show_prints_the_file_unchanged(inside: Inside) -> None:
@@ -196,10 +241,11 @@ def test_completion_follows_the_folder(inside: Inside) -> None:
     names = inside.paths.cache / "completion" / "templates"
     path = put(inside, "a.toml", "prompt = 'x'")
     inside("providers", "list")
-    assert names.read_text() == "a\n"
+    shipped = "".join(f"{name}\n" for name in SHIPPED)
+    assert names.read_text() == f"a\n{shipped}"
     put(inside, "b.md", "x")
     inside("models", "list")
-    assert names.read_text() == "a\nb\n"
+    assert names.read_text() == f"a\nb\n{shipped}"
     path.unlink()
     inside("providers", "list")
-    assert names.read_text() == "b\n"
+    assert names.read_text() == f"b\n{shipped}"

@@ -34,6 +34,8 @@ COMMANDS = {
 def command() -> None:
     """Save and reuse prompts with variables.
 
+    Some templates come with telex: commit, review, explain, summary and translate.
+
     A template is a file with a prompt, and optionally a model, a system message and other settings; telex templates
     edit creates one and shows what it can contain. In its text, {{ stdin }} is the piped input, and {{ prompt }} the
     prompt on the command line. {{ name }} is a variable, set with telex chat --var name=VALUE; {{ name | text }} is one
@@ -41,7 +43,8 @@ def command() -> None:
     """
 
 
-_HEADERS = ("NAME", "MODEL", "DESCRIPTION")
+_HEADERS = ("NAME", "SOURCE", "MODEL", "DESCRIPTION")
+_SOURCES = {False: "yours", True: "shipped"}
 
 
 @click.command(
@@ -55,32 +58,34 @@ _HEADERS = ("NAME", "MODEL", "DESCRIPTION")
 def list_(app: App, *, as_json: bool) -> None:
     """List the templates with their descriptions.
 
-    In a pipe, each line has NAME, MODEL and DESCRIPTION, separated by tabs. Templates that cannot be used are listed
-    too, and reported on stderr.
+    SOURCE is "yours", or "shipped" for those that come with telex; one of yours replaces a shipped one of the same
+    name. In a pipe, each line has NAME, SOURCE, MODEL and DESCRIPTION, separated by tabs. Templates that cannot be used
+    are listed too, and reported on stderr.
     """
     from provider_core.errors import TemplateError
-    from provider_core.templates import load, names
+    from provider_core.templates import all_names, load
     from telex.render import tables
 
     folder = app.runtime.paths.templates
     objects: list[dict[str, Any]] = []
-    rows: list[tuple[str, str, str]] = []
-    for name, path in names(folder).items():
+    rows: list[tuple[str, str, str, str]] = []
+    for name, path in all_names(folder).items():
+        source = _SOURCES[_is_shipped(path)]
         try:
             template = load(folder, name)
         except TemplateError as error:
             app.console.note(error.message)
-            objects.append({"name": name, "path": str(path), "error": error.message})
-            rows.append((name, "", ""))
+            objects.append(
+                {"name": name, "path": str(path), "shipped": _is_shipped(path), "error": error.message}
+            )
+            rows.append((name, source, "", ""))
         else:
             objects.append(_as_json(template))
-            rows.append((name, template.model or "", _summary(template)))
+            rows.append((name, source, template.model or "", _summary(template)))
     if as_json:
         app.console.json(objects)
         return
     tables.rows(app.console, _HEADERS, rows)
-    if not rows:
-        app.console.note("There are no templates. To write one: telex templates edit NAME")
 
 
 @click.command(
@@ -123,7 +128,18 @@ def _as_json(template: Template) -> dict[str, Any]:
     from provider_core.templates import variables
 
     values = {each.name: getattr(template, each.name) for each in fields(template)}
-    return {**values, "path": str(template.path), "variables": variables(template)}
+    return {
+        **values,
+        "path": str(template.path),
+        "shipped": _is_shipped(template.path),
+        "variables": variables(template),
+    }
+
+
+def _is_shipped(path: Path) -> bool:
+    from provider_core.templates import SHIPPED
+
+    return path.parent == SHIPPED
 
 
 _FIELDS = """\
@@ -168,9 +184,11 @@ _MARKDOWN = f"+++\n{_FIELDS}{_PLACES}+++\n\n"
 def edit(app: App, *, name: str, markdown: bool) -> None:
     """Open a template in your editor, or create one.
 
-    The editor is $VISUAL, or else $EDITOR. The file is saved even if it has mistakes; they are reported.
+    The editor is $VISUAL, or else $EDITOR. The file is saved even if it has mistakes; they are reported. Editing a
+    template that comes with telex creates your own copy, which replaces it; remove the copy to return to the original.
     """
     from provider_core.files import private_folder, replace
+    from provider_core.templates import SHIPPED, names
 
     path, initial = _file_to_edit(app, name, markdown=markdown)
     if initial is not None:
@@ -183,7 +201,9 @@ def edit(app: App, *, name: str, markdown: bool) -> None:
         if unwritten:
             path.unlink(missing_ok=True)
     if unwritten:
-        app.console.note(f"Nothing was written: the template {path.stem} does not exist.")
+        shipped = path.stem in names(SHIPPED)
+        state = "is still the one that comes with telex" if shipped else "does not exist"
+        app.console.note(f"Nothing was written: the template {path.stem} {state}.")
     elif not path.exists():
         app.console.note(f"The template {path.stem} no longer exists.")
     else:
@@ -197,7 +217,14 @@ def _file_to_edit(app: App, name: str, *, markdown: bool) -> tuple[Path, bytes |
 
     folder = app.runtime.paths.templates
     try:
-        return find(folder, name), None
+        path = find(folder, name)
+        if not _is_shipped(path):
+            return path, None
+        if not markdown:
+            return folder / path.name, path.read_bytes()
+        raise click.UsageError(
+            f"the template {path.stem} comes with telex, as TOML\nLeave out --markdown to edit it."
+        )
     except TemplateError as error:
         if not error.name:
             raise
@@ -258,6 +285,11 @@ def remove(app: App, *, name: str, yes: bool) -> None:
     from telex.prompts import confirm_removal
 
     path = find(app.runtime.paths.templates, name)
+    if _is_shipped(path):
+        raise click.UsageError(
+            f"the template {path.stem} comes with telex and cannot be removed\n"
+            f"To replace it with your own: telex templates edit {path.stem}"
+        )
     if path.parent != app.runtime.paths.templates:
         raise click.UsageError(
             f"{name} is not one of the templates in {app.runtime.paths.templates}; use rm to remove it"
