@@ -50,7 +50,8 @@ class Spending(Struct):
 class Budget:
     """The limits of the settings' ``[budget]``, for each "day" and "month" of the local calendar.
 
-    The ledger has the requests of all processes. It is read at most every ``interval`` seconds: 0 for always.
+    The ledger has the requests of all processes. It is read at most every ``interval`` seconds: 0 for always. If
+    requests have an unknown cost, ``fill_in_costs(since=...)`` is called once, as ``Runtime.fill_in_costs``.
     """
 
     def __init__(
@@ -58,12 +59,15 @@ class Budget:
         limits: Mapping[str, float],
         ledger: Callable[[], Ledger],
         *,
+        fill_in_costs: Callable[..., int] = lambda **_: 0,
         interval: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.interval = interval
         self._limits = limits
         self._ledger = ledger
+        self._fill_in_costs = fill_in_costs
+        self._filled_in = False
         self._clock = clock
         self._read: tuple[float, tuple[Spending, ...]] | None = None
 
@@ -74,15 +78,14 @@ class Budget:
             ledger = self._ledger()
             found = []
             for period, limit in self._limits.items():
-                total = next(iter(ledger.totals(since=beginning(period, now))), None)
-                found.append(
-                    Spending(
-                        period=period,
-                        limit=Decimal(str(limit)),
-                        spent=total.cost if total is not None else Decimal(0),
-                        unpriced=total.unpriced if total is not None else 0,
-                    )
-                )
+                since = beginning(period, now)
+                total = ledger.total(since=since)
+                if total.unpriced and not self._filled_in:
+                    self._filled_in = True
+                    if self._fill_in_costs(since=beginning("month", now)):
+                        total = ledger.total(since=since)
+                amount = Decimal(str(limit))
+                found.append(Spending(period=period, limit=amount, spent=total.cost, unpriced=total.unpriced))
             self._read = now, tuple(found)
         return self._read[1]
 

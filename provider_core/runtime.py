@@ -20,13 +20,14 @@ from provider_core.structs import replace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from decimal import Decimal
     from pathlib import Path
 
     from provider_core.budget import Budget
     from provider_core.catalog import CachedModelList, Catalog, RefreshResult
     from provider_core.client import Client, OpenProvider
     from provider_core.errors import SettingsError
-    from provider_core.history import History
+    from provider_core.history import History, LedgerEntry
     from provider_core.http import Preconnection
     from provider_core.keys import KeyStore
     from provider_core.local import Progress
@@ -182,7 +183,34 @@ class Runtime:
             raise SettingsError("a budget needs the ledger, which ledger = false turns off")
         from provider_core.budget import Budget
 
-        return Budget(limits, lambda: self.history.ledger)
+        return Budget(limits, lambda: self.history.ledger, fill_in_costs=self.fill_in_costs)
+
+    def fill_in_costs(self, *, since: float = 0.0) -> int:
+        """Store the costs of the ledger's requests whose price was not looked up yet; returns their number.
+
+        The price is that of the request's time, in seconds since 1970, as is ``since``.
+        """
+        from provider_core import presets
+        from provider_core.history import BATCH_API
+        from provider_core.types import Provider, Target
+
+        prices, providers = self.prices, self.providers
+
+        def target(entry: LedgerEntry) -> Target:
+            provider = providers.get(entry.provider)
+            if provider is None or provider.preset != entry.preset:  # removed since
+                preset = presets.get(entry.preset) if entry.preset else None
+                url = preset.base_url if preset is not None else ""
+                provider = Provider(name=entry.provider, preset=entry.preset, base_url=url)
+            return Target(provider=provider, model=entry.model)
+
+        def price(entry: LedgerEntry) -> tuple[Decimal, str] | None:
+            cost = prices.cost(target(entry), entry.usage, at=entry.at, batch=entry.command == BATCH_API)
+            return None if cost is None else (cost.amount, cost.source)
+
+        return self.history.ledger.fill_in_costs(
+            lambda entry: prices.price(target(entry)) is not None, price, since=since
+        )
 
     @property
     def providers(self) -> Mapping[str, Provider]:

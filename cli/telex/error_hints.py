@@ -207,10 +207,10 @@ def _rate_limit(error: errors.RateLimitError, provider: Provider | None) -> str:
 
 
 def _budget(error: errors.BudgetError, _: Provider | None) -> str:
-    more = f"{math.ceil(error.spent * 2)}"
+    variable = f"TELEX_BUDGET__{(error.code or '').upper()}"
     return (
-        f"To raise it for one command: TELEX_BUDGET='{{\"{error.code}\": {more}}}' telex chat …\n"
-        "To change it: [budget] in the settings file (see telex help settings). What was spent: telex usage"
+        f"To raise it for one command: {variable}={math.ceil(error.spent * 2)} telex chat …\n"
+        "To change it: [budget] in the settings file. To see what was spent: telex usage"
     )
 
 

@@ -96,6 +96,33 @@ class Size(click.ParamType[int]):
         return int(float(found[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[found[2]])
 
 
+_AGE_UNITS = {"h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
+
+
+def age_seconds(text: str) -> float | None:
+    """The seconds of an age such as ``30d``; None if it is not valid."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)\s*([hdwy])", text.strip().lower(), re.ASCII)
+    return None if found is None else float(found[1]) * _AGE_UNITS[found[2]]
+
+
+class Age(click.ParamType[float]):
+    """An age such as ``30d``, in seconds."""
+
+    name = "AGE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        seconds = age_seconds(str(value))
+        if seconds is None:
+            self.fail(
+                f"{value!r} is not a valid age. Use hours, days, weeks or years, such as 12h, 30d, 8w or 1y.",
+                param,
+                ctx,
+            )
+        return seconds
+
+
 class ExistingPath(click.Path):
     """A path that exists; unlike click's, its error says why the path cannot be used."""
 

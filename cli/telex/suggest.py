@@ -173,7 +173,7 @@ def _similar_options(word: str, options: Sequence[str]) -> list[str]:
     if wanted in options:
         return [wanted]
     longer = [name for name in options if name.startswith(wanted)]
-    if len(wanted) > 3 and 1 <= len(longer) <= 2:
+    if len(wanted) > 3 and 1 <= len(longer) <= 3:
         return longer
     # The dashes would make any two options alike.
     names = [name[2:] for name in options]

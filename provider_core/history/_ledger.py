@@ -5,6 +5,7 @@ Costs are in US dollars, as ``Decimal``; times are in seconds since 1970. A cost
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from provider_core.errors import NetworkError, ProviderError
@@ -15,7 +16,6 @@ from provider_core.types import Usage
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable
-    from decimal import Decimal
 
     from provider_core.events import AnswerEnded
     from provider_core.history._database import Database
@@ -27,23 +27,24 @@ _UNIT = 10**12
 _MOST_TOKENS, _MOST_COST = 10**15, 10**6 * _UNIT
 """No number of a server may exceed the integers of SQLite."""
 
-_KEYS: dict[Grouping | None, str] = {
+_KEYS: dict[Grouping, str] = {
     "model": "provider || '/' || model",
     "provider": "provider",
     "day": "date(at, 'unixepoch', 'localtime')",
     "template": "ifnull(template, '')",
     "command": "command",
-    None: "''",
 }
 _COLUMNS = (
     "at", "provider", "preset", "model", "command", "template", "conversation", "verdict",
     "input", "cached", "cache_write", "output", "reasoning", "cost", "cost_source",
 )  # fmt: skip
+BATCH_API = "batch api"
+"""The command of requests that were sent through a provider's Batch API, which has prices of its own."""
 _TOKENS = ("input", "cached", "cache_write", "output", "reasoning")
 
 
 class LedgerEntry(Struct):
-    """A request. ``command`` is what sent it: "chat", "tool loop", "schema retry", "batch" and others.
+    """A request. ``command`` is what sent it: "chat", "tool loop", "schema retry", "batch", ``BATCH_API``, "test".
 
     The numbers of tokens are those of ``Usage``, and ``verdict`` is the value of a ``Verdict``. ``id`` is the row's, 0
     before it was added.
@@ -66,8 +67,13 @@ class LedgerEntry(Struct):
     reasoning: int | None = None
     cost: Decimal | None = None
     cost_source: str | None = None
-    """A ``CostSource``; "failed" for a request that failed before anything of an answer arrived, which costs 0."""
+    """A ``CostSource``; "failed" for a request that failed before anything of an answer arrived, which costs 0; None if
+    no price was known yet, and "unknown" if the price did not cover the tokens."""
     id: int = field(default=0, compare=False)
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(**{name: getattr(self, name) for name in _TOKENS})
 
 
 def entry_of(
@@ -82,8 +88,6 @@ def entry_of(
 
     ``command`` is that of the turn's first request; later ones have their own, "tool loop" or "schema retry".
     """
-    from decimal import Decimal
-
     answer = event.answer
     provider, usage, cost = answer.target.provider, answer.usage or Usage(), answer.cost
     if answer.is_free and not isinstance(answer.error, ProviderError | NetworkError):
@@ -138,55 +142,65 @@ class Ledger:
 
     def totals(
         self,
-        by: Grouping | None = None,
+        by: Grouping,
         *,
         since: float = 0.0,
-        until: float | None = None,
         provider: str | None = None,
         model: str | None = None,
     ) -> tuple[UsageTotal, ...]:
-        """The sums for each ``by``, the most expensive first, days in order; without ``by``, all in one (key "").
+        """The sums for each ``by``, the most expensive first; days in order, which begin at midnight, local time.
 
-        Days begin at midnight, local time. ``model`` is a model's id or ``provider/model``. Names are compared without
-        regard to case. Returns nothing if there are no such requests.
+        ``model`` is a model's id or ``provider/model``. Names are compared without regard to case.
         """
-        where, values = _filter(since, until, provider, model)
+        order = "1" if by == "day" else "8 DESC, 9 DESC, 3 + 6 DESC, 1"
+        return self._sums(_KEYS[by], f"GROUP BY 1 ORDER BY {order}", since, provider, model)
+
+    def total(
+        self, *, since: float = 0.0, provider: str | None = None, model: str | None = None
+    ) -> UsageTotal:
+        """The sums of all requests; the key is ""."""
+        found = self._sums("''", "", since, provider, model)
+        return found[0] if found else _total("", *[0] * (len(_TOKENS) + 3))
+
+    def _sums(
+        self, key: str, end: str, since: float, provider: str | None, model: str | None
+    ) -> tuple[UsageTotal, ...]:
+        where, values = _filter(since, provider, model)
         # total() of integers is exact up to 2**53, and never overflows as sum() does.
         sums = ", ".join(f"total({name})" for name in (*_TOKENS, "cost"))
-        order = "1" if by == "day" else "8 DESC, 9 DESC, 3 + 6 DESC, 1"
-        query = (
-            f"SELECT {_KEYS[by]}, count(*), {sums}, count(*) - count(cost) "
-            f"FROM requests {where} GROUP BY 1 ORDER BY {order}"
-        )
+        query = f"SELECT {key}, count(*), {sums}, count(*) - count(cost) FROM requests {where} {end}"
         with self._database.reading() as connection:
             return (
                 () if connection is None else tuple(_total(*row) for row in connection.execute(query, values))
             )
 
     def fill_in_costs(
-        self, price: Callable[[LedgerEntry], tuple[Decimal, str] | None], *, since: float = 0.0
+        self,
+        has_price: Callable[[LedgerEntry], bool],
+        price: Callable[[LedgerEntry], tuple[Decimal, str] | None],
+        *,
+        since: float = 0.0,
     ) -> int:
-        """Store what ``price`` returns (a cost and its source) for the entries without a cost; returns their number.
+        """Store the cost and its source that ``price`` returns for entries without a cost; returns the number found.
 
-        ``price`` is called for the latest entry of each provider's model first, and for the others only if it knows
-        that cost. No lock is held meanwhile.
+        ``price`` is called for the models that ``has_price``, which is called with the latest entry of each. No lock
+        is held meanwhile.
         """
         found: list[tuple[int | None, str, int]] = []
+        unknown = Decimal("NaN"), "unknown"  # tokens that the price does not cover are not looked up again
         for latest in self._without_cost("", (since,)):
-            if price(latest) is None:
+            if not has_price(latest):
                 continue
             of_model = (since, latest.provider, latest.model)
-            found += (
-                (_stored_cost(known[0]), known[1], entry.id)
-                for entry in self._without_cost("AND provider = ? AND model = ?", of_model)
-                if (known := price(entry)) is not None
-            )
+            for entry in self._without_cost("AND provider = ? AND model = ?", of_model):
+                cost, source = price(entry) or unknown
+                found.append((_stored_cost(cost), source, entry.id))
         if found:
             with self._database.writing() as connection:
                 connection.executemany(
                     "UPDATE requests SET cost = ?, cost_source = ? WHERE id = ? AND cost IS NULL", found
                 )
-        return len(found)
+        return sum(cost is not None for cost, *_ in found)
 
     def _without_cost(self, condition: str, values: tuple[object, ...]) -> list[LedgerEntry]:
         """Entries that have tokens and no cost; without a condition, the latest of each provider's model."""
@@ -194,7 +208,7 @@ class Ledger:
         names = ("id", *_COLUMNS[1:-2])
         # With max(), the other columns are from the row with the largest value.
         query = (
-            f"SELECT {latest}, {', '.join(names)} FROM requests WHERE cost IS NULL AND at >= ? "
+            f"SELECT {latest}, {', '.join(names)} FROM requests WHERE cost IS NULL AND cost_source IS NULL AND at >= ? "
             f"AND ifnull(input, output) IS NOT NULL {condition} {group}"
         )
         with self._database.reading() as connection:
@@ -217,14 +231,11 @@ def delete_before(connection: sqlite3.Connection, before: float) -> int:
     return connection.execute("DELETE FROM requests WHERE at < ?", (before,)).rowcount
 
 
-def _filter(
-    since: float, until: float | None, provider: str | None, model: str | None
-) -> tuple[str, list[object]]:
+def _filter(since: float, provider: str | None, model: str | None) -> tuple[str, list[object]]:
     """The condition for the entries of a period, a provider and a model, and its values."""
     conditions: list[str] = ["at >= ?"]
     values: list[object] = [since]
     for condition, value in (
-        ("at < ?", until),
         ("provider = ? COLLATE NOCASE", provider),
         ("(model = ? COLLATE NOCASE OR provider || '/' || model = ? COLLATE NOCASE)", model),
     ):
@@ -261,8 +272,6 @@ def _stored_cost(cost: Decimal) -> int | None:
 
 
 def _total(key: str, requests: int, *sums: float) -> UsageTotal:
-    from decimal import Decimal
-
     *tokens, cost, unpriced = (int(value) for value in sums)
     return UsageTotal(
         key=key,

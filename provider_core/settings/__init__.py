@@ -147,11 +147,6 @@ class Settings(Struct):
     problems: Mapping[str, SettingsError] = field(default_factory=dict)
     """The errors of the entries that are ignored: "providers.lab", "mcp.files", "aliases.fast", "usage"."""
 
-    @property
-    def has_budget(self) -> bool:
-        """Whether the user has limited the costs, also with an invalid ``[budget]``, which ``require`` raises."""
-        return bool(self.budget) or "budget" in self.problems
-
     def require(self, *entry: str) -> None:
         """Raise the ``SettingsError`` of this entry ("providers", "lab") or of its whole group, if it is invalid."""
         for place in (entry[0], ".".join(entry)):

@@ -50,9 +50,9 @@ def test_a_spent_budget_refuses_with_exit_5_and_says_how_to_raise_it(lab: Inside
     assert (ran.code, ran.text, len(server.asked)) == (5, "", 2)
     first, second, third = ran.err.splitlines()
     assert first == "telex: the budget for today is spent: $1 of $1"
-    assert second.strip() == """To raise it for one command: TELEX_BUDGET='{"day": 2}' telex chat …"""
+    assert second.strip() == "To raise it for one command: TELEX_BUDGET__DAY=2 telex chat …"
     assert "[budget]" in third
-    assert lab("chat", "hi", env=budget('{"day": 2}')).code == 0
+    assert lab("chat", "hi", env=day | {"TELEX_BUDGET__DAY": "2"}).code == 0
     assert lab("chat", "hi").code == 0
     refused = lab("chat", "--json", "hi", env=budget('{"month": 2}'))
     assert (refused.code, "this month" in json.loads(refused.text)["error"]["message"]) == (5, True)

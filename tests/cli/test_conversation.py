@@ -177,7 +177,7 @@ def test_no_save_writes_only_to_the_ledger(talk: Dialogue) -> None:
     assert not rows[-1].startswith("To continue")
     assert [each.name for each in talk.paths.data.iterdir()] == ["history.db"]
     with History(talk.paths.history) as history:
-        assert (history.conversations(), history.ledger.totals()[0].requests) == ((), 2)
+        assert (history.conversations(), history.ledger.total().requests) == ((), 2)
     assert b"sunset" not in talk.paths.history.read_bytes()
 
 

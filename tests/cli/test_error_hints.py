@@ -199,7 +199,7 @@ CASES = [
         e.BudgetError("x", code="month", limit=Decimal(1), spent=Decimal(1)),
         LAB,
         5,
-        """TELEX_BUDGET='{"month": 2}'""",
+        "TELEX_BUDGET__MONTH=2",
     ),
     (e.AttachmentError("x", name="a.png", image=True), None, 2, "--image a.png"),
     (e.AttachmentError("x", name="a.svg", looks_like="an SVG image"), None, 2, "--file a.svg"),

@@ -98,7 +98,7 @@ def test_a_prompt_in_an_unexpected_place_is_quoted_for_the_shell(
         ("chat --temp 0", "Did you mean --temperature?"),
         ("chat --modle lab", "Did you mean --model?"),
         ("chat --max_tokens=5 hi", "Did you mean --max-tokens?"),
-        ("chat --max 5 hi", "Did you mean --max-tokens or --max-turns?"),
+        ("chat --max 5 hi", "Did you mean --max-tokens or --max-turns or --max-cost?"),
         ("chat --MODEL x", "Did you mean --model?"),
         ("chat --stream=false", "--stream takes no value\n  Did you mean --no-stream?"),
         ("chat --json=true", "--json takes no value\n  Use it alone: --json"),

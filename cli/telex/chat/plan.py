@@ -203,7 +203,8 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
 
     In an ``interactive`` chat there is no prompt yet. Raises ``click.UsageError`` and errors of the core.
     """
-    has_budget = app.runtime.settings.has_budget
+    settings = app.runtime.settings
+    has_budget = bool(settings.budget or "budget" in settings.problems)
     if has_budget:
         _ = app.runtime.budget  # an invalid one is reported before stdin is read
     save_images = None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +13,7 @@ from telex.app import pass_app
 from telex.command import Command, Group
 from telex.exit_codes import ExitCode
 from telex.humanize import plural
+from telex.options import Age
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +30,6 @@ _SCREENFUL = 20
 """Conversations that are shown on a terminal by default."""
 _CONFIRMED = 10
 """Conversations that are named when confirmation is asked for."""
-_UNITS = {"h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
 _MARKDOWN, _LINES = "markdown", "jsonl"
 
 COMMANDS = {
@@ -359,24 +358,6 @@ def _confirm(app: App, chosen: tuple[SavedConversation, ...]) -> None:
         if len(chosen) > _CONFIRMED:
             app.console.err(f"and {len(chosen) - _CONFIRMED} more\n")
     confirm_removal(app.console, many)
-
-
-class Age(click.ParamType[float]):
-    """An age such as ``30d``, in seconds."""
-
-    name = "AGE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)\s*([hdwy])", str(value).strip().lower(), re.ASCII)
-        if found is None:
-            self.fail(
-                f"{value!r} is not a valid age. Use hours, days, weeks or years, such as 12h, 30d, 8w or 1y.",
-                param,
-                ctx,
-            )
-        return float(found[1]) * _UNITS[found[2]]
 
 
 @click.command(
