@@ -26,7 +26,7 @@ _telex_table() {
         options=('-h,--help')
         ;;
     'telex models list')
-        options=('*-P,--provider name providers' '--reasoning' '--tools' '--vision' '--all' '--refresh' '--json' '-h,--help')
+        options=('*-P,--provider name providers' '--reasoning' '--tools' '--vision' '--all' '--max-price any' '--sort one name price' '--refresh' '--json' '-h,--help')
         arguments=('*any')
         ;;
     'telex models show')

@@ -38,8 +38,12 @@ def size(count: int) -> str:
 
 
 def dollars(value: Decimal) -> str:
-    """A cost, exact to a millionth of a dollar."""
-    return f"${value:.6f}".rstrip("0").rstrip(".")
+    """An amount: cents from a dollar on, below that four decimals, and below a cent two significant digits."""
+    if value >= 1:
+        return f"${value:,.2f}"
+    digits = 4 if value >= 0.01 or not value else 1 - value.adjusted()
+    text = f"{value:.{digits}f}"
+    return f"${text.rstrip('0').rstrip('.') if '.' in text else text}"
 
 
 def elapsed(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from provider_core.structs import Struct, replace
 
@@ -52,7 +52,7 @@ class Price(Struct):
     def plain(self) -> dict[str, Json]:
         """The form of ``Model.price``, with amounts as text."""
         found: dict[str, Json] = {
-            name: f"{value:f}" for name in _AMOUNTS if (value := getattr(self, name)) is not None
+            name: f"{value:f}" for name, value in self.amounts.items() if value is not None
         }
         if self.above:
             found["above"] = [{"tokens": tokens, **price.plain()} for tokens, price in self.above]
@@ -63,7 +63,12 @@ class Price(Struct):
     @property
     def is_empty(self) -> bool:
         """Whether no amount is known."""
-        return all(getattr(self, name) is None for name in _AMOUNTS)
+        return all(value is None for value in self.amounts.values())
+
+    @property
+    def amounts(self) -> dict[str, Decimal | None]:
+        """The amounts by their names."""
+        return {name: getattr(self, name) for name in _AMOUNTS}
 
     @property
     def is_complete(self) -> bool:
@@ -107,7 +112,7 @@ class Price(Struct):
 
     def filled(self, other: Price) -> Price:
         """``other`` with the amounts of this price where it has none; of the rest, only if it sets no main price."""
-        given = {name: value for name in _AMOUNTS if (value := getattr(other, name)) is not None}
+        given: dict[str, Any] = {name: value for name, value in other.amounts.items() if value is not None}
         if "input" in given or "output" in given:
             given |= {"above": other.above, "batch": other.batch}
         return replace(self, **given)

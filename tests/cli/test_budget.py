@@ -66,8 +66,8 @@ def test_a_nearly_spent_budget_is_a_warning(lab: Inside) -> None:
     ran = lab("chat", "hi")
     assert (ran.code, ran.text) == (0, "Yes.\n")
     assert ran.err.splitlines() == [
-        "$1 of the budget of $1.25 for today is spent (80 %).",
-        "$1 of the budget of $1.2 for this month is spent (83 %).",
+        "$1.00 of the budget of $1.25 for today is spent (80 %).",
+        "$1.00 of the budget of $1.20 for this month is spent (83 %).",
     ]
     assert lab("chat", "-q", "hi").code == 5
 

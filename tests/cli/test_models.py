@@ -103,8 +103,8 @@ def test_json_has_all_that_is_known_and_marks_estimates(telex: Inside) -> None:
     assert found["lab/step-1-32k"] == {
         "id": "lab/step-1-32k", "provider": "lab", "model": "step-1-32k", "name": "The X", "kind": "chat",
         "context": 32768, "context_estimated": True, "max_output": 2048, "max_output_estimated": False,
-        "reasoning": False, "reasoning_levels": [], "tools": None, "vision": None, "source": "server",
-        "default": False, "global_default": False,
+        "reasoning": False, "reasoning_levels": [], "tools": None, "vision": None, "price": None,
+        "price_source": None, "source": "server", "default": False, "global_default": False,
     }  # fmt: skip
     assert (found["lab/b"]["default"], found["lab/b"]["context"]) == (True, None)
     assert [found["lab/a"][key] for key in ("context", "vision", "tools", "source")] == [

@@ -136,6 +136,27 @@ def test_a_piped_answer_imports_only_click_and_http(lab: Telex) -> None:
     assert not seen.modules & {"httpx._main", "asyncio", "telex.render.markdown", "telex.repl"}
 
 
+def test_prices_are_imported_only_if_a_cost_is_shown_and_after_the_request_is_sent(
+    telex: Telex, server: Scripted
+) -> None:
+    server.will(answer("Hello", usage={"prompt_tokens": 3, "completion_tokens": 2}))
+    telex.provider("openai", server.url, key=None, key_env="LAB_KEY", preset="openai", models=["gpt-4o-mini"])
+    prices = {"decimal", "genai_prices", "provider_core.prices", "pydantic"}
+    piped = Watched(telex, "chat", "hi").modules & prices
+    assert piped <= {"decimal"}, "which the ledger imports at the end"
+    seen = Watched(telex, "chat", "--json", "hi")
+    assert not seen.early & prices
+    assert "provider_core.prices" in seen.modules
+    assert "genai_prices" not in seen.modules, "the price was saved by an earlier run"
+    (saved,) = telex.home.rglob("prices.json")
+    assert "gpt-4o-mini" in saved.read_text()
+    saved.unlink()
+    code = WATCHED.format(arguments=("chat", "--json", "hi"))
+    alone = json.loads(python(code, telex.env | {"LAB_KEY": "sk-lab"}).splitlines()[-1])
+    assert "genai_prices" in alone["modules"]
+    assert not set(alone["early"]) & prices
+
+
 def test_the_history_and_the_decoder_are_imported_after_the_request_is_sent(lab: Telex) -> None:
     seen = Watched(lab, "chat", "hi")
     late = {"sqlite3", "provider_core.history", "provider_core.stream"}

@@ -13,6 +13,7 @@ from provider_core.answer import Answer
 from provider_core.errors import BadRequestError
 from provider_core.events import ChatEnded, Connecting
 from provider_core.prices import Cost
+from provider_core.structs import replace
 from provider_core.types import (
     FieldDropped,
     Provider,
@@ -135,6 +136,10 @@ def test_the_terminal_gets_the_sequences_that_it_can_take(
     assert not re.search(absent, shown.raw)
 
 
+def cost(amount: str, **more: bool) -> Cost:
+    return Cost(amount=Decimal(amount), source="list", **more)
+
+
 ANSWER = Answer(
     target=TARGET,
     verdict=Verdict.COMPLETE,
@@ -148,7 +153,13 @@ ANSWER = Answer(
 @pytest.mark.parametrize(
     ("answer", "usage", "line"),
     [
-        (ANSWER, "short", "lab/m · 1,234 out · 1.2 s"),
+        (ANSWER, "short", "lab/m · 50 in, 1.23k out, $0.0125 · 1.2 s"),
+        (replace(ANSWER, cost=cost("0")), "short", "lab/m · 50 in, 1.23k out, $0 · 1.2 s"),
+        (replace(ANSWER, cost=cost("0.0000012", partial=True)), "short",
+         "lab/m · 50 in, 1.23k out, at least $0.0000012 · 1.2 s"),
+        (replace(ANSWER, cost=None), "short", "lab/m · 50 in, 1.23k out · 1.2 s"),
+        (replace(ANSWER, cost=None), "full",
+         "lab/m · 50 in (40 cached) · 1,234 out (7 thinking) · cost unknown · first 0.25 s · 1234 tok/s"),
         (ANSWER, "full",
          "lab/m · 50 in (40 cached) · 1,234 out (7 thinking) · $0.0125 · first 0.25 s · 1234 tok/s"),
         (ANSWER, "none", "Blue."),
@@ -156,7 +167,7 @@ ANSWER = Answer(
          "lab/m · tokens unknown · 2.0 s"),
         (Answer(target=TARGET, verdict=Verdict.INTERRUPTED, timing=Timing(total=2.0)), "full", "Blue."),
     ],
-    ids=["short", "full", "none", "unknown", "interrupted"],
+    ids=["short", "free", "partial", "unpriced", "unpriced full", "full", "none", "unknown", "interrupted"],
 )  # fmt: skip
 def test_the_line_after_an_answer(answer: Answer, usage: str, line: str) -> None:
     assert Shown(*text("Blue."), answer=answer, usage=usage, columns=100).rows[-1] == line

@@ -13,13 +13,14 @@ from provider_core.errors import ToolRefusedError, UnknownToolError
 from provider_core.redaction import printable
 from provider_core.types import CallAsText, FieldDropped, FieldIgnored, Retrying
 from telex.console import visible
-from telex.humanize import dollars, number, plural, size
+from telex.humanize import dollars, number, plural, short_number, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from provider_core.answer import Answer
     from provider_core.events import PlannedCall, SchemaRetry, ToolAnnotations, ToolEnded, ToolProgress
+    from provider_core.prices import Cost
     from provider_core.types import Image, Json, Source, Target
 
 _LONGEST_LINE: Final = 500
@@ -101,16 +102,21 @@ def usage_line(answer: Answer, *, full: bool) -> str:
     parts = [str(answer.target)]
     total = None if timing.total is None else f"{timing.total:.1f} s"
     if not full:
+        counts = []
+        if usage is not None and usage.input is not None:
+            counts.append(f"{short_number(usage.input)} in")
         if usage is not None and usage.output is not None:
-            parts.append(f"{number(usage.output)} out")
+            counts.append(f"{short_number(usage.output)} out")
+        if answer.cost is not None:
+            counts.append(cost_words(answer.cost))
+        parts += [", ".join(counts)] if counts else []
         return " · ".join([*parts, *([total] if total else [])])
     if usage is None or (usage.input is None and usage.output is None):
         parts.append("tokens unknown")
     else:
         parts.append(f"{number(usage.input)} in{_of_them(usage.cached, 'cached')}")
         parts.append(f"{number(usage.output)} out{_of_them(usage.reasoning, 'thinking')}")
-    if answer.cost is not None:
-        parts.append(dollars(answer.cost.amount))
+        parts.append("cost unknown" if answer.cost is None else cost_words(answer.cost))
     if timing.first_text is not None:
         parts.append(f"first {timing.first_text:.2f} s")
     if (rate := _rate(answer)) is not None:
@@ -118,6 +124,12 @@ def usage_line(answer: Answer, *, full: bool) -> str:
     elif total:
         parts.append(total)
     return " · ".join(parts)
+
+
+def cost_words(cost: Cost) -> str:
+    """A cost in a line, such as "$0.0021", "about $0.2" or "at least $3.10"."""
+    before = "at least " if cost.partial else "about " if cost.estimate else ""
+    return before + dollars(cost.amount)
 
 
 def _rate(answer: Answer) -> float | None:

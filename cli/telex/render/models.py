@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from telex.console import visible
 from telex.humanize import plural, short_number
 from telex.render import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from decimal import Decimal
 
     from rich.text import Text
 
     from provider_core.catalog import ModelListing, RefreshResult
+    from provider_core.prices import ModelPrice, Price
     from provider_core.types import Model, Target
     from telex.console import Console
+
+PriceTable: TypeAlias = "Mapping[tuple[str, str], ModelPrice]"
+"""What models charge, by the name of the provider and the id of the model."""
 
 
 def lines(console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]]) -> None:
@@ -27,26 +32,40 @@ def lines(console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]
 
 
 def as_json(
-    console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]], default: Target | None
+    console: Console,
+    shown: Sequence[tuple[ModelListing, Sequence[Model]]],
+    default: Target | None,
+    prices: PriceTable,
 ) -> None:
     """Print one list of objects; ``default`` is the model that is used without -m."""
-    rows = [_fields(listing, model, default) for listing, models in shown for model in models]
+    rows = [
+        _fields(listing, model, default, prices.get((listing.provider.name, model.id)))
+        for listing, models in shown
+        for model in models
+    ]
     console.json(rows)
 
 
 def card_as_json(
-    console: Console, target: Target, listing: ModelListing, model: Model | None, default: Target | None
+    console: Console,
+    target: Target,
+    listing: ModelListing,
+    model: Model | None,
+    default: Target | None,
+    price: ModelPrice | None,
 ) -> None:
     """Print the object of one model. Of a model that is not in a list, only the name is known."""
     from provider_core.types import Model
 
-    fields = _fields(listing, model or Model(id=target.model), default)
+    fields = _fields(listing, model or Model(id=target.model), default, price)
     if model is None:
         fields["source"] = None
     console.json(fields)
 
 
-def _fields(listing: ModelListing, model: Model, default: Target | None) -> dict[str, Any]:
+def _fields(
+    listing: ModelListing, model: Model, default: Target | None, price: ModelPrice | None
+) -> dict[str, Any]:
     context, max_output, guessed = _limits(model)
     return {
         "id": f"{listing.provider.name}/{model.id}",
@@ -62,6 +81,8 @@ def _fields(listing: ModelListing, model: Model, default: Target | None) -> dict
         "reasoning_levels": list(model.reasoning_levels),
         "tools": model.tools,
         "vision": model.vision,
+        "price": None if price is None else _price_object(price.price),
+        "price_source": None if price is None else price.source,
         "source": "user" if model.id in listing.declared else listing.source,
         "default": model.id == listing.default,
         "global_default": _is(listing, model, default),
@@ -83,13 +104,31 @@ def _limits(model: Model) -> tuple[int | None, int | None, frozenset[str]]:
     return model.context or context, model.max_output or max_output, frozenset(guessed)
 
 
+def _price_object(price: Price) -> dict[str, Any]:
+    """Amounts in US dollars per million tokens; "request" is for each request."""
+
+    def numbers(amounts: Mapping[str, Decimal | None]) -> dict[str, Any]:
+        return {name: None if number is None else float(number) for name, number in amounts.items()}
+
+    found = numbers(price.amounts)
+    found["above"] = [{"tokens": tokens, **numbers(tier.amounts)} for tokens, tier in price.above]
+    found["batch"] = None if price.batch is None else _price_object(price.batch)
+    return found
+
+
 def table(
-    console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]], default: Target | None
+    console: Console,
+    shown: Sequence[tuple[ModelListing, Sequence[Model]]],
+    default: Target | None,
+    prices: PriceTable,
+    *,
+    grouped: bool = True,
 ) -> None:
-    """Print a table for each provider."""
+    """Print a table for each provider, or if not ``grouped`` one for all models."""
     groups = [(listing, models) for listing, models in shown if models]
     if groups:
-        tables.paged(console, _drawn(console, groups, default), long=is_long(console, shown))
+        drawn = _drawn(console, groups, default, prices, grouped=grouped)
+        tables.paged(console, drawn, long=is_long(console, shown))
 
 
 def is_long(console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]]) -> bool:
@@ -98,38 +137,114 @@ def is_long(console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model
 
 
 def _drawn(
-    console: Console, groups: Sequence[tuple[ModelListing, Sequence[Model]]], default: Target | None
+    console: Console,
+    groups: Sequence[tuple[ModelListing, Sequence[Model]]],
+    default: Target | None,
+    prices: PriceTable,
+    *,
+    grouped: bool,
 ) -> Iterator[str]:
-    """Yield the table of each provider."""
+    """Yield the table of each provider, or one of all."""
     from rich.cells import cell_len
     from rich.text import Text
 
     longest = max(
         cell_len(f"{listing.provider.name}/{model.id}") for listing, models in groups for model in models
     )
+    priced = any(price.source != "local" for price in prices.values())
+    # A narrow terminal has no room for all numbers.
+    with_output = not priced or console.width() >= _WIDE
+    room = console.width() - (45 + 13 * priced if with_output else 49)
     number = {"width": 7, "justify": "right", "no_wrap": True}
     columns: tuple[dict[str, Any], ...] = (
-        {"width": min(longest, max(console.width() - 45, 24))},
+        {"width": min(longest, max(room, 24))},
         number,
-        number,
+        *([number] if with_output else []),
+        *([{**number, "width": 11}] if priced else []),
         {},
     )
+    headings = ["context", *(["output"] if with_output else []), *(["$/M in/out"] if priced else [])]
+
+    def row(listing: ModelListing, model: Model) -> list[str | Text]:
+        context, max_output, guessed = _limits(model)
+        cells: list[str | Text] = [
+            f"{listing.provider.name}/{model.id}",
+            _shortened(context, guess="context" in guessed),
+        ]
+        if with_output:
+            cells.append(_shortened(max_output, guess="max_output" in guessed))
+        if priced:
+            cells.append(_short_price(prices.get((listing.provider.name, model.id))))
+        return [*cells, _dim(visible(", ".join(_words(listing, model, default))))]
+
     gap = ""
-    for listing, models in groups:
-        title = visible(listing.provider.display_name or listing.provider.name)
-        rows: list[list[str | Text]] = [[Text.assemble((title, "bold")), _dim("context"), _dim("output")]]
-        for model in models:
-            context, max_output, guessed = _limits(model)
-            rows.append(
-                [
-                    f"{listing.provider.name}/{model.id}",
-                    _shortened(context, guess="context" in guessed),
-                    _shortened(max_output, guess="max_output" in guessed),
-                    _dim(visible(", ".join(_words(listing, model, default)))),
-                ]
-            )
-        yield gap + tables.render(console, tables.table(("",) * len(columns), rows, columns))
-        gap = "\n"
+    rows: list[list[str | Text]] = []
+    for position, (listing, models) in enumerate(groups):
+        if grouped or not position:
+            title = visible(listing.provider.display_name or listing.provider.name) if grouped else "Model"
+            rows.append([Text.assemble((title, "bold")), *map(_dim, headings)])
+        rows += [row(listing, model) for model in models]
+        if grouped or position == len(groups) - 1:
+            yield gap + tables.render(console, tables.table(("",) * len(columns), rows, columns))
+            gap, rows = "\n", []
+
+
+_WIDE = 100
+"""Columns of a terminal that shows all numbers of a list with prices."""
+
+
+def _short_price(found: ModelPrice | None) -> str:
+    """The prices of input and output, per million tokens; "" if they are unknown."""
+    if found is None or found.price.input is None or found.price.output is None:
+        return ""
+    if not (found.price.input or found.price.output):
+        return "free"
+    return f"{_exact(found.price.input)}/{_exact(found.price.output)}"
+
+
+def _exact(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"
+
+
+def _price_words(price: Price) -> str:
+    """The amounts of a price, such as "$0.27 in, $1.1 out, $0.07 cached"."""
+    names = {"input": "in", "output": "out", "cached": "cached", "cache_write": "cache writes"}
+    words = [
+        f"${_exact(number)} {names.get(name, name)}"
+        for name, number in price.amounts.items()
+        if number is not None and name != "request"
+    ]
+    return ", ".join(words)
+
+
+_ORIGINS = {
+    "settings": "your settings",
+    "list": "its server's list",
+    "genai-prices": "genai-prices",
+    "preset": "telex's own table of November 2026",
+}
+
+
+def _prices(found: ModelPrice | None, *, lacks_library: bool) -> Iterator[tuple[str, str]]:
+    """The lines of a card about the price."""
+    if found is None:
+        from telex.error_hints import install_command
+
+        hint = f" ({install_command('telex[prices]')} knows more prices)" if lacks_library else ""
+        yield "price", f"unknown{hint}"
+        return
+    price = found.price
+    if found.source == "local" or (price.is_complete and not (price.input or price.output or price.request)):
+        yield "price", "free"
+        return
+    yield "price", f"{_price_words(price)} per million tokens"
+    if price.request:
+        yield "", f"${_exact(price.request)} for each request"
+    for tokens, tier in price.above:
+        yield "", f"above {short_number(tokens)} tokens of input: {_price_words(tier)}"
+    if price.batch is not None:
+        yield "", f"in a batch: {_price_words(price.batch)}"
+    yield "price from", _ORIGINS[found.source]
 
 
 def _dim(text: str) -> Text:
@@ -166,11 +281,14 @@ def card(
     default: Target | None = None,
     aliases: Sequence[str] = (),
     missing_key: str = "",
+    price: ModelPrice | None = None,
+    lacks_library: bool = False,
     needs_terminal: bool = False,
 ) -> None:
     """Print what is known about a model, a line for each fact; ``missing_key`` is how to set up its provider's key.
 
-    ``needs_terminal`` means that the model is the default on a terminal only.
+    ``lacks_library`` means that ``genai-prices`` is not installed, and ``needs_terminal`` that the model is the default
+    on a terminal only.
     """
     from provider_core.types import Model
 
@@ -192,6 +310,7 @@ def card(
         ("reasoning", _yes_no(known.reasoning, ", ".join(known.reasoning_levels))),
         ("tools", _yes_no(known.tools)),
         ("vision", _yes_no(known.vision)),
+        *_prices(price, lacks_library=lacks_library),
         ("aliases", ", ".join(aliases)),
         ("default", used if _is(listing, known, default) else ""),
         ("key", f"none: {missing_key}" if missing_key else ""),

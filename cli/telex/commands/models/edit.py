@@ -10,7 +10,7 @@ from provider_core.errors import ModelError
 from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ExitCode, Stop
-from telex.options import Name
+from telex.options import Name, Number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,25 +19,13 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 _TOKENS = click.IntRange(1, 100_000_000)
+_DOLLARS = Number(0, 1_000_000)
 _MAX_LENGTH = 512
 _FIELDS = (
     "name", "context", "max_output", "reasoning", "tools", "vision",
     "price_in", "price_out", "price_cached", "price_cache_write",
 )  # fmt: skip
 _OPTIONS = tuple(name.replace("_", "-") for name in _FIELDS)
-
-
-class _Price(click.FloatRange):
-    """US dollars per million tokens."""
-
-    def __init__(self) -> None:
-        super().__init__(0, 1_000_000)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found: float = super().convert(value, param, ctx)
-        if found != found:
-            self.fail(f"{value!r} is not a valid number", param, ctx)
-        return found
 
 
 class _Field(click.Choice[str]):
@@ -53,16 +41,16 @@ class _Field(click.Choice[str]):
 def _fields(command: _Command) -> _Command:
     for option in (
         click.option(
-            "--price-cache-write", type=_Price(), metavar="USD", help="Price of input written to the cache."
+            "--price-cache-write", type=_DOLLARS, metavar="USD", help="Price of input written to the cache."
         ),
         click.option(
-            "--price-cached", type=_Price(), metavar="USD", help="Price of input read from the cache."
+            "--price-cached", type=_DOLLARS, metavar="USD", help="Price of input read from the cache."
         ),
         click.option(
-            "--price-out", type=_Price(), metavar="USD", help="Price of output, per million tokens."
+            "--price-out", type=_DOLLARS, metavar="USD", help="Price of output, per million tokens."
         ),
         click.option(
-            "--price-in", type=_Price(), metavar="USD", help="Price of input, in dollars per million tokens."
+            "--price-in", type=_DOLLARS, metavar="USD", help="Price of input, in dollars per million tokens."
         ),
         click.option("--vision/--no-vision", default=None, help="Whether the model reads images."),
         click.option("--tools/--no-tools", default=None, help="Whether the model calls tools."),

@@ -10,21 +10,27 @@ import click
 from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ASKING, ExitCode, Stop
-from telex.options import Name
+from telex.options import Name, Number
 from telex.provider_commands import default_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from decimal import Decimal
 
     from provider_core.catalog import ModelListing, RefreshResult
     from provider_core.types import Model, Provider
     from telex.app import App
+    from telex.render.models import PriceTable
 
 
 @click.command(
     cls=Command,
     name="list",
-    examples=("telex models list --tools qwen", "telex models list --json --refresh | jq -r '.[].id'"),
+    examples=(
+        "telex models list --tools qwen",
+        "telex models list --max-price 1 --sort price | head",
+        "telex models list --json --refresh | jq -r '.[].id'",
+    ),
     exits=ASKING,
 )
 @click.argument("text", nargs=-1)
@@ -43,6 +49,19 @@ if TYPE_CHECKING:
 @click.option(
     "--all", "everything", is_flag=True, help="Include models that do not chat: embeddings, speech, images."
 )
+@click.option(
+    "--max-price",
+    type=Number(0, 1_000_000),
+    metavar="USD",
+    help="List only models whose input and output cost no more than this, in dollars per million tokens.",
+)
+@click.option(
+    "--sort",
+    type=click.Choice(("name", "price")),
+    default="name",
+    show_default=True,
+    help="Sort by name, or by price of input and output together, the cheapest first.",
+)
 @click.option("--refresh", is_flag=True, help="Ask the servers for their current lists first.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @pass_app
@@ -55,6 +74,8 @@ def list_(
     tools: bool,
     vision: bool,
     everything: bool,
+    max_price: float | None,
+    sort: str,
     refresh: bool,
     as_json: bool,
 ) -> None:
@@ -73,14 +94,23 @@ def list_(
     ]
     listings = [app.runtime.catalog.listing(provider.name) for provider in chosen]
     shown = [(listing, _matching(listing, text, wanted, everything=everything)) for listing in listings]
+    prices: PriceTable = {}
+    if as_json or app.console.out_is_terminal or sort == "price" or max_price is not None:
+        prices = _prices(app, shown)
+    if max_price is not None:
+        shown = [(listing, _up_to(max_price, listing, models, prices)) for listing, models in shown]
+    if sort == "price":
+        shown = _by_price(shown, prices)
 
     def note() -> None:
         if not listings:
             _note_no_provider(app, names)
             return
-        filtered = bool(text or wanted)
+        filtered = bool(text or wanted) or max_price is not None
         _note_omissions(app, shown, filtered=filtered, refreshed=refresh)
         others = sum(model.kind != "chat" for listing in listings for model in listing.models)
+        if (sort == "price" or max_price is not None) and app.console.err_is_terminal:
+            _note_unpriced(app, prices)
         if others and app.console.err_is_terminal and not everything and not filtered:
             app.console.note(f"Hidden, because they do not chat: {others} (--all shows them).")
 
@@ -89,9 +119,9 @@ def list_(
     if paged:
         note()
     if as_json:
-        render.as_json(app.console, shown, default_target(app))
+        render.as_json(app.console, shown, default_target(app), prices)
     elif app.console.out_is_terminal:
-        render.table(app.console, shown, default_target(app))
+        render.table(app.console, shown, default_target(app), prices, grouped=sort != "price")
     else:
         render.lines(app.console, shown)
     if not paged:
@@ -114,6 +144,62 @@ def _matching(
         return all(word in searched for word in wanted)
 
     return [model for model in listing.models if matches(model)]
+
+
+# --- prices --------------------------------------------------------------------------------------------------
+
+
+def _prices(app: App, shown: Sequence[tuple[ModelListing, Sequence[Model]]]) -> PriceTable:
+    """The prices that are known of the models, by provider and id."""
+    from provider_core.types import Target
+
+    found = {
+        (listing.provider.name, model.id): app.runtime.prices.price(
+            Target(provider=listing.provider, model=model.id)
+        )
+        for listing, models in shown
+        for model in models
+    }
+    return {key: price for key, price in found.items() if price is not None and price.price.is_complete}
+
+
+def _up_to(
+    most: float,
+    listing: ModelListing,
+    models: Iterable[Model],
+    prices: PriceTable,
+) -> list[Model]:
+    """The models whose input and output cost no more than ``most`` dollars per million tokens."""
+    from decimal import Decimal
+
+    limit = Decimal(str(most))
+    known = [(model, prices.get((listing.provider.name, model.id))) for model in models]
+    return [
+        model
+        for model, found in known
+        if found is not None and max(found.price.input or 0, found.price.output or 0) <= limit
+    ]
+
+
+def _by_price(
+    shown: Sequence[tuple[ModelListing, Sequence[Model]]], prices: PriceTable
+) -> list[tuple[ModelListing, list[Model]]]:
+    """Each model by itself, the cheapest first; those of unknown price come last, in their order."""
+
+    def key(item: tuple[ModelListing, list[Model]]) -> tuple[bool, Decimal | int]:
+        found = prices.get((item[0].provider.name, item[1][0].id))
+        return (True, 0) if found is None else (False, (found.price.input or 0) + (found.price.output or 0))
+
+    return sorted(((listing, [model]) for listing, models in shown for model in models), key=key)
+
+
+def _note_unpriced(app: App, prices: PriceTable) -> None:
+    """Explain on stderr why no price is known."""
+    if prices or not app.runtime.prices.lacks_library:
+        return
+    from telex.error_hints import install_command
+
+    app.console.note(f"No price is known. To know more of them: {install_command('telex[prices]')}")
 
 
 def _refresh(app: App, chosen: Sequence[Provider]) -> tuple[RefreshResult, ...]:
@@ -256,7 +342,9 @@ def show(app: App, *, id: str, as_json: bool) -> None:  # noqa: A002 - the optio
         name for name, to in app.runtime.catalog.aliases.items() if to in (str(target), id) and name != id
     ]
     if as_json:
-        render.card_as_json(app.console, target, listing, model, default_target(app))
+        render.card_as_json(
+            app.console, target, listing, model, default_target(app), app.runtime.prices.price(target)
+        )
     else:
         missing = (
             _how_to_set_key(target.provider)
@@ -271,6 +359,8 @@ def show(app: App, *, id: str, as_json: bool) -> None:  # noqa: A002 - the optio
             default=default_target(app),
             aliases=aliases,
             missing_key=missing,
+            price=app.runtime.prices.price(target),
+            lacks_library=app.runtime.prices.lacks_library,
             needs_terminal=app.runtime.settings.model is None
             and target.provider.embedded
             and target.provider.name in app.runtime.catalog.not_set_up,
