@@ -9,8 +9,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import documents
 import pytest
+from commands_tree import calls, check, commands
 
 if TYPE_CHECKING:
     from running import Telex
@@ -81,6 +83,56 @@ def test_every_path_that_is_named_is_there() -> None:
             (ROOT / page).read_text(),
         )
         assert [path for path in named if not (ROOT / path).exists() and "NAME" not in path] == []
+
+
+def test_every_command_line_can_be_understood() -> None:
+    """In blocks of commands; the README's examples and those of ``--help`` are run, too."""
+    lines = [
+        (page, line)
+        for page in PAGES
+        for block in re.findall(
+            r"^```sh\n(.*?)^```$", (ROOT / page).read_text("utf-8"), re.MULTILINE | re.DOTALL
+        )
+        for line in re.sub(r"\\\n\s*", "", block).splitlines()
+    ]
+    assert len([line for _, line in lines if "telex" in line]) > 40
+    wrong = []
+    for page, line in lines:
+        if line.startswith(("podman build ", "shiv ")):  # telex is the name of what they make
+            continue
+        for words in calls(line.replace("./telex", "telex")):
+            try:
+                check(words, more="xargs" in line)
+            except click.UsageError as error:
+                wrong.append(f"{page}: {line}: {error.format_message()}")
+    assert wrong == []
+
+
+def test_every_command_and_option_in_the_text_exists() -> None:
+    known = {
+        " ".join(words): {opt for each in command.params for opt in (*each.opts, *each.secondary_opts)}
+        for words, command in commands()
+    }
+    wrong = []
+    for page in set(PAGES) - {"CHANGELOG.md"}:  # it names what is gone
+        text = re.sub(r"^```.*?^```$", "", (ROOT / page).read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for named in re.findall(r"`(telex [^`]*)`", text):
+            words = named.split()
+            name = " ".join(words[:1])
+            while len(words) > 1 and f"{name} {words[1]}" in known:
+                name = f"{name} {words.pop(1)}"
+            options = {word for word in words if word.startswith("--")} - {"--help", "--version"}
+            unknown = any(other.startswith(f"{name} ") for other in known) and re.match("[a-z]", words[-1])
+            if options - known[name] or (len(words) > 1 and unknown):
+                wrong.append(f"{page}: {named}")
+    assert wrong == []
+
+
+def test_the_threat_model_names_tests_that_exist() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "threat-model.md").read_text("utf-8")))
+    assert len(named) > 20
+    there = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert {name for name in named if f"def {name}(" not in there} == set()
 
 
 def test_ci_runs_the_readmes_second_command() -> None:

@@ -277,6 +277,7 @@ def test_prevented_erasure_is_reported_and_done_later(path: Path) -> None:
     history._database = Full(path)
     with pytest.raises(HistoryError, match="not overwritten yet: the disk is full"):
         history.remove([conversation])
+    history.close()
     with History(path) as history:
         assert history.conversations() == ()
         assert history.remove([]).conversations == 0
