@@ -191,7 +191,6 @@ class Runtime:
         The price is that of the request's time, in seconds since 1970, as is ``since``.
         """
         from provider_core import presets
-        from provider_core.history import BATCH_API
         from provider_core.types import Provider, Target
 
         prices, providers = self.prices, self.providers
@@ -205,7 +204,7 @@ class Runtime:
             return Target(provider=provider, model=entry.model)
 
         def price(entry: LedgerEntry) -> tuple[Decimal, str] | None:
-            cost = prices.cost(target(entry), entry.usage, at=entry.at, batch=entry.command == BATCH_API)
+            cost = prices.cost(target(entry), entry.usage, at=entry.at, batch=entry.command == "batch api")
             return None if cost is None else (cost.amount, cost.source)
 
         return self.history.ledger.fill_in_costs(

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from provider_core.history._database import Health, health
 from provider_core.history._history import History, Removed
-from provider_core.history._ledger import BATCH_API, Grouping, Ledger, LedgerEntry, UsageTotal, entry_of
+from provider_core.history._ledger import Grouping, Ledger, LedgerEntry, UsageTotal, entry_of
 from provider_core.history._records import SavedConversation, SavedTurn, SearchHit, StartedTurn
 
 __all__ = [
-    "BATCH_API",
     "Grouping",
     "Health",
     "History",

@@ -38,13 +38,11 @@ _COLUMNS = (
     "at", "provider", "preset", "model", "command", "template", "conversation", "verdict",
     "input", "cached", "cache_write", "output", "reasoning", "cost", "cost_source",
 )  # fmt: skip
-BATCH_API = "batch api"
-"""The command of requests that were sent through a provider's Batch API, which has prices of its own."""
 _TOKENS = ("input", "cached", "cache_write", "output", "reasoning")
 
 
 class LedgerEntry(Struct):
-    """A request. ``command`` is what sent it: "chat", "tool loop", "schema retry", "batch", ``BATCH_API``, "test".
+    """A request. ``command`` is what sent it: "chat", "tool loop", "schema retry", "batch", "batch api", "test".
 
     The numbers of tokens are those of ``Usage``, and ``verdict`` is the value of a ``Verdict``. ``id`` is the row's, 0
     before it was added.
@@ -73,6 +71,7 @@ class LedgerEntry(Struct):
 
     @property
     def usage(self) -> Usage:
+        """The numbers of tokens."""
         return Usage(**{name: getattr(self, name) for name in _TOKENS})
 
 

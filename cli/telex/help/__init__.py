@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 TOPICS = {
     "conversations": "Interactive conversations, and the history.",
+    "costs": "What requests cost, and how to limit it.",
     "environment": "Environment variables that telex reads.",
     "exit-codes": "Exit codes and their meaning.",
     "files": "Files and images in a prompt.",
