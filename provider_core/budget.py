@@ -127,7 +127,7 @@ def check_max_cost(
     if spent < limit:
         next_cost = None
         if price is not None and request is not None:
-            next_cost = price(target, Usage(input=_input_tokens(request), output=0))
+            next_cost = price(target, Usage(input=input_tokens(request), output=0))
         if next_cost is None or spent + next_cost.amount <= limit:
             return
         about = dollars(next_cost.amount, digits=2)
@@ -136,7 +136,7 @@ def check_max_cost(
     raise BudgetError(words, provider=target.provider.name, code="max_cost", limit=limit, spent=spent)
 
 
-def _input_tokens(request: Request) -> int:
+def input_tokens(request: Request) -> int:
     """The approximate number of tokens of the messages and the descriptions of tools."""
     from provider_core.attachments import estimate_tokens
 

@@ -155,21 +155,6 @@ class Runtime:
         """What an answer cost, for ``ChatRun(price=...)``: as ``prices``, which this imports when it is called."""
         return self.prices(target, usage)
 
-    def past_cost(
-        self, provider: str, model: str, usage: Usage, at: float, *, preset: str | None = None
-    ) -> Cost | None:
-        """What tokens cost that were used at a time in seconds since 1970, by the price of the model; None if unknown.
-
-        ``preset`` is for a ``provider`` that is no longer set up. Nothing is requested from a server.
-        """
-        from provider_core import presets
-        from provider_core.types import Provider, Target
-
-        found = self.providers.get(provider)
-        if found is None and preset is not None and (known := presets.get(preset)) is not None:
-            found = Provider(name=provider, base_url=known.base_url, preset=preset)
-        return None if found is None else self.prices.cost(Target(provider=found, model=model), usage, at=at)
-
     @cached_property
     def budget(self) -> Budget | None:
         """The limits on costs of a day and a month; None if none is set. Raises ``SettingsError``."""

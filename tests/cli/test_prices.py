@@ -115,6 +115,34 @@ def test_each_of_several_answers_has_its_cost(lab: Inside, server: Scripted) -> 
     assert " · $0 · " in ran.text + ran.err
 
 
+def test_saved_turns_have_the_cost_also_if_it_was_not_shown(lab: Inside, server: Scripted) -> None:
+    assert cost_of(lab, server, "-m", "lab/dear") == (0.00816, "list")
+    server.will(Answer(answer("Hi.", usage=USAGE)))
+    assert lab("chat", "-c", "-m", "lab/cheap", "hi").code == 0  # a pipe shows no cost
+    (whole,) = [json.loads(lab("history", "show", "--json").out)]
+    costs = [(turn["usage"]["cost"], turn["usage"]["cost_source"]) for turn in whole["transcript"]]
+    assert costs == [(0.00816, "list"), (0.000256, "list")]
+    exported = [json.loads(line) for line in lab("history", "export", "--format", "jsonl").text.splitlines()]
+    assert [turn["usage"]["cost"] for turn in exported] == [0.00816, 0.000256]
+
+
+def test_dry_run_estimates_the_cost(lab: Inside) -> None:
+    def estimate(*arguments: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(lab("chat", "--dry-run", *arguments, "x" * 4000).out)["estimate"]
+        return found
+
+    found = estimate("-m", "lab/dear")
+    tokens = found["input_tokens"]
+    assert 1000 <= tokens < 1020
+    assert found == {
+        "input_tokens": tokens, "output_tokens_at_most": None, "cost": tokens * 3 / 1e6, "cost_source": "list",
+    }  # fmt: skip
+    assert estimate("-m", "lab/dear", "--max-tokens", "100")["cost"] == pytest.approx(
+        tokens * 3 / 1e6 + 0.0015
+    )
+    assert estimate("-m", "lab/plain")["cost"] is None
+
+
 # --- lists ---------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,6 @@ from provider_core import presets
 from provider_core.answer import Answer, merge_answers
 from provider_core.catalog._parse import parse_models
 from provider_core.prices import Cost, Price, Prices, add_costs
-from provider_core.runtime import Runtime
 from provider_core.stream.extras import read_usage, with_cost
 from provider_core.types import Provider, Target, Usage, Verdict
 
@@ -339,12 +338,3 @@ def test_prices_in_lists_of_models(preset: str, entry: dict[str, Any], price: di
 @pytest.mark.parametrize("bad", [None, "", "free", "-1", "nan", "inf", "1e9", True, [], {}, "1,5"])
 def test_amounts_that_are_not_valid_are_unknown(bad: Any) -> None:
     assert Price.read({"input": bad, "output": "1"}).input is None
-
-
-def test_past_costs_need_no_provider_that_is_still_set_up(tmp_path: Path) -> None:
-    runtime = Runtime(environ={"TELEX_HOME": str(tmp_path)})
-    assert runtime.past_cost("gone", "gpt-4o-mini", USAGE, 1.7e9, preset="openai") == cost(
-        "0.75", "genai-prices"
-    )
-    assert runtime.past_cost("gone", "gpt-4o-mini", USAGE, 1.7e9) is None
-    runtime.close()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from provider_core.chat.runner import ChatPlan
     from provider_core.client import OpenProvider
     from provider_core.events import Event
-    from provider_core.types import Image, Message, Target
+    from provider_core.types import Image, Message, Request, Target
     from telex.app import App
     from telex.chat.history_recorder import HistoryRecorder
     from telex.chat.plan import Options, Plan
@@ -434,6 +434,21 @@ def _render_failure(app: App, options: Options, error: BaseException) -> None:
     render_failure(app.console, options.format, error, hint=app.hint(error), models=names)
 
 
+def _estimate(app: App, target: Target, request: Request) -> dict[str, Any]:
+    """What a request is estimated to cost at most, in US dollars; without a token limit, its input alone."""
+    from provider_core.budget import input_tokens
+    from provider_core.types import Usage
+
+    tokens, most = input_tokens(request), request.max_tokens
+    cost = app.runtime.prices.cost(target, Usage(input=tokens, output=most or 0), estimate=True)
+    return {
+        "input_tokens": tokens,
+        "output_tokens_at_most": most,
+        "cost": None if cost is None else float(cost.amount),
+        "cost_source": None if cost is None else cost.source,
+    }
+
+
 def _dry_run(app: App, plan: Plan, tools: ToolServers | None) -> None:
     """Print the request, or a list of the requests to several models; the first one that fails ends it."""
     from telex.render.json import request_object
@@ -449,5 +464,6 @@ def _dry_run(app: App, plan: Plan, tools: ToolServers | None) -> None:
 
                 loop = ToolLoop(tools.toolboxes, None, request.tool_choice, lambda _: None)
                 request = loop.offer(request)
-            found.append(request_object(app.runtime, app.console, model.chat.target, request))
+            printed = request_object(app.runtime, app.console, model.chat.target, request)
+            found.append({**printed, "estimate": _estimate(app, model.chat.target, request)})
     app.console.json(found[0] if len(plan.models) == 1 else found)

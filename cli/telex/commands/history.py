@@ -16,7 +16,7 @@ from telex.humanize import plural
 from telex.options import Age
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from provider_core.history import History, Removed, SavedConversation, SavedTurn
     from telex.app import App
@@ -97,6 +97,25 @@ def list_(app: App, *, limit: int | None, as_json: bool) -> None:
         console.note(f"There are more: telex history list -n {10 * _SCREENFUL}")
 
 
+def _priced(app: App, turns: Sequence[SavedTurn]) -> tuple[SavedTurn, ...]:
+    """The turns with what they cost by the prices of their time, where that was not looked up then."""
+    from provider_core.structs import replace
+    from provider_core.types import Target
+
+    providers, prices = app.runtime.providers, app.runtime.prices
+    return tuple(
+        turn
+        if turn.cost is not None or turn.usage is None or turn.provider not in providers
+        else replace(
+            turn,
+            cost=prices.cost(
+                Target(provider=providers[turn.provider], model=turn.model), turn.usage, at=turn.at
+            ),
+        )
+        for turn in turns
+    )
+
+
 @click.command(
     cls=Command,
     examples=(
@@ -132,7 +151,7 @@ def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool, save_
     if save_images is not None:
         _save_images(turns, save_images)
     if as_json:
-        app.console.json(render.whole_object(found, turns))
+        app.console.json(render.whole_object(found, _priced(app, turns)))
     elif not (answer_alone or app.console.out_is_terminal):
         app.console.out(render.markdown(found, turns))
     else:
@@ -250,21 +269,21 @@ def export(
         return
     form = form or (_LINES if Path(output or "").suffix in (".jsonl", ".ndjson") else _MARKDOWN)
     with output_to(app.console, output or "-", private=True):
-        for text in _exported(history, chosen, form):
+        for text in _exported(app, chosen, form):
             app.console.out(text)
     if output not in (None, "-"):
         app.console.note(f"{plural(len(chosen), 'conversation')} written to {output}.")
 
 
-def _exported(history: History, chosen: tuple[SavedConversation, ...], form: str) -> Iterator[str]:
+def _exported(app: App, chosen: tuple[SavedConversation, ...], form: str) -> Iterator[str]:
     """The text of each conversation. Only one is in memory at a time."""
     from telex.console import as_json
     from telex.render import history as render
 
     for at, each in enumerate(chosen):
-        turns = history.turns(each.id)
+        turns = app.runtime.history.turns(each.id)
         if form == _LINES:
-            yield "".join(as_json(render.turn_object(turn, title=each.title)) for turn in turns)
+            yield "".join(as_json(render.turn_object(turn, title=each.title)) for turn in _priced(app, turns))
         else:
             yield ("\n" if at else "") + render.markdown(each, turns)
 
