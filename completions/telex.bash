@@ -253,7 +253,13 @@ _telex() {
             _telex_pass "$before"
         elif ((${#commands[@]})); then
             path+=" $before" used=' '
-            _telex_table "$path" || return 0
+            if ! _telex_table "$path"; then
+                _telex_add_plugins
+                if [[ $path == "telex $before" && " ${commands[*]-} " == *" $before "* ]]; then
+                    _telex_offer files # a plugin takes anything
+                fi
+                return 0
+            fi
         else
             given[${#given[@]}]=$before
         fi
@@ -270,6 +276,7 @@ _telex() {
     elif [[ -z $ended && $word == -* ]]; then
         _telex_offer_options
     elif ((${#commands[@]})); then
+        if [[ $path == telex ]]; then _telex_add_plugins; fi
         _telex_offer "one ${commands[*]}" '' "$word"
     else
         at=${#given[@]}
@@ -281,6 +288,25 @@ _telex() {
         _telex_offer "${value#\*}" '' "$word"
     fi
     return 0
+}
+
+# Adds the programs telex-NAME in the absolute folders of PATH to `commands`.
+_telex_add_plugins() {
+    local left=$PATH: folder file failglob=''
+    if shopt -q failglob; then
+        failglob=x
+        shopt -u failglob
+    fi
+    while [[ -n $left ]]; do
+        folder=${left%%:*} left=${left#*:}
+        if [[ $folder != /* ]]; then continue; fi
+        for file in "$folder"/telex-*; do
+            if [[ -f $file && -x $file && ${file##*/telex-} != *[!a-z0-9_-]* ]]; then
+                commands[${#commands[@]}]=${file##*/telex-}
+            fi
+        done
+    done
+    if [[ -n $failglob ]]; then shopt -s failglob; fi
 }
 
 # Splits the line up to the cursor as the shell does: sets `words`, those before the cursor's; `word`, the cursor's

@@ -42,7 +42,36 @@ COMMANDS = {
 
 
 class _Root(Group):
-    """The group whose help lists the topics, too."""
+    """The group whose help lists the topics and the plugins, too."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        app = ctx.find_object(App)
+        if own is not None or app is None:
+            return own
+        from telex import plugins
+
+        path = plugins.find(cmd_name, app.runtime.environ)
+        return None if path is None else plugins.Plugin(cmd_name, path)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.rows and (plugin := self.get_command(ctx, args[0])) is not None:
+            return args[0], plugin, args[1:]
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_commands(ctx, formatter)
+        app = ctx.find_object(App)
+        if app is None:
+            return
+        from telex import plugins
+
+        found = [each for each in plugins.names(app.runtime.environ).items() if each[0] not in self.rows]
+        if found:
+            with formatter.section("Plugins"):
+                formatter.write_dl(found)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from telex.help import TOPICS

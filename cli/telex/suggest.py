@@ -239,7 +239,7 @@ _VERBS: Mapping[str, tuple[str, ...]] = {
 """A verb -> the commands that do it; those that the group has are suggested."""
 
 _ADD = "Set up a provider: telex providers add {name}\nReplace its key: telex providers set-key {name}"
-_SETTINGS = "Edit the settings file: {settings} (see telex help environment)"
+_SETTINGS = "Change a setting: telex config set KEY VALUE (telex config list shows them all)"
 _ASK = "To ask a model: telex chat {rest}"
 _PULL = (
     "telex downloads no models. Find the model servers on this machine: telex providers discover\n"
@@ -248,7 +248,7 @@ _PULL = (
 _ROOT: Mapping[str, str] = {
     **dict.fromkeys(("login", "auth", "signin", "logout", "key", "keys", "apikey", "set-key"), _ADD),
     **dict.fromkeys(("init", "setup", "install", "connect"), "Set up a provider: telex providers add {name}"),
-    **dict.fromkeys(("config", "configure", "settings", "set", "get", "preferences"), _SETTINGS),
+    **dict.fromkeys(("configure", "settings", "set", "get", "preferences"), _SETTINGS),
     **dict.fromkeys(("ask", "prompt", "query", "generate", "complete", "send", "q"), _ASK),
     **dict.fromkeys(("repl", "interactive", "start", "new"), "To start a conversation: telex chat"),
     **dict.fromkeys(("cmd", "command", "exec", "explain"), "Propose or explain a command: telex shell --help"),
@@ -280,6 +280,10 @@ def _command_advice(ctx: click.Context, group: click.Group, arguments: Sequence[
     name, rest = arguments[0].lower(), list(arguments[1:])
     names = group.list_commands(ctx)
     is_root = ctx.parent is None
+    if is_root and (app := ctx.obj) is not None:
+        from telex import plugins
+
+        names += [*plugins.names(app.runtime.environ)]
     if is_root and name in _ROOT:
         return _root_advice(ctx, name, rest)
     if is_root and name == "run":

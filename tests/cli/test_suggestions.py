@@ -31,7 +31,7 @@ def commands_in(text: str) -> Iterator[list[str]]:
         ("models lst", "Did you mean `telex models list`?"),
         ("ls", "`telex models list` or `telex providers list`"),
         ("auth openai", "telex providers set-key openai"),
-        ("set model x", "config/settings.toml"),
+        ("set model x", "telex config set"),
         ("run llama3 why?", "telex chat -m llama3 'why?'"),
         ("run", "To ask a model: telex chat\n"),
         ("ask hello", "telex chat hello"),

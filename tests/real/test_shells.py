@@ -172,7 +172,7 @@ def test_each_option_and_argument_completes_what_its_value_may_be(shell: Shell) 
             match argument.value:
                 case value if value.startswith("one "):
                     shell.offers(f"{line} ", *value.split()[1:])
-                case "models-of 0":
+                case "of models 0":
                     assert shell.words(f"{' '.join(command.words)} openr\tdeepseek/deepseek-r1:f\t")[-2:] == [
                         "openrouter",
                         "deepseek/deepseek-r1:free",
@@ -182,6 +182,30 @@ def test_each_option_and_argument_completes_what_its_value_may_be(shell: Shell) 
                     assert shell.words(f"{line} {typed}\t")[-1] == whole
             seen.add(argument.value)
     assert seen >= set(SAMPLES)
+
+
+def test_settings_and_their_values_are_completed(shell: Shell) -> None:
+    assert shell.words("telex config set reaso\tsum\t") == ["config", "set", "reasoning", "summary"]
+    assert shell.words("telex config set model smar\t") == ["config", "set", "model", "smart"]
+    assert shell.words("telex config get providers.lab.base_url\t")[-1] == "providers.lab.base_url"
+    shell.offers("telex config set usage ", "auto", "none", "short", "full")
+
+
+def test_plugins_are_completed_but_not_those_of_the_working_directory(
+    start: Callable[..., Shell], work: Path, tmp_path: Path
+) -> None:
+    for folder, name in ((tmp_path, "deploy"), (work, "hostile")):
+        (folder / f"telex-{name}").write_text("#!/bin/sh\n")
+        (folder / f"telex-{name}").chmod(0o755)
+    (tmp_path / "telex-data").write_text("not a program\n")
+    for kind in KINDS:
+        if kind.missing:
+            continue
+        shell = start(kind, PATH=f"{tmp_path}::.:{os.environ['PATH']}")
+        text = shell.offers("telex ", "deploy", "chat")
+        assert "hostile" not in text
+        assert "data" not in text.replace("database", "")
+        assert shell.words("telex deploy no\t") == ["deploy", "notes.txt"]
 
 
 def test_candidates_have_descriptions(shell: Shell) -> None:

@@ -57,7 +57,7 @@ end
 # Finds out what the cursor's word may be. Sets the caller's `kind` to that, `before` to what stands before it in the
 # same token, and `typed` to what is typed of it.
 function __telex_look --no-scope-shadowing
-    set -l path telex
+    set path telex
     set -l tokens (commandline -opc)
     set -l value
     set -l attached
@@ -80,7 +80,12 @@ function __telex_look --no-scope-shadowing
         else if set -q commands[1]
             set path "$path $token"
             set used
-            __telex_table; or return
+            if not __telex_table
+                if test "$path" = "telex $token"; and contains -- $token (string replace -r '\t.*' '' -- (__telex_plugins))
+                    set kind files # a plugin takes anything
+                end
+                return
+            end
         else
             set -a given $token
         end
@@ -121,6 +126,7 @@ function __telex_complete
     set -l kind
     set -l before
     set -l typed
+    set -l path
     __telex_look
     if set -q argv[1]
         test "$kind" = files
@@ -129,6 +135,7 @@ function __telex_complete
     switch "$kind[1]"
         case commands
             printf '%s\n' $commands
+            test "$path" = telex; and __telex_plugins
         case options
             for option in $options
                 if not contains -- $option $used; or string match -q '\**' -- $option
@@ -150,6 +157,17 @@ function __telex_complete
             else
                 __telex_names $kind[2] '*' | string replace -r '^' -- "$before"
             end
+    end
+end
+
+# Prints the programs telex-NAME in the absolute folders of PATH.
+function __telex_plugins
+    for folder in (string match '/*' -- $PATH)
+        for file in $folder/telex-*
+            if test -f $file; and test -x $file
+                string replace -rf '.*/telex-([a-z0-9_-]+)$' '$1\tplugin' -- $file
+            end
+        end
     end
 end
 

@@ -36,6 +36,13 @@ _telex_read() {
   lines=(${(M)lines:#$2?*$'\t'*})
 } 2>/dev/null
 
+# Adds the programs telex-NAME in the absolute folders of $path to `commands`.
+_telex_add_plugins() {
+  local -a found
+  found=(${^${(M)path:#/*}}/telex-[a-z0-9_-]##(N-*:t))
+  commands+=(${(u)found#telex-})
+}
+
 _telex_names() {
   local -a lines
   _telex_read $1

@@ -209,6 +209,8 @@ def _zsh_group(command: CommandSpec) -> Iterator[str]:
     for each in command.commands:
         yield f"    {_zsh_quoted(f'{each.words[-1]}:{each.help}')}"
     yield "  )"
+    if len(command.words) == 1:
+        yield "  _telex_add_plugins"
     yield "  _arguments -C -S : \\"
     for option in command.options:
         for spec in _zsh_specs(option):
@@ -223,6 +225,9 @@ def _zsh_group(command: CommandSpec) -> Iterator[str]:
     yield "    case $words[1] in"
     for each in command.commands:
         yield f"      {each.words[-1]}) {_function(each)} && ret=0 ;;"
+    if len(command.words) == 1:
+        # A plugin takes anything; it has no help in the list.
+        yield "      *) (( $commands[(Ie)$words[1]] )) && _files && ret=0 ;;"
     yield "    esac"
     yield "  fi"
     yield "  return ret"
