@@ -25,6 +25,7 @@ from provider_core.attachments._estimate import (
     estimate_tokens,
     part_size,
     part_tokens,
+    rounded,
     text_tokens,
 )
 from provider_core.attachments._extract import Span, load_bytes
@@ -55,6 +56,7 @@ __all__ = [
     "load_bytes",
     "part_size",
     "part_tokens",
+    "rounded",
     "sniff",
     "text_file",
     "text_of",

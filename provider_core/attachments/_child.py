@@ -94,7 +94,9 @@ def main(task: str, *arguments: str) -> int:
         sys.stdout.buffer.write(str(problem).encode())
         return 4
     except Exception as error:  # noqa: BLE001 - the libraries raise whatever a broken file leads them to
-        sys.stdout.buffer.write(f"it is damaged ({type(error).__name__})".encode())
+        kind = type(error).__name__
+        why = "it unfolds to too much data" if kind == "LimitReachedError" else f"it is damaged ({kind})"
+        sys.stdout.buffer.write(why.encode())
         return 4
     sys.stdout.buffer.write(result)
     return 0

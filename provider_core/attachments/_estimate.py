@@ -65,10 +65,9 @@ def check_window(
     prompt = estimate_tokens(messages)
     if prompt + (max_tokens or 0) <= model.context:
         return None
-    step = 10 ** max(len(str(prompt)) - 2, 0)  # two significant digits
     answer = f", and up to {max_tokens:,} are requested for the answer" if max_tokens else ""
     return (
-        f"The prompt is about {round(prompt / step) * step:,} tokens{answer}; {target} takes {model.context:,} in all. "
+        f"The prompt is about {rounded(prompt):,} tokens{answer}; {target} takes {model.context:,} in all. "
         "It is sent completely, and may be refused. (The count is an estimate.)"
     )
 
@@ -85,6 +84,12 @@ def estimate_tokens(messages: Iterable[Message]) -> int:
         total += _tokens(message.reasoning)
         total += sum(_tokens(call.name + call.arguments) for call in message.tool_calls)
     return math.ceil(total)
+
+
+def rounded(count: int) -> int:
+    """An estimate with two significant digits."""
+    step: int = 10 ** max(len(str(count)) - 2, 0)
+    return round(count / step) * step
 
 
 def text_tokens(text: str) -> int:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from provider_core import files, limits
 from provider_core.attachments._content import TextFile, kind_of, label, text_of
+from provider_core.attachments._estimate import rounded
 from provider_core.errors import AttachmentError
 from provider_core.structs import Struct
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _HEAD: Final = 8192
 """Bytes in which a NUL shows that a file is binary, as in git."""
+_FENCES: Final = 10
+"""Bytes of a block besides the name and the text."""
 _FLAGS: Final = (
     os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 )
@@ -80,7 +83,7 @@ def read_pattern(text: str, *, limit: int = limits.ATTACHED) -> TextFolder:
     """
     roots = []
     for each in _alternatives(text):
-        parts = str(files.expand_user(Path(each))).split("/")
+        parts = (str(files.expand_user(Path(each))) if each.startswith("~") else each).split("/")
         fixed = next((at for at, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
         before = "/".join(parts[:fixed]) + "/" if fixed else ""
         roots.append((Path(before or "."), before, tuple(part for part in parts[fixed:] if part)))
@@ -126,20 +129,20 @@ def _read(
     counts, seen, found = _Counts(), set[Path](), list[TextFile]()
     number = size = 0
     for root, before, pattern in roots:
-        for path, relative in _walk(root, pattern, counts, name):
+        for path, relative in _walk(root, before, pattern, counts, name):
             if path in seen:
                 continue
             seen.add(path)
             file = _read_file(path, label(f"{before}{relative}"), limit - size, counts)
             if file is not None:
-                number, size = number + 1, size + file.size
+                number, size = number + 1, size + file.size + len(file.name) + _FENCES
                 found.append(file)
                 if size > limit:
                     found.clear()  # only the numbers matter now
     if size > limit:
         raise AttachmentError(
-            f"{name} is too large: {number:,} text files with {size / 1e6:,.1f} MB "
-            f"(about {size // 4:,} tokens), and telex attaches at most {limit / 1e6:g} MB of folders and patterns",
+            f"{name} is too large: {number:,} text files, which have {size / 1e6:,.1f} MB with their names "
+            f"(about {rounded(size // 4):,} tokens); at most {limit / 1e6:g} MB of folders and patterns are attached",
             name=name,
             code="too_much",
         )
@@ -195,7 +198,7 @@ def _read_file(path: Path, name: str, room: int, counts: _Counts) -> TextFile | 
 
 
 def _walk(
-    root: Path, pattern: tuple[str, ...] | None, counts: _Counts, name: str
+    root: Path, before: str, pattern: tuple[str, ...] | None, counts: _Counts, name: str
 ) -> Iterator[tuple[Path, str]]:
     """The files below ``root`` in the order of their names, with their paths from there; counts what is skipped."""
     rules = _IgnoreRules(root)
@@ -215,7 +218,7 @@ def _walk(
             if path == root and pattern is None:
                 raise AttachmentError(f"{name} cannot be read: {error.strerror}", name=name) from None
             if path != root or error.errno not in (errno.ENOENT, errno.ENOTDIR):
-                counts.unreadable.append(f"{label(relative or name)} ({error.strerror})")
+                counts.unreadable.append(f"{label(f'{before}{relative}') or name} ({error.strerror})")
             continue
         counts.entries += len(listed)
         if counts.entries > limits.FOLDER_ENTRIES:
@@ -278,18 +281,22 @@ def _matcher(pattern: tuple[str, ...]) -> Callable[[frozenset[int], str], tuple[
 class _IgnoreRules:
     """The .gitignore files for the entries of a folder, the innermost first; see gitignore(5).
 
-    Those above the root apply, up to the top of a git repository, unless they exclude the root itself: the user has
-    named it.
+    Those above the root apply, up to the top of a git repository or, outside of one, the current folder, unless they
+    exclude the root itself: the user has named it.
     """
 
     def __init__(self, root: Path) -> None:
         self._specs: tuple[tuple[str, Any], ...] = ()
         root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links
         above = [root, *root.parents]
-        top = next((at for at, folder in enumerate(above) if os.path.lexists(folder / ".git")), 0)
+        here = Path.cwd()
+        top = next((at for at, folder in enumerate(above) if os.path.lexists(folder / ".git")), -1)
+        in_repository = top >= 0
+        if not in_repository:
+            top = above.index(here) if here in above else 0
         for folder in reversed(above[1 : top + 1]):
             self._specs = self.with_folder(folder, folder.joinpath(".gitignore").exists())._specs
-        if top or os.path.lexists(root / ".git"):
+        if in_repository:
             exclude = _ignore_spec(above[top] / ".git" / "info" / "exclude")
             self._specs += ((str(above[top]), exclude),) if exclude is not None else ()
         self._specs = tuple(each for each in self._specs if not _verdict(each, str(root), is_folder=True))

@@ -266,9 +266,9 @@ def _describe_part(part: Part) -> str:
 
 
 def _tokens(count: int) -> str:
-    """An estimate, which has two significant digits."""
-    step = 10 ** max(len(str(count)) - 2, 0)
-    return f"~{plural(round(count / step) * step, 'token')}"
+    from provider_core.attachments import rounded
+
+    return f"~{plural(rounded(count), 'token')}"
 
 
 def _key(file: TextFile | TextFolder) -> tuple[str, str]:
