@@ -14,13 +14,14 @@ from provider_core.errors import (
     NoProviderError,
     UnknownProviderError,
 )
+from provider_core.structs import Struct
 from provider_core.types import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from provider_core.catalog import Catalog
-    from provider_core.types import Provider
+    from provider_core.types import Alias, Provider
 
 _SUGGESTIONS = 3
 """The number of similar names in an error."""
@@ -29,10 +30,10 @@ _SUGGESTIONS = 3
 def resolve(name: str | None, catalog: Catalog) -> Target:
     """The model that ``name`` means in ``catalog``; None means the only usable provider.
 
-    A name is, in this order: an alias; ``provider/model``, split at the first "/" if the left side is a provider, whose
-    model is taken as typed if it is not listed; a provider, which means its default model; a model that exactly one
-    usable provider lists. Ids are found in any case, with or without a leading "models/" and a trailing ":latest"; the
-    result has the listed spelling.
+    A name is, in this order: an alias, which here means its first target; ``provider/model``, split at the first "/" if
+    the left side is a provider, whose model is taken as typed if it is not listed; a provider, which means its default
+    model; a model that exactly one usable provider lists. Ids are found in any case, with or without a leading
+    "models/" and a trailing ":latest"; the result has the listed spelling.
 
     Raises ``ModelError``, ``MissingKeyError`` if only a provider without its key has the model, and ``SettingsError``
     for an alias or a provider whose entry in the settings is not valid.
@@ -41,18 +42,20 @@ def resolve(name: str | None, catalog: Catalog) -> Target:
     if name is None:
         return _without_name(catalog)
     typed = name.strip()
-    chain = alias_chain(typed, catalog.aliases)
-    if chain[-1].partition("/")[0].casefold() == "local" and "local" not in catalog.providers:
+    last = typed
+    if typed in catalog.aliases:
+        last = expand(typed, catalog.aliases)[0].name
+    if last.partition("/")[0].casefold() == "local" and "local" not in catalog.providers:
         raise LocalModelError("the embedded model is not installed", code="not_installed")
     if not catalog.providers:
         _raise_problem_of_any_provider(catalog)
         raise NoProviderError("no provider is set up")
-    if len(chain) > 1:
-        _raise_problem_of(chain[-1], catalog)
+    if last is not typed:
+        _raise_problem_of(last, catalog)
     try:
-        return _full_name(chain[-1], catalog)
+        return _full_name(last, catalog)
     except ModelError as error:
-        if len(chain) > 1:
+        if last is not typed:
             error.explain(f"the alias {typed} leads to it")
         raise
 
@@ -78,18 +81,35 @@ def _raise_problem_of_any_provider(catalog: Catalog) -> None:
             raise error
 
 
-def alias_chain(typed: str, aliases: Mapping[str, str]) -> list[str]:
-    """The name, and the names that its alias leads to. A full id is never an alias.
+class Name(Struct):
+    """A model as the user named it, and the aliases that led to it, the first one typed."""
 
-    Raises ``ModelError`` for aliases that refer to each other.
+    name: str
+    aliases: tuple[str, ...] = ()
+
+
+def expand(typed: str, aliases: Mapping[str, Alias]) -> tuple[Name, ...]:
+    """The names that ``typed`` leads to, in the order in which to ask them: those of an alias's targets, else itself.
+
+    Each name is there once. A full id is never an alias. Raises ``ModelError`` for aliases that refer to themselves.
     """
-    chain = [typed]
-    while "/" not in chain[-1] and (following := aliases.get(chain[-1])) is not None:
-        chain.append(following.strip())
-        if chain[-1] in chain[:-1]:
-            words = f"the alias {typed} refers to itself: {' -> '.join(chain)}"
-            raise ModelError(words, name=typed, code="alias_loop")
-    return chain
+    found: dict[str, Name] = {}
+    done: set[str] = set()
+
+    def follow(name: str, before: tuple[str, ...]) -> None:
+        if name in before:
+            words = f"the alias {before[0]} refers to itself: {' -> '.join((*before, name))}"
+            raise ModelError(words, name=before[0], code="alias_loop")
+        alias = aliases.get(name) if "/" not in name else None
+        if alias is None:
+            found.setdefault(name, Name(name=name, aliases=before))
+        elif name not in done:
+            for target in alias.targets:
+                follow(target.strip(), (*before, name))
+            done.add(name)
+
+    follow(typed.strip(), ())
+    return tuple(found.values())
 
 
 def _full_name(typed: str, catalog: Catalog) -> Target:

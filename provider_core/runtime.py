@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from provider_core.errors import (
     ApiKeyError,
     AuthenticationError,
+    CoreError,
     ModelError,
     NetworkError,
     NoModelError,
+    TemplateError,
     UnknownProviderError,
 )
 from provider_core.structs import replace
@@ -31,9 +33,12 @@ if TYPE_CHECKING:
     from provider_core.http import Preconnection
     from provider_core.keys import KeyStore
     from provider_core.local import Progress
+    from provider_core.options import Candidate, Layer
     from provider_core.prices import Cost, Prices
+    from provider_core.resolve import Name
     from provider_core.settings import Paths, Settings
     from provider_core.settings.project import Found
+    from provider_core.templates import Template
     from provider_core.types import Json, Provider, Target, Transport, Usage
 
 
@@ -314,6 +319,56 @@ class Runtime:
             case "project" if self.project is not None:
                 return str(self.project.path)
         return "the settings"
+
+    def template(self, name: str) -> Template:
+        """The template ``name``, the project's if it has one of this name.
+
+        Raises ``TemplateError``, and ``SettingsError`` for a template that the project may not use.
+        """
+        from provider_core import templates
+
+        found = None
+        if self.settings.project is not None:
+            from provider_core import trust
+
+            found = trust.template(self.settings, name)
+        return found or templates.load(self.paths.templates, name)
+
+    def candidates(
+        self, name: str | None, given: Sequence[Layer] = (), *, ask: bool = True
+    ) -> tuple[Candidate, ...]:
+        """The models that ``name`` leads to, in the order in which to ask them, with the options of each chat.
+
+        ``given`` are layers of options that override those of aliases and settings. Arguments and errors are those of
+        ``target``; but of an alias with several targets, one that cannot be asked has its error, and only if none can
+        be asked, the last error is raised.
+        """
+        from provider_core.options import Candidate
+        from provider_core.resolve import Name, expand
+
+        wanted = name or self.settings.model
+        names = (Name(name=""),) if wanted is None else expand(wanted, self.settings.aliases)
+        if len(names) == 1:  # errors explain where the typed name led to
+            return (self.with_options(names[0], self.target(name, ask=ask), given),)
+        found = []
+        for each in names:
+            try:
+                found.append(self.with_options(each, self.target(each.name, ask=ask), given))
+            except TemplateError:
+                raise  # the alias's own mistake, and not a model's
+            except CoreError as error:
+                found.append(Candidate(name=each.name, error=error))
+        if all(each.target is None for each in found):
+            raise found[-1].error or AssertionError
+        return tuple(found)
+
+    def with_options(self, name: Name, target: Target, given: Sequence[Layer] = ()) -> Candidate:
+        """The candidate for a model that was found, with the options of all layers; ``given`` are the strongest."""
+        from provider_core.options import Candidate, configured, layers_of, merge
+
+        layers = layers_of(name, target, self.settings, given, load_template=self.template)
+        options = merge(layers)
+        return Candidate(name=name.name, target=configured(target, options), options=options)
 
     def connect_ahead(self, target: Target) -> None:
         """Begin to connect to the server of ``target``, which the next request will go to; waits for nothing."""

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from provider_core.errors import CoreError
 
 __all__ = [
-    "AnswerEvent", "AudioPart", "Auth", "Call", "CallAsText", "Choice", "Effort", "FieldDropped", "FieldIgnored",
-    "FilePart", "Finished", "Idle", "Image", "ImagePart", "Json", "Message", "Model", "ModelKind", "Network", "Notice",
+    "Alias", "AnswerEvent", "AudioPart", "Auth", "Call", "CallAsText", "Choice", "Effort", "FieldDropped",
+    "FieldIgnored", "FilePart", "Finished", "Idle", "Image", "ImagePart", "Json", "Message", "Model", "ModelKind",
+    "Network", "Notice",
     "Part", "Provider", "Quirks", "Reasoning", "Reply", "Request", "Retrying", "Role", "Sent", "Source",
     "Sources", "Target", "Text", "TextPart", "Timing", "Tool", "ToolCall", "Transport", "Usage", "Verdict",
 ]  # fmt: skip
@@ -203,6 +204,20 @@ class Network(Struct):
     allow_http: bool = False
     """Whether secrets may be sent unencrypted to a host outside private networks."""
 
+    def with_limits(self, given: Mapping[str, Any]) -> Network:
+        """The same with the ``connect_timeout``, ``timeout`` and ``retries`` of ``given`` that are not None.
+
+        ``timeout`` is for the first byte of the answer, and for each pause after it.
+        """
+        fields = (
+            ("connect_timeout", "connect_timeout"),
+            ("timeout", "first_byte_timeout"),
+            ("timeout", "idle_timeout"),
+            ("retries", "retries"),
+        )
+        changed = {name: given[option] for option, name in fields if given.get(option) is not None}
+        return replace(self, **changed) if changed else self
+
     def limited(self, seconds: float) -> Network:
         """The same with each wait limited to ``seconds``."""
         return replace(
@@ -278,6 +293,10 @@ class Provider(Struct):
     """Requests per minute that a batch may send."""
     tpm: int | None = None
     """Tokens per minute, of prompts and answers."""
+    options: Mapping[str, Json] = field(default_factory=dict)
+    """What the settings say about its requests: "temperature", "params" and so on."""
+    model_options: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """The same for single models, by id; with "headers" and timeouts, too."""
 
     def url(self, path: str) -> str:
         """Return the address of ``path`` ("/chat/completions") at this provider, with the query of the base URL."""
@@ -294,6 +313,18 @@ class Target(Struct):
     def __str__(self) -> str:
         """Return ``provider/model``."""
         return f"{self.provider.name}/{self.model}"
+
+
+class Alias(Struct):
+    """A short name for models, and the options of their chats ("system", "temperature", "params" and so on)."""
+
+    targets: tuple[str, ...]
+    """The models as users name them, the preferred one first; they may be aliases."""
+    options: Mapping[str, Json] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return the targets in order, with a comma between them."""
+        return ", ".join(self.targets)
 
 
 # --- answers -------------------------------------------------------------------------------------------------

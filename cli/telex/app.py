@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from provider_core.errors import SettingsError
     from provider_core.keys import KeyStore
     from provider_core.local import Progress
-    from provider_core.settings.project import Found
     from provider_core.types import Target, Transport
     from telex.exit_codes import ExitCode
 
@@ -89,9 +88,8 @@ class App:
         Without a terminal, raises ``NoProviderError`` instead of choosing the embedded model by itself.
         """
         runtime = self.runtime
-        if runtime.project is not None and not self._project_reported:
-            self._project_reported = True
-            self._report_project(runtime.project)
+        if runtime.project is not None:
+            self.report_project()
         target = runtime.target(name, ask=ask)
         provider = target.provider
         if name or runtime.settings.model is not None or provider.name not in runtime.catalog.not_set_up:
@@ -122,12 +120,14 @@ class App:
             completion_cache.refresh(self.runtime)
         self.runtime.close()
 
-    def _report_project(self, found: Found) -> None:
-        """Print whether the project's settings are used. Of an untrusted file, which may be anybody's, only a terminal
-        hears.
+    def report_project(self) -> None:
+        """Print once whether the project's settings are used. Of an untrusted file, which may be anybody's, only a
+        terminal hears.
         """
-        if _is_quiet():
+        found = self.runtime.project
+        if found is None or self._project_reported or _is_quiet():
             return
+        self._project_reported = True
         note, see = self.console.note, "To see what it sets: telex trust --show\nTo use it: telex trust"
         match found.state:
             case "trusted":

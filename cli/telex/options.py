@@ -250,23 +250,9 @@ schema_retries_option = click.option(
 )
 
 
-_NETWORK_FIELDS = {
-    "connect_timeout": ("connect_timeout",),
-    "timeout": ("first_byte_timeout", "idle_timeout"),
-    "retries": ("retries",),
-}
-"""Option -> the fields of ``Network`` that it sets."""
-
-
 def with_network(target: Target, given: Mapping[str, Any]) -> Target:
     """The target with the timeouts and retries of the command line."""
-    changed = {
-        field: given[option]
-        for option, fields in _NETWORK_FIELDS.items()
-        if given.get(option) is not None
-        for field in fields
-    }
-    if not changed:
+    network = target.provider.network.with_limits(given)
+    if network is target.provider.network:
         return target
-    network = replace(target.provider.network, **changed)
     return replace(target, provider=replace(target.provider, network=network))

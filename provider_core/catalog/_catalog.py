@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from provider_core.catalog._cache import CachedModelList
     from provider_core.errors import SettingsError
     from provider_core.settings import Paths
-    from provider_core.types import Json, Provider, Target
+    from provider_core.types import Alias, Json, Provider, Target
 
 LIFETIME = 86_400.0
 """Seconds for which a server's list is current."""
@@ -160,13 +160,13 @@ class Catalog:
         providers: Mapping[str, Provider],
         *,
         load: Callable[[Provider], ModelListing],
-        aliases: Mapping[str, str] | None = None,
+        aliases: Mapping[str, Alias] | None = None,
         problems: Mapping[str, SettingsError] | None = None,
         without_key: Collection[str] = (),
         not_set_up: Collection[str] = (),
     ) -> None:
         self.providers = providers
-        self.aliases: Mapping[str, str] = aliases or {}
+        self.aliases: Mapping[str, Alias] = aliases or {}
         self.problems: Mapping[str, SettingsError] = problems or {}
         self.without_key: frozenset[str] = frozenset(without_key)
         self.not_set_up: frozenset[str] = frozenset(not_set_up)
@@ -267,7 +267,7 @@ def write_snapshot(
             for model in catalog.listing(name).models
             if model.kind == "chat"
         },
-        "aliases": catalog.aliases,
+        "aliases": {name: str(alias) for name, alias in catalog.aliases.items()},
         "presets": {preset.id: preset.name for preset in presets.all_presets()},
         "templates": dict.fromkeys(templates, ""),
         "servers": dict.fromkeys(servers, ""),

@@ -29,6 +29,19 @@ if TYPE_CHECKING:
     from provider_core.types import AnswerEvent, Notice, Request, Target
 
 
+class Fallback(Struct):
+    """A model that is asked if those before it fail; or with an ``error``, why it cannot be asked."""
+
+    name: str
+    """``provider/model``, or as the user named it."""
+    target: Target | None = None
+    request: Request | None = None
+    """The options for this model. Its messages, tools and schema are those of the chat."""
+    context: int | None = None
+    """The context window in tokens, if it is known."""
+    error: CoreError | None = None
+
+
 class ChatPlan(Struct):
     """What one turn asks, and which model."""
 
@@ -45,6 +58,12 @@ class ChatPlan(Struct):
     """US dollars. No request is sent if the turn has cost so much, or would with the request's input."""
     spent: Decimal | None = None
     """US dollars that count against ``max_cost``, because earlier turns have cost them."""
+    context: int | None = None
+    """The context window of ``target`` in tokens, if it is known."""
+    unusable: tuple[Fallback, ...] = ()
+    """Models that the user prefers to ``target``, but that cannot be asked."""
+    fallbacks: tuple[Fallback, ...] = ()
+    """Models to ask, in this order, if ``target`` fails before anything of an answer arrives."""
 
 
 class ChatRun:

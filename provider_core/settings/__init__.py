@@ -15,13 +15,18 @@ from provider_core import presets
 from provider_core.errors import SettingsError
 from provider_core.settings import validators
 from provider_core.structs import Struct, field, replace
-from provider_core.types import Model, Network, Provider, Quirks
+from provider_core.types import Alias, Model, Network, Provider, Quirks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provider_core.settings.mcp import McpServer
     from provider_core.settings.project import Found, Project
+    from provider_core.types import Json
+
+
+REQUEST_OPTIONS = ("temperature", "max_tokens", "reasoning_effort", "stream", "params")
+"""The names of ``provider_fields.REQUEST_FIELDS``, without importing them."""
 
 
 class Paths(Struct):
@@ -111,8 +116,16 @@ class Settings(Struct):
 
     model: str | None = None
     """The default model as the user wrote it: an alias, PROVIDER/MODEL, or a provider."""
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    """Short name -> model as the user wrote it."""
+    aliases: Mapping[str, Alias] = field(default_factory=dict)
+    """Short names for models."""
+    system: str | None = None
+    """The system message of chats that have no other."""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    reasoning_effort: str | None = None
+    stream: bool | None = None
+    params: Mapping[str, Json] | None = None
+    """Further fields of each request body."""
     providers: Mapping[str, Provider] = field(default_factory=dict)
     markdown: bool = True
     """Whether Markdown is rendered on a terminal."""
@@ -146,6 +159,12 @@ class Settings(Struct):
     "variable"."""
     problems: Mapping[str, SettingsError] = field(default_factory=dict)
     """The errors of the entries that are ignored: "providers.lab", "mcp.files", "aliases.fast", "usage"."""
+
+    @property
+    def chat_options(self) -> dict[str, Json]:
+        """The options of chats that are set, by name."""
+        found = {name: getattr(self, name) for name in ("system", *REQUEST_OPTIONS)}
+        return {name: value for name, value in found.items() if value is not None}
 
     def require(self, *entry: str) -> None:
         """Raise the ``SettingsError`` of this entry ("providers", "lab") or of its whole group, if it is invalid."""
@@ -374,6 +393,8 @@ def _settings(
     for name in ("history", "ledger"):
         if problems.keys() & {name, "settings.toml"}:
             values[name] = False  # the user may have wanted nothing saved
+    if "aliases" in values:
+        values["aliases"] = {name: _alias(table) for name, table in values["aliases"].items()}
     providers: dict[str, Provider] = {}
     for name, table in checked.get("providers", {}).items():
         try:
@@ -401,6 +422,11 @@ _PLAIN = frozenset(Settings.__annotations__) - {
     "mcp", "problems", "profile", "profile_providers", "profiles", "project", "providers",
 }  # fmt: skip
 """The fields of ``Settings`` whose checked values are used as they are."""
+
+
+def _alias(table: Mapping[str, Any]) -> Alias:
+    options = {name: value for name, value in table.items() if name != "targets"}
+    return Alias(targets=tuple(table["targets"]), options=options)
 
 
 def _with_project(settings: Settings, values: Mapping[str, Any], found: Found) -> Settings:
@@ -527,7 +553,12 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
     default_network = preset.network if preset else usual
     network: dict[str, Any] = {each: entry[each] for each in Network.__annotations__ if each in entry}
     network |= {each: Path(network[each]) for each in ("ca_bundle", "client_cert") if each in network}
-    declared = tuple(Model(id=each) if isinstance(each, str) else _model(each) for each in get("models", ()))
+    declared, model_options = [], {}
+    for each in get("models", ()):
+        facts = {name: value for name, value in each.items() if name in Model._fields or name in _PRICES}
+        declared.append(_model(facts))
+        if len(facts) < len(each):
+            model_options[each["id"]] = {name: value for name, value in each.items() if name not in facts}
     return Provider(
         name=name,
         display_name=get("display_name") or (preset.name if preset else name),
@@ -540,7 +571,7 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         key_env_for=key_env_for,
         key_command=get("key_command"),
         headers={**(preset.headers if preset else {}), **get("headers", {})},
-        models=declared or (presets.models(preset.id) if preset else ()),
+        models=tuple(declared) or (presets.models(preset.id) if preset else ()),
         models_declared=bool(declared),
         default_model=get("default_model"),
         enabled=get("enabled", True),
@@ -551,6 +582,8 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         base_urls=tuple(get("base_urls", ())),
         rpm=get("rpm"),
         tpm=get("tpm"),
+        options={name: entry[name] for name in REQUEST_OPTIONS if name in entry},
+        model_options=model_options,
     )
 
 

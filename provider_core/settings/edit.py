@@ -49,8 +49,36 @@ def references(data: Mapping[str, Any], name: str, model: str = "") -> tuple[str
     found = ["model"] if points_at(data.get("model"), name, model) else []
     aliases = data.get("aliases")
     if isinstance(aliases, dict):
-        found += [f"aliases.{alias}" for alias, to in aliases.items() if points_at(to, name, model)]
+        found += [
+            f"aliases.{alias}"
+            for alias, written in aliases.items()
+            if any(points_at(to, name, model) for to in targets(written))
+        ]
     return tuple(found)
+
+
+def targets(written: object) -> list[Any]:
+    """The targets of an alias as it is written: a string, a list, or a table with "target" or "targets"."""
+    match written:
+        case {"targets": list() as found} | (list() as found):
+            return found
+        case {"target": found}:
+            return [found]
+        case str():
+            return [written]
+    return []
+
+
+def _with_targets(written: Any, wanted: Sequence[str]) -> Any:
+    """The alias with other targets, in the same form if that is possible."""
+    both: Any = wanted[0] if len(wanted) == 1 and not isinstance(written, list) else list(wanted)
+    if not isinstance(written, dict):
+        return both
+    rest = {key: value for key, value in written.items() if key not in ("target", "targets")}
+    name = "target" if isinstance(both, str) else "targets"
+    if name in written:  # so that the line stays in its place
+        return {key: both if key == name else value for key, value in written.items()}
+    return {name: both, **rest}
 
 
 def points_at(to: object, name: str, model: str = "") -> bool:
@@ -127,8 +155,12 @@ def rename_provider(path: Path, old: str, new: str, *, around: Around = None) ->
         data["providers"][new] = table
         for place in moved:
             name, _, alias = place.partition(".")
-            holder, key = (data["aliases"], alias) if alias else (data, name)
-            holder[key] = new + holder[key][len(old) :]
+            if not alias:
+                data[name] = new + data[name][len(old) :]
+                continue
+            written = data["aliases"][alias]
+            renamed = [new + to[len(old) :] if points_at(to, old) else to for to in targets(written)]
+            data["aliases"][alias] = _with_targets(written, renamed)
 
     _apply(path, change, around)
     return moved
@@ -178,19 +210,41 @@ def _index(models: list[Any], model: str) -> int | None:
     return ids.index(model) if model in ids else None
 
 
-def set_alias(path: Path, name: str, target: str | None) -> None:
-    """Set the alias ``name``, or with None remove it; raises ``SettingsError`` if there is none to remove."""
+def set_alias(path: Path, name: str, wanted: Sequence[str], fields: Fields | None = None) -> None:
+    """Set the targets of the alias ``name``, unless none are given, and its fields; remove those that are None.
+
+    An alias without fields is written as a string, or a list. Raises ``SettingsError`` if there is neither an alias nor
+    a target.
+    """
 
     def change(data: dict[str, Any]) -> None:
         aliases = _tables(data, "aliases", path)
-        if target is not None:
-            aliases[name] = target
-        elif aliases.pop(name, None) is None:
+        if name not in aliases and not wanted:
+            raise SettingsError(f"unknown alias: {name}", path=path)
+        written = aliases.get(name, "")
+        if wanted and list(wanted) != targets(written):
+            written = _with_targets(written, wanted)
+        if fields:
+            table = written if isinstance(written, dict) else _with_targets({}, targets(written))
+            written = {key: value for key, value in {**table, **fields}.items() if value is not None}
+            if not written.keys() - {"target", "targets"}:
+                (written,) = written.values()
+        aliases[name] = written
+
+    _apply(path, change)
+
+
+def remove_alias(path: Path, name: str) -> None:
+    """Remove the alias ``name``; raises ``SettingsError`` if there is none."""
+
+    def change(data: dict[str, Any]) -> None:
+        aliases = _tables(data, "aliases", path)
+        if aliases.pop(name, None) is None:
             raise SettingsError(f"unknown alias: {name}", path=path)
         if not aliases:
             del data["aliases"]
 
-    _apply(path, change)
+    _apply(path, change, validate=False)
 
 
 def set_default(path: Path, model: str | None) -> None:
@@ -401,7 +455,7 @@ def _replace(parts: Sequence[Any], item: Any, old: Any, value: Any) -> bool:
     """Replace a value that is not a table in its place; False if it has to be removed and added."""
     from tomlkit.items import AoT, Array, Table
 
-    if isinstance(item, Table | AoT) or isinstance(value, dict):
+    if isinstance(item, Table | AoT):
         return False
     if isinstance(item, Array) and isinstance(value, list) and _change_array(item, old, value):
         return True

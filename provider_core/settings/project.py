@@ -37,7 +37,7 @@ from provider_core.structs import Struct, field
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from provider_core.types import Json
+    from provider_core.types import Alias, Json
 
 State: TypeAlias = Literal["trusted", "untrusted", "changed", "ci", "unusable"]
 
@@ -255,26 +255,16 @@ def _summary(values: Mapping[str, Any]) -> Iterable[str]:
                 yield str(name)
 
 
-def targets(alias: Any) -> list[str]:
-    """The targets of an alias, however it is written."""
-    match alias:
-        case str():
-            return [alias]
-        case list():
-            return [each for each in alias if isinstance(each, str)]
-        case dict():
-            return targets(alias.get("targets") or alias.get("target"))
-    return []
-
-
-def foreign_target(alias: Any, *, providers: Iterable[str], aliases: Iterable[str]) -> str | None:
-    """The first target of a project's model or alias that is not one of the user's own; None if all are.
+def foreign_target(
+    named: str | Alias | None, *, providers: Iterable[str], aliases: Iterable[str]
+) -> str | None:
+    """The first target of a project's model or alias, ``named``, that is not one of the user's own; None if all are.
 
     ``providers`` are those in the user's settings, ``aliases`` the names of all aliases.
     """
     own = {name.casefold() for name in (*providers, "local")}
     known = set(aliases)
-    for each in targets(alias):
+    for each in () if named is None else (named,) if isinstance(named, str) else named.targets:
         name = each.strip()
         if name.partition("/")[0].casefold() not in own and ("/" in name or name not in known):
             return name

@@ -1,7 +1,8 @@
-"""The settings of a provider, one row each.
+"""The settings of a provider, of a model and of an alias, one row each.
 
-From these rows follow the keys of ``[providers.NAME]`` and their validation, the options of ``telex providers add``
-and ``edit``, ``providers show``, the summary of ``providers import`` and the table in docs/configuration.md.
+From ``PROVIDER_FIELDS`` follow the keys of ``[providers.NAME]`` and their validation, the options of ``telex providers
+add`` and ``edit``, ``providers show``, the summary of ``providers import`` and the table in docs/configuration.md; from
+``MODEL_FIELDS`` and ``ALIAS_FIELDS`` the same for ``telex models edit`` and ``telex models alias``.
 """
 
 from __future__ import annotations
@@ -24,14 +25,30 @@ MOST_PER_MINUTE = 1_000_000_000
 """The largest value of "rate"."""
 
 FieldType: TypeAlias = Literal[
-    "text", "path", "seconds", "count", "rate", "switch", "choice", "pairs", "models", "addresses"
+    "text",
+    "lines",
+    "path",
+    "seconds",
+    "number",
+    "count",
+    "tokens",
+    "dollars",
+    "rate",
+    "switch",
+    "choice",
+    "pairs",
+    "params",
+    "names",
+    "models",
+    "addresses",
 ]
-"""How a value is written. "text" is one line, "seconds" a number, "rate" a number from 1 per minute, "pairs" a table of
-strings, "models" and "addresses" a list."""
+"""How a value is written. "text" is one line, "lines" are any number; "seconds", "number" and "dollars" are numbers,
+"count" and "tokens" whole numbers, "rate" one from 1 per minute; "pairs" is a table of strings, "params" one of JSON
+values; "names", "models" and "addresses" are lists."""
 
 
 class ProviderField(Struct):
-    """One setting of a provider."""
+    """One setting of a provider, a model or an alias."""
 
     name: str
     """Its key in the settings file."""
@@ -44,10 +61,12 @@ class ProviderField(Struct):
     validator: Callable[..., Any] | None = None
     """Raises ``InvalidInputError``, or returns the value to use (None for the value itself). For "pairs", it takes
     the name and the value of each."""
+    short: str = ""
+    """The short name of its option, with the hyphen."""
     default: bool | None = None
-    """The value of a "switch" that is not set."""
+    """The value of a "switch" that is not set; None if it then depends on something else."""
     choices: tuple[str, ...] = ()
-    completes: Literal["", "preset", "model"] = ""
+    completes: Literal["", "preset", "model", "template", "server"] = ""
     """The names that Tab offers as values of the option."""
     edit_only: bool = False
     """Whether ``providers add`` lacks the option."""
@@ -65,6 +84,93 @@ def _row(name: str, type_: FieldType, help_: str, metavar: str = "", **more: Any
 def _base_url(text: str) -> str:
     return validators.parse_base_url(text).url
 
+
+REQUEST_FIELDS = (
+    _row(
+        "temperature",
+        "number",
+        "Set the sampling temperature; sent only if given.",
+        "T",
+        short="-t",
+    ),
+    _row("max_tokens", "tokens", "Limit answers to N tokens.", "N"),
+    _row("reasoning_effort", "text", "How much the model reasons: none, low, medium, high, …", "LEVEL"),
+    _row(
+        "stream",
+        "switch",
+        "Request answers as they are generated, or all at once.",
+        option="stream/--no-stream",
+    ),
+    _row(
+        "params",
+        "params",
+        "Set a field of the request body. VALUE is JSON, or else a string. Repeatable.",
+        "KEY=VALUE",
+        option="param",
+        short="-p",
+        validator=validators.validate_params,
+    ),
+)
+"""What a request asks for: settings of a provider, a model and an alias."""
+
+_WAITS = (
+    _row(
+        "connect_timeout",
+        "seconds",
+        "Give up when no connection is made within this many seconds.",
+        "SECONDS",
+    ),
+    _row("timeout", "seconds", "Give up when the server sends nothing for this many seconds.", "SECONDS"),
+    _row("retries", "count", "Times to retry a request that fails before any text arrives.", "N"),
+)
+
+_HEADERS = _row(
+    "headers",
+    "pairs",
+    "Send a header with every request. Repeatable.",
+    "NAME:VALUE",
+    option="header",
+    validator=validators.validate_header,
+)
+
+MODEL_FIELDS = (
+    _row("name", "text", "Name to show in lists.", "TEXT"),
+    _row("context", "tokens", "Context window, in tokens.", "N"),
+    _row("max_output", "tokens", "Longest answer, in tokens.", "N"),
+    _row("reasoning", "switch", "Whether the model reasons.", option="reasoning/--no-reasoning"),
+    _row("tools", "switch", "Whether the model calls tools.", option="tools/--no-tools"),
+    _row("vision", "switch", "Whether the model reads images.", option="vision/--no-vision"),
+    _row("price_in", "dollars", "Price of input, in dollars per million tokens.", "USD"),
+    _row("price_out", "dollars", "Price of output, per million tokens.", "USD"),
+    _row("price_cached", "dollars", "Price of input read from the cache.", "USD"),
+    _row("price_cache_write", "dollars", "Price of input written to the cache.", "USD"),
+    *REQUEST_FIELDS,
+    _HEADERS,
+    *_WAITS,
+)
+"""What the settings say about a model, and the options of its requests."""
+
+ALIAS_FIELDS = (
+    _row("system", "lines", "Set the system message.", "TEXT", short="-s"),
+    _row("template", "text", "Use a saved prompt (see telex templates).", "NAME", completes="template"),
+    *REQUEST_FIELDS,
+    _row(
+        "tools",
+        "names",
+        "Let the model call the tools of these MCP servers. Repeatable.",
+        "NAME,…",
+        completes="server",
+    ),
+    _row(
+        "allow",
+        "names",
+        "Run tools matching PATTERN without asking for approval. Repeatable.",
+        "PATTERN",
+    ),
+    *_WAITS,
+    _row("max_cost", "number", "Stop before a request that would bring the cost above this.", "USD"),
+)
+"""The settings of an alias besides its targets."""
 
 PROVIDER_FIELDS = (
     _row("preset", "text", "Take all settings you do not give from this preset.", "ID", completes="preset"),
@@ -132,14 +238,8 @@ PROVIDER_FIELDS = (
         default=True,
         edit_only=True,
     ),
-    _row(
-        "headers",
-        "pairs",
-        "Send a header with every request. Repeatable.",
-        "NAME:VALUE",
-        option="header",
-        validator=validators.validate_header,
-    ),
+    _HEADERS,
+    *REQUEST_FIELDS,
     _row(
         "proxy",
         "text",

@@ -25,7 +25,9 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSourc
 from provider_core.errors import InvalidInputError, SettingsError
 from provider_core.settings import mcp, tree, validators
 from provider_core.settings.provider_fields import (
+    ALIAS_FIELDS,
     LONGEST_WAIT,
+    MODEL_FIELDS,
     MOST_PER_MINUTE,
     MOST_RETRIES,
     PROVIDER_FIELDS,
@@ -63,44 +65,46 @@ def _validate_path(path: Path) -> None:
 
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_WAIT)]
+Temperature = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(gt=0, le=100_000_000)]
 Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000)]
 FilePath = Annotated[Path, _by(_validate_path)]
-
-
-class ModelEntry(BaseModel):
-    """A model that the user declared, with what they know about it."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-
-    id: Line
-    name: Line | None = None
-    context: Tokens | None = None
-    max_output: Tokens | None = None
-    reasoning: bool | None = None
-    tools: bool | None = None
-    vision: bool | None = None
-    price_in: Dollars | None = None
-    """The prices are in US dollars per million tokens."""
-    price_out: Dollars | None = None
-    price_cached: Dollars | None = None
-    price_cache_write: Dollars | None = None
 
 
 def _model_entry(value: object) -> object:
     return {"id": value} if isinstance(value, str) else value
 
 
+def _alias_entry(value: object) -> object:
+    """A target, a list of targets, or a table: all as a table with ``targets``."""
+    match value:
+        case str():
+            return {"targets": [value]}
+        case list():
+            return {"targets": value}
+        case {"target": target, **rest} if "targets" not in rest:
+            return {"targets": [target], **rest}
+        case dict():
+            return value
+    raise ValueError("must be a model, a list of models, or a table")
+
+
 _TYPES: dict[str, Any] = {
     "text": Line,
+    "lines": Text,
     "path": FilePath,
     "seconds": Seconds,
+    "number": Temperature,
     "count": Annotated[int, Field(ge=0, le=MOST_RETRIES)],
     "rate": Annotated[int, Field(ge=1, le=MOST_PER_MINUTE)],
+    "tokens": Tokens,
+    "dollars": Dollars,
     "switch": bool,
     "pairs": dict[Line, Line],
-    "models": list[Annotated[ModelEntry, BeforeValidator(_model_entry)]],
+    "params": dict[Line, Any],
+    "names": list[Line],
 }
 
 
@@ -112,17 +116,40 @@ def _field(row: ProviderField) -> tuple[Any, Any]:
     if row.validator is not None:
         hint = Annotated[hint, _by(row.validator, pairs=row.type == "pairs")]
     match row.type:
-        case "pairs":
+        case "pairs" | "params":
             return hint, {}
-        case "models":
+        case "models" | "names":
             return hint, []
-        case "switch":
+        case "switch" if row.default is not None:
             return hint, row.default
     return hint | None, None
 
 
-_rows: dict[str, Any] = {row.name: _field(row) for row in PROVIDER_FIELDS}
-ProviderEntry = create_model("ProviderEntry", __config__=ConfigDict(extra="forbid"), **_rows)
+_STRICT = ConfigDict(extra="forbid")
+
+
+def _fields(rows: Iterable[ProviderField]) -> dict[str, Any]:
+    return {row.name: _field(row) for row in rows}
+
+
+ModelEntry = create_model(
+    "ModelEntry",
+    __config__=_STRICT,
+    id=(Line, ...),
+    **_fields(MODEL_FIELDS),
+)
+"""A model that the user declared, with what they know about it and the options of its requests."""
+_TYPES["models"] = list[Annotated[ModelEntry, BeforeValidator(_model_entry)]]  # type: ignore[valid-type]
+
+AliasEntry = create_model(
+    "AliasEntry",
+    __config__=_STRICT,
+    targets=(Annotated[list[Line], Field(min_length=1, max_length=32)], ...),
+    **_fields(ALIAS_FIELDS),
+)
+"""One alias: the models that it means, and the options of their chats."""
+
+ProviderEntry = create_model("ProviderEntry", __config__=_STRICT, **_fields(PROVIDER_FIELDS))
 """One ``[providers.NAME]`` table."""
 
 
@@ -179,6 +206,7 @@ class ProfileEntry(BaseModel):
 
 
 ENTRIES: dict[str, type[BaseModel]] = {
+    "aliases": AliasEntry,
     "providers": ProviderEntry,
     "mcp": McpEntry,
     "profiles": ProfileEntry,
@@ -203,8 +231,14 @@ class File(BaseSettings):
     )
 
     model: Line | None = None
-    aliases: dict[AliasName, Line] = {}
-    """Short names for models; the values are those of ``-m``."""
+    aliases: dict[AliasName, Annotated[AliasEntry, BeforeValidator(_alias_entry)]] = {}  # type: ignore[valid-type]
+    """Short names for models, whose values are those of ``-m``; and the options of their chats."""
+    system: Text | None = None
+    temperature: Temperature | None = None
+    max_tokens: Tokens | None = None
+    reasoning_effort: Line | None = None
+    stream: bool | None = None
+    params: Annotated[dict[Line, Any], _by(validators.validate_params)] | None = None
     markdown: bool = True
     reasoning: Literal["show", "hide", "summary"] = "show"
     usage: Literal["auto", "none", "short", "full"] = "auto"

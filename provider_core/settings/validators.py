@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from provider_core.errors import InvalidInputError, SettingsError
 from provider_core.structs import Struct, pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 NAME = pattern(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?")
 """A provider's name."""
@@ -40,6 +40,7 @@ _NEAR = tuple(
 
 _VARIABLE = pattern(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VARIABLE_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]*")
+_KEY_FIELD = pattern(r"(?i)api_?-?key|authorization|password|secret|(?<!max_)(?:^|_)token$")
 _LIKE_A_KEY = 32
 """The length of the shortest keys with small letters, which no name of a variable has."""
 
@@ -78,6 +79,30 @@ def validate_alias(name: str) -> None:
         raise InvalidInputError(
             f"{name!r} is not a valid name for an alias: no spaces, no slash, no leading hyphen, at most 64 characters"
         )
+
+
+def validate_params(params: Mapping[str, Any]) -> None:
+    """Raise ``InvalidInputError`` for fields of a request body that telex sets itself, or that are not JSON."""
+    import json
+
+    for name, value in params.items():
+        if name in ("model", "messages"):
+            raise InvalidInputError(f"telex sets the field {name!r} itself")
+        if _KEY_FIELD.search(name):
+            raise InvalidInputError(f"keys are not stored in the settings, and {name!r} looks like one")
+        try:
+            text = json.dumps({name: value}, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            raise InvalidInputError(f"{name} is not a JSON value: dates, inf and nan are not") from None
+        if _has_null(json.loads(text)):
+            raise InvalidInputError(
+                f"{name} is null, which the settings file cannot store; unset the field instead"
+            )
+
+
+def _has_null(value: Any) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value is None or any(map(_has_null, parts))
 
 
 def parse_base_url(text: str) -> BaseUrl:

@@ -384,9 +384,9 @@ def test_declared_facts_override_the_servers(telex: Inside) -> None:
         ("add lab b --max-output 100000001", 2, "--max-output"),
         ("add lab b --context 0", 2, "--context"),
         ("add lab b --name two\nlines", 2, "--name must be one line"),
-        ("edit lab b --tools", 3, "Add it: telex models add lab b"),
+        ("edit lab b --tools", 3, "Add it: telex models add lab/b"),
         ("edit lab a", 2, "nothing to change"),
-        ("edit lab a --tools --unset tools", 2, "--tools and --unset cannot be used together"),
+        ("edit lab a --tools --unset tools", 2, "--tools and --unset tools cannot be used together"),
         ("edit nobody a --tools", 3, "unknown provider: nobody"),
         ("remove lab b", 3, "lab/b is not in the settings"),
         ("remove nobody b", 3, "unknown provider: nobody"),
@@ -447,7 +447,7 @@ def test_saved_name_of_a_model_gets_its_provider(telex: Inside) -> None:
         telex("models", "alias", "fast", name)
         telex("models", "default", name)
         settings = load(telex.paths, {})
-        assert (settings.aliases["fast"], settings.model) == (saved, saved)
+        assert (str(settings.aliases["fast"]), settings.model) == (saved, saved)
     telex("models", "default", "fast")
     assert load(telex.paths, {}).model == "fast"
     assert telex.settings.read_text().startswith("# mine\n")

@@ -60,6 +60,8 @@ VALUES = {
     "proxy": "none", "ca_bundle": __file__, "client_cert": __file__, "connect_timeout": 2, "first_byte_timeout": 900,
     "idle_timeout": 30.5, "retries": 0, "retry_budget": 60, "enabled": False, "key": "none", "allow_http": True,
     "rpm": 60, "tpm": 9000, "base_urls": ["http://127.0.0.1:2/v1"],
+    "temperature": 0.5, "max_tokens": 9,
+    "reasoning_effort": "low", "stream": False, "params": {"top_k": 20},
 }  # fmt: skip
 
 
@@ -80,6 +82,10 @@ def test_every_setting_has_an_option_that_changes_it_alone(telex: Inside, row: A
             option = ["--model", "a"]
         case "base_urls":
             option = ["--replica", "http://127.0.0.1:2/v1"]
+        case "stream":
+            option = ["--no-stream"]
+        case "params":
+            option = ["-p", "top_k=20"]
         case "headers":
             option = ["--header", "X-B=2"]
         case _:
@@ -92,8 +98,8 @@ def test_every_setting_has_an_option_that_changes_it_alone(telex: Inside, row: A
     assert after == before
     for comment in ("# by hand", "# quick", "# cellar"):
         assert comment in telex.settings.read_text()
-    if row.flag in UNSETTABLE and row.name != "base_url":
-        assert edit(telex, "--unset", row.flag).code == 0
+    if (flag := row.flag.partition("/")[0]) in UNSETTABLE.rows and row.name != "base_url":
+        assert edit(telex, "--unset", flag).code == 0
         assert row.name not in lab(telex)
 
 

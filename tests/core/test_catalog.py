@@ -16,7 +16,7 @@ from scripted import Answer, Pause, Scripted
 from provider_core import catalog, errors, presets
 from provider_core.catalog import CachedModelList, Catalog, ModelListing, RefreshResult
 from provider_core.catalog._parse import kind_of_id, parse_models
-from provider_core.types import Model, Provider
+from provider_core.types import Alias, Model, Provider
 
 if TYPE_CHECKING:
     from provider_core.http import HttpTransport
@@ -401,7 +401,7 @@ def example() -> Catalog:
             "lost": Provider(name="lost", models=(Model(id="m"),)),
         },
         load=lambda p: merged(p, *served.get(p.name, ())),
-        aliases={"fast": "lab/a"},
+        aliases={"fast": Alias(targets=("lab/a",))},
         without_key=["lost"],
     )
 

@@ -17,7 +17,7 @@ from provider_core.errors import (
     UnknownProviderError,
 )
 from provider_core.resolve import resolve
-from provider_core.types import Model, Provider
+from provider_core.types import Alias, Model, Provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,7 +45,7 @@ def catalog(
     return Catalog(
         {p.name: p for p in providers},
         load=load,
-        aliases=aliases,
+        aliases={name: Alias(targets=(to,)) for name, to in (aliases or {}).items()},
         without_key=frozenset(without_key),
         not_set_up=["local"],
     )

@@ -17,11 +17,12 @@ import pytest
 
 from provider_core.errors import SettingsError, UnknownToolServerError
 from provider_core.runtime import Runtime
-from provider_core.settings import Paths, Settings, edit, load, preview
+from provider_core.settings import REQUEST_OPTIONS, Paths, Settings, edit, load, preview
 from provider_core.settings.file import line_of
 from provider_core.settings.mcp import McpServer, secret_references
-from provider_core.settings.provider_fields import PROVIDER_FIELDS
+from provider_core.settings.provider_fields import PROVIDER_FIELDS, REQUEST_FIELDS
 from provider_core.tools.mcp._process import server_environment
+from provider_core.types import Alias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,12 +157,17 @@ def test_every_row_of_a_provider_is_a_setting(tmp_path: Path) -> None:
     values = {
         "text": "lab", "path": "/a", "seconds": 5.0, "count": 1, "switch": False, "choice": "none",
         "pairs": {"A": "b"}, "models": ["m"], "rate": 60, "addresses": ["http://127.0.0.1:2/v1"],
+        "number": 0.5, "tokens": 5, "params": {"top_k": 1},
     }  # fmt: skip
     special = {"preset": "deepseek", "base_url": "http://127.0.0.1:1", "key_env": "LAB", "proxy": "none"}
     fields = {row.name: special.get(row.name, values[row.type]) for row in PROVIDER_FIELDS}
     provider = preview("lab", fields, Paths.find({"TELEX_HOME": str(tmp_path)}))
     assert (provider.display_name, provider.headers["A"], provider.enabled) == ("lab", "b", False)
     assert (provider.rpm, provider.base_urls) == (60, ("http://127.0.0.1:2/v1",))
+    assert provider.options == {row.name: values[row.type] for row in REQUEST_FIELDS} | {
+        "reasoning_effort": "lab"
+    }
+    assert tuple(provider.options) == REQUEST_OPTIONS
 
 
 def test_preview_is_what_a_start_loads(paths: Paths) -> None:
@@ -223,7 +229,7 @@ INVALID = [
     *((f"[mcp.'{name}']\ncommand = ['a']", "for an MCP server") for name in ("a b", "a_b", "-a", "a.b", "x" * 65)),
     *((f"[mcp.'{name}']\ncommand = ['a']", "is reserved") for name in ("all", "none")),
     ("mcp = []", "mcp: must be a table"),
-    ("[aliases]\nx = 5", "aliases.x: must be a string"),
+    ("[aliases]\nx = 5", "aliases.x: must be a model, a list of models, or a table"),
     ("[aliases]\n'a b' = 'x'", "not a valid name for an alias"),
     ("aliases = 5", "aliases: must be a table"),
     ("modell = 'x'", "modell is not a setting; did you mean model?"),
@@ -260,7 +266,7 @@ def test_every_invalid_entry_is_reported(tmp_path: Path) -> None:
     text = "usage = 5\n[providers.x]\nbase_url = 5\nretries = 'x'\n[mcp.y]\n[aliases]\n'a b' = 'c'\nd = 'e'\n"
     found = load(home(tmp_path, text), {"TELEX_REASONING": "loud"})
     assert sorted(found.problems) == ["aliases.a b", "mcp.y", "providers.x", "reasoning", "usage"]
-    assert found.aliases == {"d": "e"}
+    assert found.aliases == {"d": Alias(targets=("e",))}
 
 
 def test_nothing_is_saved_if_the_history_setting_is_invalid(tmp_path: Path) -> None:
@@ -555,7 +561,8 @@ def test_schema_reads_variables_over_the_file_by_itself(monkeypatch: pytest.Monk
     monkeypatch.setenv("TELEX_ALIASES", '{"fast": "b/b"}')
     monkeypatch.setenv("TELEX_USAGE", "")
     found = File(file={"aliases": {"fast": "a/a", "big": "a/b"}, "usage": "none"})  # type: ignore[call-arg]
-    assert (found.aliases, found.usage) == ({"fast": "b/b", "big": "a/b"}, "none")
+    targets = {name: alias.targets for name, alias in found.aliases.items()}  # type: ignore[attr-defined]
+    assert (targets, found.usage) == ({"fast": ["b/b"], "big": ["a/b"]}, "none")
 
 
 # --- snapshots ---------------------------------------------------------------------------------------------

@@ -18,7 +18,14 @@ from provider_core import provider_store
 from provider_core.errors import KeyStoreError, SettingsError
 from provider_core.keys import MemoryStore
 from provider_core.settings import Paths, edit, load
-from provider_core.settings.edit import declare_model, entries, forget_model, set_alias, set_default
+from provider_core.settings.edit import (
+    declare_model,
+    entries,
+    forget_model,
+    remove_alias,
+    set_alias,
+    set_default,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -144,12 +151,12 @@ def test_models_are_declared_changed_and_forgotten(file: Path, paths: Paths) -> 
 def test_aliases_and_the_default_are_set_and_removed(file: Path, paths: Paths) -> None:
     comments = file.read_text().split().count("#")
     set_default(file, "lab/a")
-    set_alias(file, "fast", "lab/b")
-    set_alias(file, "fast", "lab")
+    set_alias(file, "fast", ["lab/b"])
+    set_alias(file, "fast", ["lab"])
     found = load(paths, {})
-    assert (found.model, found.aliases["fast"]) == ("lab/a", "lab")
+    assert (found.model, str(found.aliases["fast"])) == ("lab/a", "lab")
     set_default(file, None)
-    set_alias(file, "fast", None)
+    remove_alias(file, "fast")
     found = load(paths, {})
     assert (found.model, "fast" in found.aliases) == (None, False)
     assert file.read_text().split().count("#") == comments
@@ -170,8 +177,8 @@ def test_comment_beside_another_model_stays(path: Path) -> None:
         (lambda p: declare_model(p, "nobody", "a", {}, new=True), "unknown provider: nobody"),
         (lambda p: declare_model(p, "lab", "c", {"context": -1}, new=True), "context: must be greater than 0"),
         (lambda p: forget_model(p, "lab", "c"), "lab/c is not in the settings"),
-        (lambda p: set_alias(p, "gone", None), "unknown alias: gone"),
-        (lambda p: set_alias(p, "a/b", "lab/a"), "aliases"),
+        (lambda p: remove_alias(p, "gone"), "unknown alias: gone"),
+        (lambda p: set_alias(p, "a/b", ["lab/a"]), "aliases"),
         (lambda p: set_default(p, "x" * 600), "model"),
         (lambda p: edit.put(p, {"lab": URL}), "lab is already set up"),
         (lambda p: edit.put(p, {"new": URL, "worse": {"base_url": "no address"}}), "worse"),
@@ -199,11 +206,11 @@ def test_any_name_can_be_written_and_read_again(
     where.config.mkdir()
     where.settings_file.write_text(SHAPES["split"])
     declare_model(where.settings_file, "lab", model, {"name": name}, new=model not in ("a", "b"))
-    set_alias(where.settings_file, alias, f"lab/{model}")
+    set_alias(where.settings_file, alias, [f"lab/{model}"])
     set_default(where.settings_file, alias)
     found = load(where, {})
     assert (model, name) in [(m.id, m.name) for m in found.providers["lab"].models]
-    assert (found.aliases[alias], found.model) == (f"lab/{model}", alias)
+    assert (str(found.aliases[alias]), found.model) == (f"lab/{model}", alias)
 
 
 MCP = """# mine
@@ -252,7 +259,7 @@ def test_mcp_server_is_added_replaced_and_removed(path: Path, paths: Paths) -> N
 )
 def test_line_ends_and_byte_order_mark_stay(path: Path, paths: Paths, before: bytes) -> None:
     path.write_bytes(before)
-    set_alias(path, "fast", "lab/m")
+    set_alias(path, "fast", ["lab/m"])
     edit.put(path, {"lab": URL})
     edit.update_provider(path, "lab", {"headers": {"X-A": "b"}})
     edit.rename_provider(path, "lab", "lib")
@@ -260,16 +267,16 @@ def test_line_ends_and_byte_order_mark_stay(path: Path, paths: Paths, before: by
     assert raw.startswith(b"\xef\xbb\xbf") == before.startswith(b"\xef\xbb\xbf")
     assert raw.count(b"\r\n") == (raw.count(b"\n") if b"\r\n" in before else 0)
     found = load(paths, {})
-    assert (found.problems, found.aliases, list(found.providers)) == ({}, {"fast": "lib/m"}, ["lib"])
+    assert (found.problems, str(found.aliases["fast"]), list(found.providers)) == ({}, "lib/m", ["lib"])
     edit.remove(path, "lib")
-    set_alias(path, "fast", None)
+    remove_alias(path, "fast")
     assert path.read_bytes().count(b"\n") >= before.count(b"\n")
 
 
 def test_change_of_nothing_leaves_every_byte(path: Path) -> None:
     mixed = b"usage = 'full'\n[aliases]\nfast = \"lab/m\"\r\n"
     path.write_bytes(mixed)
-    set_alias(path, "fast", "lab/m")
+    set_alias(path, "fast", ["lab/m"])
     assert path.read_bytes() == mixed
 
 
@@ -320,7 +327,7 @@ def test_change_of_what_is_not_a_table_is_an_error(path: Path, paths: Paths, tex
         lambda: edit.put(path, {"lab": URL}),
         lambda: edit.update_provider(path, "lab", {"retries": 1}),
         lambda: edit.rename_provider(path, "lab", "new"),
-        lambda: set_alias(path, "fast", "lab/m"),
+        lambda: set_alias(path, "fast", ["lab/m"]),
     ):
         with contextlib.suppress(SettingsError):
             change()

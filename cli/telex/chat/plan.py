@@ -16,7 +16,7 @@ from provider_core.answer import append_messages
 from provider_core.chat.runner import ChatPlan
 from provider_core.errors import CoreError, InvalidInputError, ModelError
 from provider_core.structs import Struct
-from provider_core.types import Message, Request, TextPart
+from provider_core.types import Message, Request, Target, TextPart
 from telex.chat.history_recorder import HistoryRecorder
 from telex.chat.input import Attaching, fill_template, read_prompt, report_attachments, template_values
 from telex.options import require_utf8, with_network
@@ -26,13 +26,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from decimal import Decimal
     from pathlib import Path
+    from typing import TypeAlias
 
     from provider_core.history import SavedConversation
+    from provider_core.options import Candidate
     from provider_core.templates import Template
-    from provider_core.types import Json, Part, Target
+    from provider_core.types import Json, Part
     from telex.app import App
     from telex.chat.input import Prompt
     from telex.render.renderer import Format
+
+    _Found: TypeAlias = Target | tuple[Candidate, ...] | CoreError
+    """A model alone; models with options from elsewhere than the command line; or why there is none."""
 
 _LONG_AGO = 3600
 """Age in seconds from which the note of ``-c`` says how old the conversation is."""
@@ -58,7 +63,7 @@ class Options:
     go_on: bool
     conversation: str | None
     no_save: bool
-    stream: bool
+    stream: bool | None
     max_tokens: int | None
     temperature: float | None
     params: Sequence[tuple[str, Json]]
@@ -104,6 +109,9 @@ class ModelPlan(Struct):
     recorder: HistoryRecorder | None = None
     """None: the chat is neither saved nor counted."""
     error: CoreError | None = None
+    candidates: tuple[Candidate, ...] = ()
+    """All models that the name leads to, with their options and the sources of those; empty if there is nothing but
+    the command line."""
 
 
 class Plan(Struct):
@@ -119,8 +127,8 @@ class Plan(Struct):
     render: RenderOptions
     tool_servers: tuple[str, ...]
     allow: tuple[str, ...]
-    network: Mapping[str, Any]
-    """The timeouts and retries of the command line, for ``with_network``."""
+    options: Options
+    """The command line, for an interactive conversation in which the model changes."""
     limits_costs: bool
     """Whether there is a budget, or a limit for this chat."""
     attach_limit: int
@@ -143,13 +151,6 @@ def check(options: Options) -> None:
         raise click.UsageError("--schema and --extract cannot be used together")
     if options.go_on and options.conversation:
         raise click.UsageError("--continue and --conversation cannot be used together")
-    for name, wanted, required, is_given in (
-        ("--var", options.variables, "--template", options.template is not None),
-        ("--allow", options.allow, "--tools", options.tools),
-        ("--tool-choice", options.tool_choice, "--tools", options.tools),
-    ):
-        if wanted and not is_given:
-            raise click.UsageError(f"{name} requires {required}")
     for name, _ in options.params:
         if instead := _OWN_FIELDS.get(name):
             raise click.UsageError(f"-p {name}: telex sets this field; {instead}")
@@ -162,22 +163,21 @@ def check(options: Options) -> None:
             raise click.UsageError(f"{' and '.join(given)} set the same limit: use one of them")
 
 
-def load_template(app: App, options: Options, name: str) -> Template:
-    """The template ``name``; its fields replace the options that were not given."""
-    from provider_core import templates
+def find_template(app: App, options: Options) -> Template | None:
+    """The template of the command line, else that of the alias. It may set the model, and how the answer is shown."""
+    name = options.template
+    if name is None:
+        from telex.chat.candidates import template_of_alias
 
-    template = None
-    if app.runtime.settings.project is not None:
-        from provider_core import trust
-
-        template = trust.template(app.runtime.settings, name)
-    template = template or templates.load(app.runtime.paths.templates, name)
-    if template.model and not options.models:
+        continues = options.go_on or options.conversation is not None
+        typed = options.models[0] if options.models else None if continues else app.runtime.settings.model
+        if typed is not None and len(options.models) < 2:
+            name = template_of_alias(app, typed)
+    if name is None:
+        return None
+    template = app.runtime.template(name)
+    if options.template is not None and template.model and not options.models:
         options.models = (template.model,)
-    for name in ("temperature", "max_tokens", "reasoning_effort"):
-        if getattr(options, name) is None:
-            setattr(options, name, getattr(template, name))
-    options.params = (*template.params.items(), *options.params)
     if template.schema is None:
         chosen = options.as_json or options.as_jsonl or options.schema
         options.extract = options.extract or (template.extract and not chosen)
@@ -213,6 +213,9 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
 
         save_images = image_folder(options.save_images)
     several = len(options.models) > 1
+    wants_tools = bool(options.allow or options.tool_choice)
+    if wants_tools and not app.runtime.settings.aliases:
+        _check_tools(options)
     schema = _schema(options, template) if options.schema or template is not None else None
     if several:
         _check_several(options, schema)
@@ -221,38 +224,66 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         earlier = _conversation_to_continue(app, options)
         if options.go_on and not (interactive or options.quiet):
             _note_continued(app, earlier)
-    found = [_find(app, options, name, earlier) for name in options.models or (None,)]
-    if len(found) == 1 and not (isinstance(found[0], CoreError) or interactive or options.dry_run):
-        app.runtime.connect_ahead(found[0])
+    found = [_find(app, options, template, name, earlier) for name in options.models or (None,)]
+    if any(isinstance(each, tuple) for each in found):
+        from telex.chat import candidates
+
+        for each in found:
+            if isinstance(each, tuple):
+                if several:
+                    candidates.check_several(each)
+                else:
+                    vars(options).update(candidates.options_of_the_chat(each, continued=earlier is not None))
+    if wants_tools:
+        _check_tools(options)
+    if not (several or interactive or options.dry_run):
+        (only,) = found
+        target = candidates.first(only).target if isinstance(only, tuple) else only
+        if isinstance(target, Target):
+            app.runtime.connect_ahead(target)
     prompt, content, system = _read_message(app, options, template, found, interactive=interactive)
     models = []
     names = [_without_keys(app, name) for name in options.models] if several else [""]
-    for name, target in zip(names, found, strict=True):
-        if isinstance(target, CoreError):
-            models.append(ModelPlan(name=name, error=target))
+    for name, each in zip(names, found, strict=True):
+        if isinstance(each, CoreError):
+            models.append(ModelPlan(name=name, error=each))
             continue
-        recorder = _recorder(app, options, earlier)
+        values = vars(options)
+        if isinstance(each, tuple):
+            values = values | dict(candidates.first(each).options.values)
+        recorder = _recorder(app, options, values, earlier, template)
         if recorder is not None:
             recorder.title = prompt.typed or (template.name if template is not None else "")
-        new = () if interactive else new_messages(content, system)
+        own_system = values["system"] if several else None
+        new = () if interactive else new_messages(content, own_system or system)
         messages = app.runtime.history.messages(earlier.id) if earlier is not None else ()
-        chat = ChatPlan(
-            target=target,
-            request=_request(app, options, target, append_messages(messages, new), schema),
-            new_messages=new,
-            schema_retries=options.schema_retries if schema is not None else None,
-            max_turns=options.max_turns,
-            max_cost=options.max_cost,
-        )
-        error = None
+        messages = append_messages(messages, new)
+        chat = error = None
         try:
-            if not interactive:
-                check_fit(app, chat, prompt)
+            if isinstance(each, tuple):
+                chat = candidates.plan(
+                    app,
+                    each,
+                    lambda target, own: _chat(app, options, target, own, messages, new, schema),  # noqa: B023 - called at once
+                    lambda made: None if interactive else check_fit(app, made, prompt),
+                )
+            else:
+                chat = _chat(app, options, each, values, messages, new, schema)
+                if not interactive:
+                    check_fit(app, chat, prompt)
         except CoreError as unfit:
             if not several:
                 raise
             error = unfit
-        models.append(ModelPlan(name=name, chat=chat, recorder=recorder, error=error))
+        models.append(
+            ModelPlan(
+                name=name,
+                chat=chat,
+                recorder=recorder,
+                error=error,
+                candidates=each if isinstance(each, tuple) else (),
+            )
+        )
     return Plan(
         models=tuple(models),
         prompt=prompt,
@@ -261,7 +292,7 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         render=_render_options(app, options),
         tool_servers=options.tools,
         allow=options.allow,
-        network=vars(options),
+        options=options,
         limits_costs=has_budget or options.max_cost is not None,
         attach_limit=options.attach_limit,
         save_images=save_images,
@@ -276,7 +307,7 @@ def _read_message(
     app: App,
     options: Options,
     template: Template | None,
-    found: Sequence[Target | CoreError],
+    found: Sequence[_Found],
     *,
     interactive: bool,
 ) -> tuple[Prompt, str | tuple[Part, ...], str | None]:
@@ -307,13 +338,18 @@ def _read_message(
     return prompt, content, system
 
 
-def _attaching(app: App, options: Options, found: Sequence[Target | CoreError]) -> Attaching:
+def _attaching(app: App, options: Options, found: Sequence[_Found]) -> Attaching:
     """How files are attached so that each of the models can read them."""
     from provider_core.attachments import accepts_pdf
 
+    targets = [
+        target
+        for each in found
+        for target in ([one.target for one in each] if isinstance(each, tuple) else [each])
+    ]
     return Attaching(
         environ=app.runtime.environ,
-        pdf_as_file=all(accepts_pdf(target) for target in found if not isinstance(target, CoreError)),
+        pdf_as_file=all(accepts_pdf(target) for target in targets if isinstance(target, Target)),
         limit=options.attach_limit,
     )
 
@@ -406,11 +442,21 @@ def _note_continued(app: App, earlier: SavedConversation) -> None:
 
 
 def _find(
-    app: App, options: Options, name: str | None, earlier: SavedConversation | None
-) -> Target | CoreError:
-    """The model, or for one of several the error that it cannot be asked."""
+    app: App, options: Options, template: Template | None, name: str | None, earlier: SavedConversation | None
+) -> _Found:
+    """The model, or the models of an alias with their options; or for one of several the error that it has none.
+
+    A model alone has no options but those of the command line.
+    """
+    settings = app.runtime.settings
+    wanted = name or (earlier.model if earlier else None)
+    typed = wanted or settings.model
     try:
-        target = app.target(name or (earlier.model if earlier else None), ask=not options.dry_run)
+        if typed is not None and typed.strip() in settings.aliases:
+            from telex.chat.candidates import candidates
+
+            return candidates(app, vars(options), template, wanted)
+        target = app.target(wanted, ask=not options.dry_run)
     except CoreError as error:
         if len(options.models) > 1:
             error.message = _without_keys(app, error.message)
@@ -418,7 +464,21 @@ def _find(
         if isinstance(error, ModelError) and earlier is not None and name is None:
             error.explain("the conversation's last model; use -m to choose another")
         raise
+    provider = target.provider
+    own_options = provider.options or provider.model_options or settings.project or settings.chat_options
+    if own_options or options.template is not None:
+        from telex.chat.candidates import candidate
+
+        return candidate(app, vars(options), template, target)
+    if (options.connect_timeout, options.timeout, options.retries) == (None, None, None):
+        return target
     return with_network(target, vars(options))
+
+
+def _check_tools(options: Options) -> None:
+    for name, wanted in (("--allow", options.allow), ("--tool-choice", options.tool_choice)):
+        if wanted and not options.tools:
+            raise click.UsageError(f"{name} requires --tools")
 
 
 def _without_keys(app: App, text: str) -> str:
@@ -428,7 +488,13 @@ def _without_keys(app: App, text: str) -> str:
     return suggest.without_keys(text, app.arguments)
 
 
-def _recorder(app: App, options: Options, earlier: SavedConversation | None) -> HistoryRecorder | None:
+def _recorder(
+    app: App,
+    options: Options,
+    values: Mapping[str, Any],
+    earlier: SavedConversation | None,
+    template: Template | None,
+) -> HistoryRecorder | None:
     settings = app.runtime.settings
     saves = settings.history and not options.no_save
     if not saves and not settings.ledger:
@@ -437,39 +503,51 @@ def _recorder(app: App, options: Options, earlier: SavedConversation | None) -> 
         app.runtime,
         conversation=earlier.id if earlier is not None and saves else None,
         saves=saves,
-        template=options.template,
+        template=options.template or (template.name if template is not None else None),
     )
-    given = {name: getattr(options, name) for name in ("max_tokens", "temperature", "reasoning_effort")}
+    given = {name: values[name] for name in ("max_tokens", "temperature", "reasoning_effort")}
     recorder.params = {name: value for name, value in given.items() if value is not None} | dict(
-        options.params
+        values["params"]
     )
     return recorder
 
 
-def _request(
+def _chat(
     app: App,
     options: Options,
     target: Target,
+    values: Mapping[str, Any],
     messages: tuple[Message, ...],
+    new: tuple[Message, ...],
     schema: Mapping[str, Json] | None,
-) -> Request:
+) -> ChatPlan:
+    """The chat with one model. ``values`` are its options: those of the command line, or merged ones."""
     may_have_results = bool(options.tools or options.go_on or options.conversation)
     # The number of characters that have to be held in memory.
     held = limits.WHOLE_ANSWER if options.as_json else None
     if schema is not None or options.extract:
         held = limits.ANSWER
-    return Request(
-        model=target.model,
-        messages=messages,
-        stream=options.stream,
-        max_tokens=options.max_tokens,
-        temperature=options.temperature,
-        reasoning_effort=options.reasoning_effort,
-        tool_choice=options.tool_choice,
-        max_characters=held,
-        schema=schema,
-        reads_images=may_have_results and reads_images(app, target, messages, has_tools=bool(options.tools)),
-        params=dict(options.params),
+    get = values.get
+    return ChatPlan(
+        target=target,
+        request=Request(
+            model=target.model,
+            messages=messages,
+            stream=get("stream") is not False,
+            max_tokens=get("max_tokens"),
+            temperature=get("temperature"),
+            reasoning_effort=get("reasoning_effort"),
+            tool_choice=options.tool_choice,
+            max_characters=held,
+            schema=schema,
+            reads_images=may_have_results
+            and reads_images(app, target, messages, has_tools=bool(options.tools)),
+            params=dict(get("params", ())),
+        ),
+        new_messages=new,
+        schema_retries=options.schema_retries if schema is not None else None,
+        max_turns=options.max_turns,
+        max_cost=options.max_cost,
     )
 
 

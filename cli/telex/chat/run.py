@@ -12,7 +12,7 @@ from provider_core.chat.runner import ChatRun
 from provider_core.errors import CoreError
 from provider_core.events import AnswerEnded, ChatEnded
 from provider_core.types import Sent, Verdict
-from telex.chat.plan import check, is_interactive, load_template, make_plan
+from telex.chat.plan import check, find_template, is_interactive, make_plan
 from telex.console import OutputClosed, OutputError
 from telex.exit_codes import ExitCode, Stop, internal_error
 from telex.render import multi_renderer_for, render_failure, renderer_for
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from provider_core.chat.runner import ChatPlan
     from provider_core.client import OpenProvider
     from provider_core.events import Event
+    from provider_core.templates import Template
     from provider_core.types import Image, Message, Request, Target
     from telex.app import App
     from telex.chat.history_recorder import HistoryRecorder
-    from telex.chat.plan import Options, Plan
+    from telex.chat.plan import ModelPlan, Options, Plan
     from telex.chat.tools import ToolServers
     from telex.render.renderer import CommandEvent, Renderer
 
@@ -51,8 +52,10 @@ def run(app: App, options: Options) -> Plan | None:
     with Interrupts() as interrupts, contextlib.ExitStack() as stack:
         try:
             check(options)
-            if options.template is not None:
-                template = load_template(app, options, options.template)
+            if options.template is not None or app.runtime.settings.aliases:
+                template = find_template(app, options)
+            if options.variables and template is None:
+                raise click.UsageError("--var requires --template")
             if is_interactive(app, options, template):
                 return make_plan(app, options, template, interactive=True)
             if options.output is not None:
@@ -65,7 +68,7 @@ def run(app: App, options: Options) -> Plan | None:
 
                 tools = stack.enter_context(ToolServers(app, plan.tool_servers, allow=plan.allow))
             if plan.dry_run:
-                _dry_run(app, plan, tools)
+                _dry_run(app, plan, template, tools)
                 return None
             model = plan.models[0]
             open_provider = _with_keys(app, plan) if len(plan.models) > 1 else None
@@ -449,21 +452,56 @@ def _estimate(app: App, target: Target, request: Request) -> dict[str, Any]:
     }
 
 
-def _dry_run(app: App, plan: Plan, tools: ToolServers | None) -> None:
+def _dry_run(app: App, plan: Plan, template: Template | None, tools: ToolServers | None) -> None:
     """Print the request, or a list of the requests to several models; the first one that fails ends it."""
-    from telex.render.json import request_object
+    from provider_core.structs import replace
 
     found = []
     for model in plan.models:
         if model.error is not None:
             raise model.error
-        if model.chat is not None:
-            request = model.chat.request
-            if tools is not None:
-                from provider_core.tools.loop import ToolLoop
-
-                loop = ToolLoop(tools.toolboxes, None, request.tool_choice, lambda _: None)
-                request = loop.offer(request)
-            printed = request_object(app.runtime, app.console, model.chat.target, request)
-            found.append({**printed, "estimate": _estimate(app, model.chat.target, request)})
+        chat = model.chat
+        if chat is None:
+            continue
+        shown = _request_object(app, plan, template, tools, model, chat.target, chat.request)
+        if chat.fallbacks:
+            shown["fallbacks"] = [
+                _request_object(
+                    app,
+                    plan,
+                    template,
+                    tools,
+                    model,
+                    each.target,
+                    replace(each.request, messages=chat.request.messages),
+                )
+                if each.target is not None and each.request is not None
+                else {"model": each.name, "error": each.error and each.error.message}
+                for each in (*chat.unusable, *chat.fallbacks)
+            ]
+        found.append(shown)
     app.console.json(found[0] if len(plan.models) == 1 else found)
+
+
+def _request_object(
+    app: App,
+    plan: Plan,
+    template: Template | None,
+    tools: ToolServers | None,
+    model: ModelPlan,
+    target: Target,
+    request: Request,
+) -> dict[str, Any]:
+    """One request for ``--dry-run``, with the source of each of its options."""
+    from telex.chat.candidates import sources
+    from telex.render.json import request_object
+
+    if tools is not None:
+        from provider_core.tools.loop import ToolLoop
+
+        request = ToolLoop(tools.toolboxes, None, request.tool_choice, lambda _: None).offer(request)
+    return {
+        **request_object(app.runtime, app.console, target, request),
+        "estimate": _estimate(app, target, request),
+        "sources": dict(sources(app, vars(plan.options), template, model.candidates, target)),
+    }

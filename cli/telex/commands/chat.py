@@ -141,7 +141,7 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
 )
 @click.option("--no-save", is_flag=True, help="Do not save this chat in the history; telex usage counts it.")
 @click.option(
-    "--stream/--no-stream", default=True, help="Print the answer as it arrives (default), or all at once."
+    "--stream/--no-stream", default=None, help="Print the answer as it arrives (default), or all at once."
 )
 @max_tokens_option
 @temperature_option

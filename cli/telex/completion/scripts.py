@@ -15,6 +15,7 @@ import click
 from provider_core.structs import Struct
 from telex.command import Group
 from telex.options import Name
+from telex.setting_options import Unset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +126,8 @@ def _value(param: click.Parameter, arguments: list[click.Argument]) -> str:
             return f"name {'aliases' if kind == 'alias' else f'{kind}s'}"
         case click.Choice(choices=choices):
             return " ".join(("one", *map(_word, choices)))
+        case Unset(rows=rows):
+            return " ".join(("one", *rows))
         case click.Path(file_okay=False):
             return "folders"
         case click.Path() | click.File():

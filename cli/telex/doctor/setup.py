@@ -44,6 +44,9 @@ def _unreadable(context: DoctorContext) -> Iterator[Finding]:
 # --- settings -------------------------------------------------------------------------------------------------------
 
 
+_TABLES = ("aliases", "mcp", "providers")
+
+
 def settings(context: DoctorContext) -> Iterator[Finding]:
     """Whether the settings are valid, and where each value in force comes from."""
     from provider_core.settings import Settings
@@ -51,7 +54,7 @@ def settings(context: DoctorContext) -> Iterator[Finding]:
     found, file = context.settings, context.paths.settings_file.name
     yield _settings_file(context)
     yield from _profile_and_project(context)
-    others = {*TABLES, "problems", "profile", "profile_providers", "project", "sources"}
+    others = {*TABLES, "problems", "profile", "profile_providers", "project", "sources", "chat_layers"}
     names = [each.name for each in fields(Settings) if each.name not in others]
     variables = {
         name.upper() for name, value in context.environ.items() if value and name.upper().startswith("TELEX_")
@@ -331,9 +334,10 @@ def models(context: DoctorContext) -> Iterator[Finding]:
         yield from _unreadable(context)
         return
     yield _default_model(context)
-    for name, target in context.settings.aliases.items():
+    for name, alias in context.settings.aliases.items():
         try:
-            resolve(target, context.catalog)
+            for target in alias.targets:
+                resolve(target, context.catalog)
         except NoModelError:
             continue  # the server will be asked
         except CoreError as error:

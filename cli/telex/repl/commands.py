@@ -367,7 +367,7 @@ def _complete_model(app: App, typed: str) -> Iterator[Candidate]:
         for name in (*catalog.aliases, *(f"{provider.name}/" for provider in catalog.usable)):
             if name.casefold().startswith(wanted):
                 words = catalog.aliases.get(name, "")
-                yield Candidate(text=name, replaces=len(typed), shown=name, words=words)
+                yield Candidate(text=name, replaces=len(typed), shown=name, words=str(words))
         if not typed:
             return
     for provider in catalog.usable:

@@ -184,7 +184,7 @@ class Session:
 
         Returns a warning if the provider's models are known and this is not one of them.
         """
-        target = self.target = with_network(self.app.target(name), self._plan.network)
+        target = self.target = with_network(self.app.target(name), vars(self._plan.options))
         catalog = self.app.runtime.catalog
         listing = catalog.listing(target.provider.name)
         if not listing.models or listing.find(target.model):

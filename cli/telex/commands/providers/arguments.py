@@ -7,16 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from provider_core.settings.provider_fields import (
-    LONGEST_WAIT,
-    MOST_PER_MINUTE,
-    MOST_RETRIES,
-    PROVIDER_FIELDS,
-)
+from provider_core.settings.provider_fields import PROVIDER_FIELDS
 from provider_core.structs import Struct, field, replace
 from telex.exit_codes import ExitCode, Stop
-from telex.options import ExistingPath, Name, Number
 from telex.prompts import require_terminal
+from telex.setting_options import add_options, given_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,55 +46,25 @@ def key_options(command: _Command) -> _Command:
 
 
 def _options(rows: Sequence[ProviderField], command: _Command) -> _Command:
-    for row in reversed(rows):
-        if row.name == "key":
-            about = "Read the key from stdin and store it in the keyring."
-            command = click.option("--key-stdin", is_flag=True, help=about)(command)
-            command = click.option(
-                "--no-key", is_flag=True, help="Send no key, because the server needs none."
-            )(command)
-            continue
-        how: dict[str, Any] = {"metavar": row.metavar}
-        match row.type:
-            case "switch":
-                how = {"default": None} if row.default else {"is_flag": True}
-            case "path":
-                how["type"] = ExistingPath(dir_okay=row.name != "gguf")
-            case "seconds":
-                how["type"] = Number(min=0, min_open=True, max=LONGEST_WAIT)
-            case "count":
-                how["type"] = click.IntRange(0, MOST_RETRIES)
-            case "rate":
-                how["type"] = click.IntRange(1, MOST_PER_MINUTE)
-            case "pairs" | "models" | "addresses":
-                how["multiple"] = True
-        if row.completes:
-            how["type"] = Name(row.completes, of="name" if row.completes == "model" else None)
-        command = click.option(f"--{row.flag}", row.name, help=row.help, **how)(command)
-    return command
+    at = next(at for at, row in enumerate(rows) if row.name == "key")
+    command = add_options(rows[at + 1 :], command)
+    about = "Read the key from stdin and store it in the keyring."
+    command = click.option("--key-stdin", is_flag=True, help=about)(command)
+    command = click.option("--no-key", is_flag=True, help="Send no key, because the server needs none.")(
+        command
+    )
+    return add_options(rows[:at], command)
 
 
 def changed_fields(app: App, options: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that the options set, except the source of the key; ``entry`` is the present table.
 
-    Headers and parts of the address are added to those of ``entry``; a model file brings its models.
+    Headers, fields of the body and parts of the address are added to those of ``entry``; a model file brings its
+    models.
     """
-    from provider_core.settings.validators import parse_base_url, parse_header
+    from provider_core.settings.validators import parse_base_url
 
-    changes: dict[str, Any] = {}
-    for row in PROVIDER_FIELDS:
-        value = options.get(row.name)
-        if value in (None, ()) or row.name.startswith("key") or (value is False and not row.default):
-            continue
-        match row.type:
-            case "path":
-                value = str(value.absolute())
-            case "models" | "addresses":
-                value = list(value)
-            case "pairs":
-                parse = parse_header if row.name == "headers" else _assignment
-                value = {**entry.get(row.name, {}), **dict(map(parse, value))}
-        changes[row.name] = value
+    changes = given_fields([row for row in PROVIDER_FIELDS if not row.name.startswith("key")], options, entry)
     if "base_url" in changes:
         found = parse_base_url(changes["base_url"])
         changes["base_url"] = found.url
@@ -110,13 +75,6 @@ def changed_fields(app: App, options: Mapping[str, Any], entry: Mapping[str, Any
     if options["gguf"]:
         changes["models"] = _file_models(app, options["gguf"].absolute(), changes.get("models"))
     return changes
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise click.UsageError(f"{text!r} is not PART=VALUE, such as account_id=0123abcd")
-    return name.strip(), value.strip()
 
 
 def _file_models(app: App, path: Path, declared: Sequence[str] | None) -> list[Any]:

@@ -15,35 +15,14 @@ from telex.commands.providers.arguments import KeyChoice
 from telex.exit_codes import ASKING, ExitCode, Stop
 from telex.options import Name
 from telex.prompts import confirm, confirm_removal
+from telex.setting_options import Unset, removed_fields, require_apart
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from provider_core.types import Provider
     from telex.app import App
 
-UNSETTABLE = {row.flag: row for row in PROVIDER_FIELDS if row.name not in ("key", "enabled")}
-"""Values of ``--unset``: the names of the options."""
-
-
-class Unset(click.ParamType[str]):
-    """The name of a setting as an option or in the file, or of one part of it; converts to the name in the file."""
-
-    name = "FIELD"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        name, dot, part = str(value).partition(".")
-        row = next((row for flag, row in UNSETTABLE.items() if name in (flag, row.name)), None)
-        if row is None or (dot and not (part and row.type == "pairs")):
-            self.fail(f"{value!r} is not one of {', '.join(UNSETTABLE)}, header.NAME or set.PART", param, ctx)
-        return f"{row.name}{dot}{part}"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[click.shell_completion.CompletionItem]:
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(flag) for flag in UNSETTABLE if flag.startswith(incomplete)]
+UNSETTABLE = Unset(row for row in PROVIDER_FIELDS if row.name not in ("key", "enabled"))
+"""The values of ``--unset``."""
 
 
 @click.command(
@@ -60,9 +39,10 @@ class Unset(click.ParamType[str]):
     "--unset",
     "unset",
     multiple=True,
-    type=Unset(),
+    type=UNSETTABLE,
     metavar="FIELD",
-    help="Remove a setting, named like its option: proxy, idle-timeout; header.NAME removes one header. Repeatable.",
+    help="Remove a setting, named like its option: proxy, idle-timeout; header.NAME and param.NAME remove one. "
+    "Repeatable.",
 )
 @click.option("--no-verify", is_flag=True, help="Save a new key without checking it.")
 @click.option(
@@ -90,7 +70,7 @@ def edit(
 
     def read() -> tuple[dict[str, Any], dict[str, Any]]:
         entry = settings_file.entries(path).get(name, {})
-        return entry, {**arguments.changed_fields(app, options, entry), **_removed(entry, unset)}
+        return entry, {**arguments.changed_fields(app, options, entry), **removed_fields(entry, unset)}
 
     entry, changes = read()
     if entry and f"providers.{name}" in app.runtime.settings.problems:
@@ -100,9 +80,7 @@ def edit(
     new_key = any(options[option] for option in arguments.KEY_OPTIONS)
     if not entry and (changes or new_key or not trust):
         raise click.UsageError(f"{name} is set up by TELEX_PROVIDERS: change it there")
-    for flag, row in UNSETTABLE.items():
-        if row.name in unset and options[row.name]:
-            raise click.UsageError(f"--{flag} and --unset {flag} cannot be used together")
+    require_apart(UNSETTABLE.rows.values(), options, unset)
     choice = None
     if new_key:
         if before.embedded:
@@ -135,25 +113,6 @@ def edit(
         app.console.note(f"To check it: telex providers test {name}")
     if before.enabled and not after.enabled:
         provider_commands.warn_references(app, name, then="which is disabled now")
-
-
-def _removed(entry: Mapping[str, Any], unset: tuple[str, ...]) -> dict[str, Any]:
-    """The settings that are removed, or lose a part; raises ``UsageError`` for a missing part."""
-    removed: dict[str, Any] = {}
-    for each in unset:
-        name, dot, part = each.partition(".")
-        if not dot:
-            removed[name] = None
-            continue
-        parts = removed.get(name) or entry.get(name, {})
-        gone = {
-            known for known in parts if known == part or (name == "headers" and known.lower() == part.lower())
-        }
-        if not gone:
-            there = f". Set are: {', '.join(parts)}" if parts else ""
-            raise click.UsageError(f"--unset {each}: this setting is not set{there}")
-        removed[name] = {known: value for known, value in parts.items() if known not in gone} or None
-    return removed
 
 
 def confirm_destination(app: App, before: Provider, after: Provider, *, trust: bool) -> KeyChoice:
