@@ -1,8 +1,8 @@
-"""Numbers, sizes and times as people read them."""
+"""Numbers, sizes, times and values as people read them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -66,3 +66,16 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} minutes"
     return f"{seconds / 3600:.0f} hours" if seconds < 172_800 else f"{min(seconds / 86400, 9999):.0f} days"
+
+
+def shown(value: Any) -> str:
+    """A setting's value on one line: a string without quotes, a list with commas, anything else as JSON."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(shown, value))
+    if isinstance(value, str):
+        return " ".join(value.split())
+    if isinstance(value, float):
+        return f"{value:g}"
+    import json
+
+    return json.dumps(value, ensure_ascii=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -179,14 +178,3 @@ def removed_fields(entry: Mapping[str, Any], unset: Iterable[str]) -> dict[str, 
             raise click.UsageError(f"--unset {each}: this setting is not set{there}")
         removed[name] = {known: value for known, value in parts.items() if known not in gone} or None
     return removed
-
-
-def shown(value: Any) -> str:
-    """A setting's value as the command line takes it, on one line."""
-    if isinstance(value, list | tuple):
-        return ", ".join(map(shown, value))
-    if isinstance(value, str):
-        return " ".join(value.split())
-    if isinstance(value, float):
-        return f"{value:g}"
-    return json.dumps(value, ensure_ascii=False)

@@ -382,7 +382,7 @@ def test_nested_variables_name_tables_with_hyphens_and_new_ones(tmp_path: Path) 
         7,
         4,
     )
-    assert found.aliases == {"a_b": "y", "fast": "My-Lab/m"}
+    assert {name: str(alias) for name, alias in found.aliases.items()} == {"a_b": "y", "fast": "My-Lab/m"}
     assert found.mcp["files"].command == ("mcp-files",)
 
 

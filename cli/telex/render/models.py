@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from telex.console import visible
-from telex.humanize import plural, short_number
+from telex.humanize import plural, short_number, shown
 from telex.render import tables
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from provider_core.catalog import ModelListing, RefreshResult
+    from provider_core.options import Candidate, Options
     from provider_core.prices import ModelPrice, Price
     from provider_core.types import Model, Target
     from telex.console import Console
@@ -48,19 +49,41 @@ def as_json(
 
 def card_as_json(
     console: Console,
-    target: Target,
+    found: Sequence[Candidate],
     listing: ModelListing,
     model: Model | None,
     default: Target | None,
     price: ModelPrice | None,
 ) -> None:
-    """Print the object of one model. Of a model that is not in a list, only the name is known."""
+    """Print the object of one model, the first of ``found`` that can be asked. Of a model that is not in a list, only
+    the name is known.
+    """
     from provider_core.types import Model
 
+    target, options = _first(found)
     fields = _fields(listing, model or Model(id=target.model), default, price)
     if model is None:
         fields["source"] = None
+    fields["options"] = {
+        place: {"value": _value(options, place), "source": source}
+        for place, source in options.sources.items()
+    }
+    fields["targets"] = [str(each.target or each.name) for each in found]
     console.json(fields)
+
+
+def _first(found: Sequence[Candidate]) -> tuple[Target, Options]:
+    return next((each.target, each.options) for each in found if each.target is not None)
+
+
+def _value(options: Options, place: str) -> Any:
+    """The value of an option; secrets in headers are masked."""
+    table, _, name = place.partition(".")
+    if table == "headers":
+        from telex.render.providers import setting_text
+
+        return setting_text("headers", {name: options.values[table][name]}).partition(": ")[2]
+    return options.values[table][name] if name else options.values[table]
 
 
 def _fields(
@@ -274,7 +297,7 @@ def _words(listing: ModelListing, model: Model, default: Target | None) -> list[
 
 def card(
     console: Console,
-    target: Target,
+    found: Sequence[Candidate],
     listing: ModelListing,
     model: Model | None,
     *,
@@ -285,13 +308,16 @@ def card(
     lacks_library: bool = False,
     needs_terminal: bool = False,
 ) -> None:
-    """Print what is known about a model, a line for each fact; ``missing_key`` is how to set up its provider's key.
+    """Print what is known about the first of ``found`` that can be asked, a line for each fact.
+
+    ``missing_key`` is how to set up its provider's key.
 
     ``lacks_library`` means that ``genai-prices`` is not installed, and ``needs_terminal`` that the model is the default
     on a terminal only.
     """
     from provider_core.types import Model
 
+    target, options = _first(found)
     known = model or Model(id=target.model)
     context, max_output, guessed = _limits(known)
     origin = {"server": "its server's list", "preset": "the preset's list", "none": "nothing"}[listing.source]
@@ -312,8 +338,13 @@ def card(
         ("vision", _yes_no(known.vision)),
         *_prices(price, lacks_library=lacks_library),
         ("aliases", ", ".join(aliases)),
+        ("targets", ", ".join(str(each.target or each.name) for each in found) if len(found) > 1 else ""),
         ("default", used if _is(listing, known, default) else ""),
         ("key", f"none: {missing_key}" if missing_key else ""),
+        *(
+            (place.removeprefix("params."), f"{shown(_value(options, place))} ({source})")
+            for place, source in options.sources.items()
+        ),
     )
     text = "".join(f"  {name:<15}{value}\n" for name, value in facts if value)
     console.out(f"{target}\n{text}")

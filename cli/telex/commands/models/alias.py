@@ -12,6 +12,7 @@ from provider_core.settings.provider_fields import ALIAS_FIELDS
 from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ExitCode
+from telex.humanize import shown
 from telex.options import Name
 from telex.setting_options import (
     Unset,
@@ -20,7 +21,6 @@ from telex.setting_options import (
     removed_fields,
     require_apart,
     require_valid,
-    shown,
 )
 
 if TYPE_CHECKING:

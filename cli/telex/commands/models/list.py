@@ -328,22 +328,24 @@ def _some(names: Sequence[str], most: int = 5) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @pass_app
 def show(app: App, *, id: str, as_json: bool) -> None:  # noqa: A002 - the option's name
-    """Show what telex knows about a model.
+    """Show what telex knows about a model, and the options of its chats with the source of each.
 
     ID is as in telex chat -m: an alias, PROVIDER/MODEL, a provider, or a model name that only one provider has.
     """
-    from provider_core.resolve import resolve
     from telex.render import models as render
 
-    target = resolve(id, app.runtime.catalog)
+    found = app.runtime.candidates(id, ask=False)
+    target = next(each.target for each in found if each.target is not None)
     listing = app.runtime.catalog.listing(target.provider.name)
     model = next((model for model in listing.models if model.id == target.model), None)
     aliases = [
-        name for name, to in app.runtime.catalog.aliases.items() if to in (str(target), id) and name != id
+        name
+        for name, alias in app.runtime.catalog.aliases.items()
+        if name != id and not {str(target), id}.isdisjoint(alias.targets)
     ]
     if as_json:
         render.card_as_json(
-            app.console, target, listing, model, default_target(app), app.runtime.prices.price(target)
+            app.console, found, listing, model, default_target(app), app.runtime.prices.price(target)
         )
     else:
         missing = (
@@ -353,7 +355,7 @@ def show(app: App, *, id: str, as_json: bool) -> None:  # noqa: A002 - the optio
         )
         render.card(
             app.console,
-            target,
+            found,
             listing,
             model,
             default=default_target(app),
