@@ -10,7 +10,7 @@ _telex_table() {
     commands=() options=() arguments=()
     case $1 in
     'telex')
-        commands=(chat batch models providers mcp history templates trust shell completion doctor help)
+        commands=(chat batch models providers mcp history usage templates config trust shell completion doctor help)
         options=('-V,--version' '--profile name profiles' '-h,--help')
         ;;
     'telex chat')
@@ -34,16 +34,16 @@ _telex_table() {
         arguments=('name models')
         ;;
     'telex models add')
-        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '*-p,--param any' '*--header any' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
-        arguments=('name models' 'models-of 0')
+        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '--price-in any' '--price-out any' '--price-cached any' '--price-cache-write any' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '*-p,--param any' '*--header any' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
+        arguments=('name models' 'of models 0')
         ;;
     'telex models edit')
-        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '*-p,--param any' '*--header any' '--connect-timeout any' '--timeout any' '--retries any' '*--unset one name context max-output reasoning tools vision temperature max-tokens reasoning-effort stream param header connect-timeout timeout retries' '-h,--help')
-        arguments=('name models' 'models-of 0')
+        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '--price-in any' '--price-out any' '--price-cached any' '--price-cache-write any' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '*-p,--param any' '*--header any' '--connect-timeout any' '--timeout any' '--retries any' '*--unset one name context max-output reasoning tools vision price-in price-out price-cached price-cache-write temperature max-tokens reasoning-effort stream param header connect-timeout timeout retries' '-h,--help')
+        arguments=('name models' 'of models 0')
         ;;
     'telex models remove')
         options=('-h,--help')
-        arguments=('name models' 'models-of 0')
+        arguments=('name models' 'of models 0')
         ;;
     'telex models alias')
         options=('-s,--system any' '--template name templates' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '*-p,--param any' '*--tools name servers' '*--allow any' '--connect-timeout any' '--timeout any' '--retries any' '--max-cost any' '*--unset one system template temperature max-tokens reasoning-effort stream param tools allow connect-timeout timeout retries max-cost' '--remove' '-h,--help')
@@ -58,7 +58,7 @@ _telex_table() {
         options=('-h,--help')
         ;;
     'telex providers add')
-        options=('--preset name presets' '--base-url any' '--replica any' '*--set any' '--gguf files' '--no-key' '--key-stdin' '--key-env any' '--key-command any' '--display-name any' '*--model any' '*--header any' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '*-p,--param any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '--rpm any' '--tpm any' '--no-verify' '--replace' '-h,--help')
+        options=('--preset name presets' '--base-url any' '*--replica any' '*--set any' '--gguf files' '--no-key' '--key-stdin' '--key-env any' '--key-command any' '--display-name any' '*--model any' '*--header any' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '*-p,--param any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '--rpm any' '--tpm any' '--no-verify' '--replace' '-h,--help')
         arguments=('name presets')
         ;;
     'telex providers list')
@@ -80,7 +80,7 @@ _telex_table() {
         options=('*--port any' '--add' '--json' '-h,--help')
         ;;
     'telex providers edit')
-        options=('--preset name presets' '--base-url any' '--replica any' '*--set any' '--gguf files' '--no-key' '--key-stdin' '--key-env any' '--key-command any' '--display-name any' '*--model any' '--default-model models-of 0' '--enable,--disable' '*--header any' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '*-p,--param any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '--rpm any' '--tpm any' '*--unset one preset base-url replica set gguf key-env key-command display-name model default-model header temperature max-tokens reasoning-effort stream param proxy ca-bundle client-cert allow-http connect-timeout first-byte-timeout idle-timeout retries retry-budget rpm tpm' '--no-verify' '--trust' '-h,--help')
+        options=('--preset name presets' '--base-url any' '*--replica any' '*--set any' '--gguf files' '--no-key' '--key-stdin' '--key-env any' '--key-command any' '--display-name any' '*--model any' '--default-model of models 0' '--enable,--disable' '*--header any' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '*-p,--param any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '--rpm any' '--tpm any' '*--unset one preset base-url replica set gguf key-env key-command display-name model default-model header temperature max-tokens reasoning-effort stream param proxy ca-bundle client-cert allow-http connect-timeout first-byte-timeout idle-timeout retries retry-budget rpm tpm' '--no-verify' '--trust' '-h,--help')
         arguments=('name providers')
         ;;
     'telex providers set-key')
@@ -168,6 +168,9 @@ _telex_table() {
     'telex history prune')
         options=('--older-than any' '--dry-run' '--with-usage' '-y,--yes' '-h,--help')
         ;;
+    'telex usage')
+        options=('--since any' '--by one model provider day template command' '--model name models' '--provider name providers' '--json' '--csv' '-h,--help')
+        ;;
     'telex templates')
         commands=(list show edit remove)
         options=('-h,--help')
@@ -187,6 +190,31 @@ _telex_table() {
         options=('-y,--yes' '-h,--help')
         arguments=('name templates')
         ;;
+    'telex config')
+        commands=(list get set unset edit path)
+        options=('-h,--help')
+        ;;
+    'telex config list')
+        options=('--json' '-h,--help')
+        ;;
+    'telex config get')
+        options=('--json' '-h,--help')
+        arguments=('name settings')
+        ;;
+    'telex config set')
+        options=('-h,--help')
+        arguments=('name settings' '*of values 0')
+        ;;
+    'telex config unset')
+        options=('-h,--help')
+        arguments=('name settings')
+        ;;
+    'telex config edit')
+        options=('-h,--help')
+        ;;
+    'telex config path')
+        options=('-h,--help')
+        ;;
     'telex trust')
         options=('--show' '--remove' '--list' '-h,--help')
         arguments=('files')
@@ -205,7 +233,7 @@ _telex_table() {
         ;;
     'telex help')
         options=('-h,--help')
-        arguments=('*one conversations environment exit-codes files formatting keys limits models proxies scripts settings tools chat batch providers mcp history templates trust shell completion doctor help')
+        arguments=('*one conversations environment exit-codes files formatting keys limits models proxies scripts settings tools chat batch providers mcp history usage templates config trust shell completion doctor help')
         ;;
     *) return 1 ;;
     esac
@@ -414,9 +442,9 @@ _telex_offer() {
         _telex_read "$kind"
         _telex_reply "$2" "$3"
         ;;
-    models-of\ *)
-        _telex_read models
-        kind=${given[kind]-}/
+    of\ *)
+        _telex_read "${kind% *}"
+        kind=${given[${kind#* }]-}/
         _telex_filter "$kind" "${#kind}"
         _telex_reply "$2" "$3"
         ;;
