@@ -233,7 +233,7 @@ _telex_table() {
         ;;
     'telex help')
         options=('-h,--help')
-        arguments=('*one conversations environment exit-codes files formatting keys limits models proxies scripts settings tools chat batch providers mcp history usage templates config trust shell completion doctor help')
+        arguments=('*one conversations costs environment exit-codes files formatting keys limits models proxies scripts settings tools chat batch providers mcp history usage templates config trust shell completion doctor help')
         ;;
     *) return 1 ;;
     esac

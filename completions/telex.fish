@@ -176,7 +176,7 @@ function __telex_table --no-scope-shadowing
             set arguments '*one versions folders settings providers keyring proxies certificates models history tools completion terminal'
         case 'telex help'
             set options '-h,--help	Show this message and exit.'
-            set arguments '*one conversations environment exit-codes files formatting keys limits models proxies scripts settings tools chat batch providers mcp history usage templates config trust shell completion doctor help'
+            set arguments '*one conversations costs environment exit-codes files formatting keys limits models proxies scripts settings tools chat batch providers mcp history usage templates config trust shell completion doctor help'
         case '*'
             return 1
     end
