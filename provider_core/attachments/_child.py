@@ -12,11 +12,11 @@ import sys
 
 
 def _limit_memory(size: int, seconds: int) -> None:
-    with contextlib.suppress(
-        ImportError, ValueError, OSError
-    ):  # Windows has no such limits, and macOS not all
-        import resource
+    if sys.platform == "win32":  # it has no such limits
+        return
+    import resource
 
+    with contextlib.suppress(ValueError, OSError):  # macOS has not all of them
         resource.setrlimit(resource.RLIMIT_AS, (size, size))
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -75,7 +76,7 @@ class OutputFolder:
             handle, temporary = tempfile.mkstemp(dir=parent, prefix=".telex-batch.", suffix=".new")
             try:
                 with os.fdopen(handle, "wb") as file:
-                    if os.name == "posix":
+                    if sys.platform != "win32":
                         os.umask(mask := os.umask(0o077))
                         os.fchmod(file.fileno(), 0o666 & ~mask)
                     file.write(text.encode("utf-8", "replace"))

@@ -19,6 +19,7 @@ import json
 import os
 import sqlite3
 import stat
+import sys
 import tempfile
 import threading
 import time
@@ -264,7 +265,7 @@ class Journal:
             handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".new")
             try:
                 with target.open("rb") as old, os.fdopen(handle, "wb") as new:
-                    if os.name == "posix":
+                    if sys.platform != "win32":
                         os.fchmod(new.fileno(), stat.S_IMODE(os.fstat(old.fileno()).st_mode))
                     new.write(self._layout.header)
                     for offset, length in rows.places(ordered=self._ordered):

@@ -65,7 +65,7 @@ def find_shell(environ: Mapping[str, str], wanted: str | None = None) -> ShellPr
     path = environ.get("SHELL", "").strip() or ""
     if path and shutil.which(path):
         return ShellProgram(name=_name(path), path=path)
-    if os.name == "nt":
+    if sys.platform == "win32":
         path = shutil.which("pwsh") or shutil.which("powershell") or environ.get("COMSPEC") or "cmd.exe"
         return ShellProgram(name=_name(path), path=path)
     return ShellProgram(name="sh", path="/bin/sh")
@@ -73,12 +73,14 @@ def find_shell(environ: Mapping[str, str], wanted: str | None = None) -> ShellPr
 
 def _parent_shell() -> ShellProgram | None:
     """The parent process, if it is an interactive shell: one that gave this command a process group of its own."""
+    if sys.platform == "win32":
+        return None
     try:
         parent = os.getppid()
         if os.getpgid(parent) == os.getpgrp():
             return None  # a script
         path = str(Path(f"/proc/{parent}/exe").readlink()) if sys.platform == "linux" else _program_of(parent)
-    except (OSError, AttributeError):
+    except OSError:
         return None
     name = _name(path)
     if name not in SHELLS or not os.access(path, os.X_OK):
