@@ -97,10 +97,10 @@ class Library:
             if self._snapshot is None:
                 try:
                     from genai_prices.data_snapshot import get_snapshot
-                except ImportError:
-                    self._mark = []
-                else:
+
                     self._snapshot = get_snapshot()
+                except Exception:  # noqa: BLE001 - a broken installation must not spoil an answer
+                    self._mark = []
             return self._snapshot
 
     def _installation(self) -> list[Json] | None:

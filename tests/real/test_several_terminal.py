@@ -84,7 +84,7 @@ def test_columns_hold_each_answer_whole_under_its_name(width: int, count: int) -
     for target, length, rows in zip(TARGETS, lengths, shown.columns, strict=False):
         assert rows[0] == str(target)
         assert " ".join(rows[2:-1]).split() == WORDS[:length]
-        assert rows[-1] == f"{target} · 7 out · 1.5 s"
+        assert rows[-1] == "7 out · 1.5 s"
     assert max(map(len, shown.rows)) <= width
 
 

@@ -271,7 +271,7 @@ class _Column:
         if answer.verdict not in (Verdict.COMPLETE, Verdict.LENGTH):
             self._status = f"{answer.target} · {answer.verdict.value}"
         elif self._options.usage != "none":
-            self._status = usage_line(answer, full=self._options.usage == "full")
+            self._status = usage_line(answer, full=self._options.usage == "full", named=False)
 
     def _finish(self) -> None:
         if not self._has_text:

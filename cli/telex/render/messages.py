@@ -96,10 +96,10 @@ def _change(event: FieldDropped) -> str:
 # --- the answer ----------------------------------------------------------------------------------------------
 
 
-def usage_line(answer: Answer, *, full: bool) -> str:
-    """``provider/model``, tokens and time; with ``full`` all that is known, in one line."""
+def usage_line(answer: Answer, *, full: bool, named: bool = True) -> str:
+    """``provider/model`` if ``named``, tokens, cost and time; with ``full`` all that is known, in one line."""
     usage, timing = answer.usage, answer.timing
-    parts = [str(answer.target)]
+    parts = [str(answer.target)] if named else []
     total = None if timing.total is None else f"{timing.total:.1f} s"
     if not full:
         counts = []
