@@ -36,8 +36,8 @@ _HEADERS: Final = {
     "Accept": "text/markdown, text/html;q=0.9, text/plain;q=0.8, application/pdf;q=0.8, */*;q=0.5",
     "User-Agent": "telex",
 }
-_PUBLIC_METADATA: Final = frozenset(("168.63.129.16",))
-"""Azure's own service for virtual machines, at an address that is not private by its number."""
+_PUBLIC_METADATA: Final = frozenset(("168.63.129.16", "192.0.0.192"))
+"""Services of Azure and Oracle for their virtual machines, at addresses that are not private by their number."""
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
