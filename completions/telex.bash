@@ -14,7 +14,7 @@ _telex_table() {
         options=('-V,--version' '--profile name profiles' '-h,--help')
         ;;
     'telex chat')
-        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '*-f,--file files' '*-i,--image files' '--paste' '--attach-limit any' '-c,--continue' '--conversation any' '--no-save' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '--json' '--jsonl' '-x,--extract' '--schema any' '--schema-retries any' '*--tools name servers' '*--allow any' '--tool-choice any' '--max-turns any' '--max-cost any' '-o,--output any' '--copy' '--save-images any' '--dry-run' '*-v,--verbose' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '--profile name profiles' '-h,--help')
+        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '*-f,--file files' '*-i,--image files' '--paste' '--attach-limit any' '-c,--continue' '--conversation any' '--no-save' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '--json' '--jsonl' '--web' '-x,--extract' '--schema any' '--schema-retries any' '*--tools name servers' '*--allow any' '--tool-choice any' '--max-turns any' '--max-cost any' '-o,--output any' '--copy' '--save-images any' '--dry-run' '*-v,--verbose' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '--profile name profiles' '-h,--help')
         arguments=('*any')
         ;;
     'telex batch')
@@ -34,11 +34,11 @@ _telex_table() {
         arguments=('name models')
         ;;
     'telex models add')
-        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '--price-in any' '--price-out any' '--price-cached any' '--price-cache-write any' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '*-p,--param any' '*--header any' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
+        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '--price-in any' '--price-out any' '--price-cached any' '--price-cache-write any' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '--web,--no-web' '*-p,--param any' '*--header any' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
         arguments=('name models' 'of models 0')
         ;;
     'telex models edit')
-        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '--price-in any' '--price-out any' '--price-cached any' '--price-cache-write any' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '*-p,--param any' '*--header any' '--connect-timeout any' '--timeout any' '--retries any' '*--unset one name context max-output reasoning tools vision price-in price-out price-cached price-cache-write temperature max-tokens reasoning-effort stream param header connect-timeout timeout retries' '-h,--help')
+        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '--price-in any' '--price-out any' '--price-cached any' '--price-cache-write any' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '--web,--no-web' '*-p,--param any' '*--header any' '--connect-timeout any' '--timeout any' '--retries any' '*--unset one name context max-output reasoning tools vision price-in price-out price-cached price-cache-write temperature max-tokens reasoning-effort stream web param header connect-timeout timeout retries' '-h,--help')
         arguments=('name models' 'of models 0')
         ;;
     'telex models remove')
@@ -46,7 +46,7 @@ _telex_table() {
         arguments=('name models' 'of models 0')
         ;;
     'telex models alias')
-        options=('-s,--system any' '--template name templates' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '*-p,--param any' '*--tools name servers' '*--allow any' '--connect-timeout any' '--timeout any' '--retries any' '--max-cost any' '*--unset one system template temperature max-tokens reasoning-effort stream param tools allow connect-timeout timeout retries max-cost' '--remove' '-h,--help')
+        options=('-s,--system any' '--template name templates' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '--web,--no-web' '*-p,--param any' '*--tools name servers' '*--allow any' '--connect-timeout any' '--timeout any' '--retries any' '--max-cost any' '*--unset one system template temperature max-tokens reasoning-effort stream web param tools allow connect-timeout timeout retries max-cost' '--remove' '-h,--help')
         arguments=('name aliases' '*name models')
         ;;
     'telex models default')
@@ -58,7 +58,7 @@ _telex_table() {
         options=('-h,--help')
         ;;
     'telex providers add')
-        options=('--preset name presets' '--base-url any' '*--replica any' '*--set any' '--gguf files' '--no-key' '--key-stdin' '--key-env any' '--key-command any' '--display-name any' '*--model any' '*--header any' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '*-p,--param any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '--rpm any' '--tpm any' '--no-verify' '--replace' '-h,--help')
+        options=('--preset name presets' '--base-url any' '*--replica any' '*--set any' '--gguf files' '--no-key' '--key-stdin' '--key-env any' '--key-command any' '--display-name any' '*--model any' '*--header any' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '--web,--no-web' '*-p,--param any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '--rpm any' '--tpm any' '--no-verify' '--replace' '-h,--help')
         arguments=('name presets')
         ;;
     'telex providers list')
@@ -80,7 +80,7 @@ _telex_table() {
         options=('*--port any' '--add' '--json' '-h,--help')
         ;;
     'telex providers edit')
-        options=('--preset name presets' '--base-url any' '*--replica any' '*--set any' '--gguf files' '--no-key' '--key-stdin' '--key-env any' '--key-command any' '--display-name any' '*--model any' '--default-model of models 0' '--enable,--disable' '*--header any' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '*-p,--param any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '--rpm any' '--tpm any' '*--unset one preset base-url replica set gguf key-env key-command display-name model default-model header temperature max-tokens reasoning-effort stream param proxy ca-bundle client-cert allow-http connect-timeout first-byte-timeout idle-timeout retries retry-budget rpm tpm' '--no-verify' '--trust' '-h,--help')
+        options=('--preset name presets' '--base-url any' '*--replica any' '*--set any' '--gguf files' '--no-key' '--key-stdin' '--key-env any' '--key-command any' '--display-name any' '*--model any' '--default-model of models 0' '--enable,--disable' '*--header any' '-t,--temperature any' '--max-tokens any' '--reasoning-effort any' '--stream,--no-stream' '--web,--no-web' '*-p,--param any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '--rpm any' '--tpm any' '*--unset one preset base-url replica set gguf key-env key-command display-name model default-model header temperature max-tokens reasoning-effort stream web param proxy ca-bundle client-cert allow-http connect-timeout first-byte-timeout idle-timeout retries retry-budget rpm tpm' '--no-verify' '--trust' '-h,--help')
         arguments=('name providers')
         ;;
     'telex providers set-key')

@@ -158,6 +158,7 @@ def template_layer(template: Template) -> Layer:
             "temperature": template.temperature,
             "max_tokens": template.max_tokens,
             "reasoning_effort": template.reasoning_effort,
+            "web": template.web or None,
             "params": template.params,
         },
     )

@@ -43,6 +43,8 @@ class Template(Struct):
     max_tokens: int | None = None
     reasoning_effort: str | None = None
     schema: str | Mapping[str, Json] | None = None
+    web: bool = False
+    """Whether the provider searches the web."""
     extract: bool = False
     """Whether to print only the first fenced block of the answer."""
     params: Mapping[str, Json] = field(default_factory=dict)
@@ -232,6 +234,7 @@ _FIELDS: Final[Mapping[str, tuple[Callable[[Json], bool], str]]] = {
         lambda value: isinstance(value, dict) or _is_filled(value),
         "a file's name, the short form of a schema, or a table",
     ),
+    "web": (lambda value: isinstance(value, bool), "true or false"),
     "extract": (lambda value: isinstance(value, bool), "true or false"),
     "params": (_is_json_table, "a table, as in [params], without dates, inf and nan"),
 }

@@ -118,6 +118,8 @@ class Request(Struct):
     answer (``structured.check``)."""
     reads_images: bool = False
     """Whether the model is known to read images. If not, a line of text replaces the images in tool results."""
+    web: bool = False
+    """Whether the provider is to search the web for the answer, by its own search."""
     params: Mapping[str, Json] = field(default_factory=dict)
     """Further fields of the body. They override everything above, and None removes a field."""
 
@@ -134,6 +136,20 @@ class Effort(Struct):
     levels: Mapping[str, Mapping[str, Json]] | None = None
     """The fields of the body for each level that can be requested; an empty table means that none can. None: any level
     is sent as typed in ``reasoning_effort``, and the server decides."""
+
+
+class WebSearch(Struct):
+    """How the provider's own web search is turned on for one family of models.
+
+    Nothing is sent if there are neither ``fields`` nor ``tools``: such models search by themselves.
+    """
+
+    models: tuple[str, ...] = ()
+    """As in ``Effort``."""
+    fields: Mapping[str, Json] = field(default_factory=dict)
+    """Fields of the body."""
+    tools: tuple[Mapping[str, Json], ...] = ()
+    """Entries of the body's ``tools``, which the provider runs itself."""
 
 
 class Quirks(Struct):
@@ -180,6 +196,8 @@ class Quirks(Struct):
     """The models that accept PDFs as they are, as shell patterns like those of ``Effort``. Others get their text."""
     json_schema: Literal["json_schema", "loose_schema", "json_object", "none"] = "json_schema"
     """The strongest ``response_format`` that works; "none" if the field is refused or ignored."""
+    web_search: tuple[WebSearch, ...] = ()
+    """How a web search is requested: the first entry that matches the model. Models that none matches have none."""
 
 
 class Network(Struct):

@@ -151,6 +151,18 @@ def providers() -> str:
     )
 
 
+def web_searches() -> str:
+    return table(("provider", "models", "sent"), _web_searches())
+
+
+def _web_searches() -> Iterator[tuple[str, ...]]:
+    for row in sorted(presets.all_presets(), key=lambda row: row.id):
+        for search in row.quirks.web_search:
+            sent = dict(search.fields) | ({"tools": list(search.tools)} if search.tools else {})
+            models = ", ".join(f"`{pattern}`" for pattern in search.models) or "all"
+            yield f"`{row.id}`", models, f"`{json.dumps(sent)}`" if sent else "nothing: they always search"
+
+
 BLOCKS: dict[str, Callable[[], Any]] = {
     "commands": commands,
     "events": events,
@@ -160,6 +172,7 @@ BLOCKS: dict[str, Callable[[], Any]] = {
     "providers": providers,
     "settings": settings,
     "topics": topics,
+    "web searches": web_searches,
 }
 
 if __name__ == "__main__":

@@ -329,6 +329,13 @@ def _tls(error: errors.TLSError, provider: Provider | None) -> str | None:
     return None
 
 
+def _web_searches() -> str:
+    from provider_core.presets import all_presets
+
+    names = sorted(preset.id for preset in all_presets() if preset.quirks.web_search)
+    return f"Providers with a web search: {', '.join(names)}. To set one up: telex providers add openrouter"
+
+
 def _lost_connection(error: errors.ConnectionLostError, provider: Provider | None) -> str | None:
     """A server that closes a plain HTTP connection at once may expect TLS."""
     if error.received or not error.url.startswith("http:"):
@@ -465,6 +472,7 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
         errors.InvalidInputError: None,
         (errors.InvalidInputError, "no_vision"): "See which models read images: telex models list --vision",
         (errors.InvalidInputError, "no_audio"): None,
+        (errors.InvalidInputError, "no_web_search"): lambda *_: _web_searches(),
         (errors.InvalidInputError, "no_pdf"): "Attach the PDF again: such models get its text.",
         errors.AttachmentError: _attachment,
         (errors.AttachmentError, "too_much"): "Attach fewer files, or raise the limit: --attach-limit 10MB",

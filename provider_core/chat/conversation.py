@@ -95,6 +95,8 @@ class ChatOptions(TypedDict, total=False):
     temperature: float | None
     reasoning_effort: str | None
     schema: Mapping[str, Json] | None
+    web: bool
+    """Whether the provider searches the web; raises ``InvalidInputError`` if telex knows no way to ask for that."""
     params: Mapping[str, Json]
     tools: Iterable[Toolbox | Callable[..., Any]]
     """Python functions, and toolboxes with many tools, that the model may call."""

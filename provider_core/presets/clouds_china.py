@@ -15,7 +15,8 @@ from provider_core.presets.effort import (
     reasoning_effort,
 )
 from provider_core.presets.preset import Preset
-from provider_core.types import Effort, Quirks
+from provider_core.structs import replace
+from provider_core.types import Effort, Quirks, WebSearch
 
 if TYPE_CHECKING:
     from provider_core.presets.preset import ModelTable
@@ -43,6 +44,12 @@ QWEN: Final = Quirks(
     tool_choice_while_thinking=False,
     # For the DeepSeek, GLM and Kimi models; Qwen's own ignore it: anomalyco/models.dev, providers/alibaba-cn.
     reasoning_send_back="reasoning_content",
+)
+
+_QWEN_WITH_SEARCH = replace(
+    QWEN,
+    # Model Studio "Web search", which is not in the US region. Only its native API returns the sources.
+    web_search=(WebSearch(models=("qwen*", "qwq*", "deepseek*"), fields={"enable_search": True}),),
 )
 
 SILICONFLOW: Final = Quirks(
@@ -74,6 +81,8 @@ PRESETS: Final = (
                 Effort(models=("qwen*", "ernie*"), levels=ENABLE_THINKING),
                 ANY_EFFORT,
             ),
+            # cloud.baidu.com, "web_search" of the chat API v2; lobehub/lobe-chat sends the same.
+            web_search=(WebSearch(fields={"web_search": {"enable": True, "enable_citation": True}}),),
         ),
     ),
     Preset(
@@ -87,7 +96,7 @@ PRESETS: Final = (
         key_env=("DASHSCOPE_API_KEY", "QWENCLOUD_API_KEY", "ALIBABA_API_KEY", "QWEN_API_KEY"),
         keys_url="https://modelstudio.console.alibabacloud.com/?tab=dashboard#/api-key",
         docs_url="https://www.alibabacloud.com/help/en/model-studio/compatibility-of-openai-with-dashscope",
-        regions=("qwen-cn", "qwen-us"), quirks=QWEN,
+        regions=("qwen-cn", "qwen-us"), quirks=_QWEN_WITH_SEARCH,
     ),
     Preset(
         id="qwen-cn", name="Qwen (Alibaba Bailian, China)",
@@ -97,7 +106,7 @@ PRESETS: Final = (
         key_env=("DASHSCOPE_API_KEY", "QWEN_AI_PLATFORM_API_KEY", "QWEN_API_KEY"),
         keys_url="https://bailian.console.aliyun.com/?tab=model#/api-key",
         docs_url="https://help.aliyun.com/zh/model-studio/compatibility-of-openai-with-dashscope",
-        regions=("qwen", "qwen-us"), quirks=QWEN,
+        regions=("qwen", "qwen-us"), quirks=_QWEN_WITH_SEARCH,
     ),
     Preset(
         id="qwen-us", name="Qwen (Alibaba Model Studio, US)",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from provider_core.presets.effort import LEVELS, per_level
 from provider_core.presets.preset import Preset
-from provider_core.types import Effort, Quirks
+from provider_core.types import Effort, Quirks, WebSearch
 
 if TYPE_CHECKING:
     from provider_core.presets.preset import ModelTable
@@ -45,6 +45,8 @@ PRESETS: Final = (
         id="litellm", name="LiteLLM proxy", base_url="http://127.0.0.1:4000/v1",
         also=("lite llm",), key_required=False, key_env=("LITELLM_API_KEY", "LITELLM_MASTER_KEY"),
         docs_url="https://docs.litellm.ai/docs/simple_proxy",
+        # docs.litellm.ai "Web search": the proxy translates it, and refuses it for models without a search.
+        quirks=Quirks(web_search=(WebSearch(fields={"web_search_options": {}}),)),
     ),
     _gateway(
         id="opencode-zen", name="OpenCode Zen", base_url="https://opencode.ai/zen/v1",
@@ -64,6 +66,9 @@ PRESETS: Final = (
             # Models that read files themselves get a PDF unchanged: openrouter.ai "PDF Inputs". For others it would
             # be converted by a service that may cost extra.
             pdf=("claude-*", "gemini-*", "gpt-4o", "gpt-4o-2*", "gpt-4o-mini", "gpt-4.1*", "gpt-[5-9]*"),
+            # openrouter.ai "Web search" works with every model. Its successor, the tool openrouter:web_search, needs one
+            # that calls tools.
+            web_search=(WebSearch(fields={"plugins": [{"id": "web"}]}),),
         ),
     ),
     _gateway(

@@ -14,7 +14,7 @@ from provider_core.presets.effort import (
     reasoning_effort,
 )
 from provider_core.presets.preset import Preset, Variable
-from provider_core.types import Effort, Quirks
+from provider_core.types import Effort, Quirks, WebSearch
 
 if TYPE_CHECKING:
     from provider_core.presets.preset import ModelTable
@@ -112,6 +112,11 @@ PRESETS: Final = (
                 Effort(models=("qwen*",), levels=QWEN),
                 ANY_EFFORT,
             ),
+            # console.groq.com "Built-in tools": Compound searches by itself, gpt-oss by a tool.
+            web_search=(
+                WebSearch(models=("compound*",)),
+                WebSearch(models=("gpt-oss*",), tools=({"type": "browser_search"},)),
+            ),
         ),
     ),
     Preset(
@@ -205,6 +210,19 @@ PRESETS: Final = (
         # Prices: docs.venice.ai "List models".
         price_fields=("model_spec.pricing.input.usd", "model_spec.pricing.output.usd", "", ""),
         key_env=("VENICE_API_KEY",), docs_url="https://docs.venice.ai",
+        # docs.venice.ai "Chat completions", venice_parameters.
+        quirks=Quirks(
+            web_search=(
+                WebSearch(
+                    fields={
+                        "venice_parameters": {
+                            "enable_web_search": "on", "enable_web_citations": True,
+                            "include_search_results_in_stream": True,
+                        }
+                    }
+                ),
+            ),
+        ),
     ),
     Preset(
         id="wandb", name="W&B Inference", base_url="https://api.inference.wandb.ai/v1",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from provider_core.presets.effort import FIXED, reasoning_effort
 from provider_core.presets.preset import Preset, Variable
-from provider_core.types import Effort, Quirks
+from provider_core.types import Effort, Quirks, WebSearch
 
 if TYPE_CHECKING:
     from provider_core.presets.preset import ModelTable
@@ -117,6 +117,10 @@ PRESETS: Final = (
             tool_images="user",
             # Models with vision, gpt-4o and later: developers.openai.com "File inputs".
             pdf=("gpt-4o", "gpt-4o-2*", "gpt-4o-mini", "gpt-4o-mini-2*", "gpt-4.1*", "gpt-[5-9]*", "o1", "o1-2*", "o3", "o3-2*", "o4-mini*"),
+            # developers.openai.com "Web search": only these models in chat completions; they always search.
+            web_search=(
+                WebSearch(models=("*-search-api*", "*-search-preview*"), fields={"web_search_options": {}}),
+            ),
         ),
     ),
     Preset(
@@ -132,6 +136,7 @@ PRESETS: Final = (
             effort=(Effort(levels=reasoning_effort("minimal", "low", "medium", "high")),),
             # Two messages of one role in a row are a 400: the same reference.
             alternate_roles=True,
+            web_search=(WebSearch(),),  # every model searches, and has no switch: the same reference
         ),
     ),
     Preset(
@@ -142,6 +147,8 @@ PRESETS: Final = (
         id="xai", name="xAI", base_url="https://api.x.ai/v1",
         also=("grok",), key_env=("XAI_API_KEY",),
         keys_url="https://console.x.ai", docs_url="https://docs.x.ai/docs/api-reference",
+        # No web search: search_parameters is answered with 410 since its search moved to another API: vercel/ai issue
+        # 15713.
     ),
 )
 

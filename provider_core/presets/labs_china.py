@@ -14,7 +14,8 @@ from provider_core.presets.effort import (
     reasoning_effort,
 )
 from provider_core.presets.preset import Preset
-from provider_core.types import Effort, Quirks
+from provider_core.structs import replace
+from provider_core.types import Effort, Quirks, WebSearch
 
 if TYPE_CHECKING:
     from provider_core.presets.preset import ModelTable
@@ -38,6 +39,13 @@ GLM: Final = Quirks(
     # "Thinking Mode" requires the reasoning to be sent back with the results of its tool calls.
     reasoning_send_back="reasoning_content",
 )
+
+
+def _glm_with_search(engine: str) -> Quirks:
+    """docs.z.ai and docs.bigmodel.cn, "Web search in chat". Each has its own search engines."""
+    search = {"enable": True, "search_engine": engine, "search_result": True}
+    return replace(GLM, web_search=(WebSearch(tools=({"type": "web_search", "web_search": search},)),))
+
 
 KIMI: Final = Quirks(
     max_tokens_field="max_completion_tokens",  # platform.kimi.ai "Chat Completion"
@@ -138,6 +146,8 @@ PRESETS: Final = (
             effort=(Effort(levels=THINKING_TYPE),),
             reasoning_send_back="reasoning_content",
             json_schema="json_object",  # docs.agno.com "Xiaomi MiMo"
+            # platform.xiaomimimo.com "Web search": a plugin that has to be activated in the console.
+            web_search=(WebSearch(models=("mimo-v2*",), tools=({"type": "web_search"},)),),
         ),
     ),
     Preset(
@@ -145,7 +155,8 @@ PRESETS: Final = (
         other_base_urls=(("https://api.z.ai/api/coding/paas/v4", "coding plan, with keys of its own"),),
         also=("glm", "z.ai"), key_env=("ZAI_API_KEY", "ZHIPU_API_KEY"),
         keys_url="https://z.ai/manage-apikey/apikey-list",
-        docs_url="https://docs.z.ai/api-reference/introduction", regions=("zhipu",), quirks=GLM,
+        docs_url="https://docs.z.ai/api-reference/introduction", regions=("zhipu",),
+        quirks=_glm_with_search("search-prime"),
     ),
     Preset(
         id="zhipu", name="Zhipu BigModel (China)", base_url="https://open.bigmodel.cn/api/paas/v4",
@@ -153,7 +164,7 @@ PRESETS: Final = (
         also=("glm", "bigmodel", "chatglm"), key_env=("ZHIPU_API_KEY", "ZHIPUAI_API_KEY", "BIGMODEL_API_KEY"),
         keys_url="https://bigmodel.cn/usercenter/proj-mgmt/apikeys",
         docs_url="https://docs.bigmodel.cn/cn/guide/develop/openai/introduction", regions=("zai",),
-        quirks=GLM,
+        quirks=_glm_with_search("search_std"),
     ),
 )
 

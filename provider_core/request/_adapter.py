@@ -18,6 +18,7 @@ from provider_core.request._body import (
     Workaround,
     build_adapted_body,
     build_body,
+    find_web_search,
     is_valid,
 )
 from provider_core.structs import replace
@@ -54,7 +55,10 @@ class RequestAdapter:
         self._request = request
         self._cache = cache
         self._notify = notify
-        self._workarounds = cache.known(provider, request.model) if cache else ()
+        # Without the fields of a web search, the answer would be made up instead of refused.
+        self._web = find_web_search(provider, request.model).fields if request.web else {}
+        known = cache.known(provider, request.model) if cache else ()
+        self._workarounds = tuple(each for each in known if each.field not in self._web)
         self._tried: tuple[Workaround, ...] = ()
         self._open: tuple[Workaround, str, dict[str, Json]] | None = None
         """The workaround whose outcome is unknown, the server's words, and the body that they were about."""
@@ -75,6 +79,8 @@ class RequestAdapter:
         if may_refuse(error) and not isinstance(error, ServerError):
             self._conclude(helped=self._is_about_something_else(error))
         for workaround in self._candidates(error, self.body, self._tried):
+            if workaround.field in self._web:
+                continue
             workarounds = (
                 *(each for each in self._workarounds if each.field != workaround.field),
                 workaround,

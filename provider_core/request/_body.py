@@ -15,7 +15,7 @@ from provider_core.types import Message
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from provider_core.types import Json, Provider, Quirks, Request, Tool
+    from provider_core.types import Json, Provider, Quirks, Request, Tool, WebSearch
 
 _TOKEN_LIMITS: Final = frozenset(
     ("maxtokens", "maxcompletiontokens", "maxoutputtokens", "maxnewtokens", "maxtokenstosample", "maxgenlen",
@@ -28,7 +28,7 @@ def build_body(provider: Provider, request: Request) -> dict[str, Json]:
     """The JSON body of a chat completion; its values are shared with the provider and the request.
 
     An unset field is absent; an explicit 0 is sent. ``request.params`` override everything, and a null among them
-    removes its field. Raises ``InvalidInputError`` for a reasoning effort that the model does not have.
+    removes its field. Raises ``InvalidInputError`` for a reasoning effort or a web search that the model does not have.
     """
     quirks = provider.quirks
     turns, format_ = request.messages, {}
@@ -55,6 +55,11 @@ def build_body(provider: Provider, request: Request) -> dict[str, Json]:
     if request.tools:
         optional = not quirks.tool_choice_while_thinking and _may_reason(provider, request, fields)
         fields |= _tool_fields(quirks, request.tools, request.tool_choice, optional=optional)
+    if request.web:
+        search = find_web_search(provider, request.model)
+        fields |= search.fields
+        if search.tools:
+            fields["tools"] = [*fields.get("tools", ()), *map(dict, search.tools)]
     fields |= format_
     fields |= request.params
     if not fields.get("stream") and "stream_options" not in request.params:
@@ -136,6 +141,23 @@ def _effort_levels(quirks: Quirks, model: str) -> Mapping[str, Mapping[str, Json
         if not family.models or any(fnmatchcase(name, pattern) for pattern in family.models):
             return family.levels
     return None
+
+
+# --- web search --------------------------------------------------------------------------------------------
+
+
+def find_web_search(provider: Provider, model: str) -> WebSearch:
+    """How to turn on the provider's web search for ``model``; raises ``InvalidInputError`` if it has none."""
+    name = model.rsplit("/", 1)[-1].lower()
+    families = provider.quirks.web_search
+    for family in families:
+        if not family.models or any(fnmatchcase(name, pattern) for pattern in family.models):
+            return family
+    text = f"{provider.name}/{model} has no web search that telex can turn on"
+    if families:
+        patterns = ", ".join(pattern for family in families for pattern in family.models)
+        text += f"; models of {provider.name} that have one: {patterns}"
+    raise InvalidInputError(text, provider=provider.name, code="no_web_search")
 
 
 # --- tools -------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from provider_core.types import Json
 
 
-REQUEST_OPTIONS = ("temperature", "max_tokens", "reasoning_effort", "stream", "params")
+REQUEST_OPTIONS = ("temperature", "max_tokens", "reasoning_effort", "stream", "web", "params")
 """The names of ``provider_fields.REQUEST_FIELDS``, without importing them."""
 
 
@@ -163,7 +163,8 @@ class Settings(Struct):
     @property
     def chat_options(self) -> dict[str, Json]:
         """The options of chats that are set, by name."""
-        found = {name: getattr(self, name) for name in ("system", *REQUEST_OPTIONS)}
+        # A web search is not for every model.
+        found = {name: getattr(self, name, None) for name in ("system", *REQUEST_OPTIONS)}
         return {name: value for name, value in found.items() if value is not None}
 
     def require(self, *entry: str) -> None:

@@ -101,6 +101,7 @@ REQUEST_FIELDS = (
         "Request answers as they are generated, or all at once.",
         option="stream/--no-stream",
     ),
+    _row("web", "switch", "Let the provider search the web for each answer, or not.", option="web/--no-web"),
     _row(
         "params",
         "params",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _NUMBERED: Final = frozenset(
     ("search_results", "web_search", "web_search_results", "search_info", "references", "context",
-     "grounding_metadata", "groundingMetadata", "vertex_ai_grounding_metadata")
+     "grounding_metadata", "groundingMetadata", "vertex_ai_grounding_metadata", "venice_parameters")
 )  # fmt: skip
 """Lists whose order is the numbering in the text. Other objects may contain a source several times."""
 _SOURCES: Final = _NUMBERED | {
@@ -33,7 +33,7 @@ KEYS: Final = _SOURCES | {"images", "image"}
 _NESTED: Final = (
     "url_citation", "web", "source", "document", "retrievedContext", "retrieved_context", "sources", "citations",
     "citationSources", "citation_sources", "search_results", "results", "groundingChunks", "grounding_chunks",
-    "references", "annotations",
+    "references", "annotations", "web_search_citations",
 )  # fmt: skip
 _URLS: Final = ("url", "uri", "link", "href", "source_url", "filepath")
 _TITLES: Final = ("title", "name", "headline")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from inprocess import Inside
-from scripted import DONE, delta, sse
+from scripted import DONE, Answer, delta, sse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,6 +60,55 @@ def test_sources_are_in_json_and_jsonl_and_in_the_history(lab: Inside, server: S
     shown = json.loads(lab("history", "show", "--json").out)
     assert shown["transcript"][-1]["sources"] == found
     assert b"[1] https://a.test/" in lab("history", "show").out
+
+
+def test_web_search_is_requested_and_its_sources_are_listed(lab: Inside, server: Scripted) -> None:
+    lab.provider("router", server.url, preset="openrouter")
+    cited = {"type": "url_citation", "url_citation": {"url": "https://a.test/", "title": "A"}}
+    server.will(sse(delta("They did.", annotations=[cited]), STOP, DONE))
+    for arguments in (("--web",), ("--template", "news")):
+        (lab.paths.templates).mkdir(parents=True, exist_ok=True)
+        (lab.paths.templates / "news.toml").write_text("web = true")
+        ran = lab("chat", "-m", "router/m", *arguments, "Who won?")
+        assert (ran.code, ran.out) == (0, b"They did.\n")
+        assert ran.err == "Sources:\n[1] A: https://a.test/\n"
+        assert server.asked[-1].body["plugins"] == [{"id": "web"}]
+    assert lab("chat", "-m", "router/m", "Who won?").code == 0
+    assert "plugins" not in server.asked[-1].body
+
+
+def test_web_search_is_refused_before_stdin_is_read_with_providers_that_have_one(
+    lab: Inside, server: Scripted
+) -> None:
+    lab.provider("router", server.url, preset="openrouter")
+    ran = lab("chat", "--web", "-m", "lab/m", stdin=b"\xff")
+    assert ran.code == 2
+    assert ran.err.startswith(
+        "telex: lab/m has no web search that telex can turn on. Providers that are set up and have one: router\n"
+    )
+    assert server.asked == []
+
+
+def test_web_search_of_an_alias_skips_models_without_one(lab: Inside, server: Scripted) -> None:
+    lab.provider("router", server.url, preset="openrouter")
+    aliases = '[aliases.news]\ntargets = ["lab/m", "router/m"]\nweb = true\n'
+    lab.configure(f"{aliases}\n{lab.settings.read_text()}")
+    server.will(sse(delta("They did."), STOP, DONE))
+    ran = lab("chat", "-m", "news", "Who won?")
+    assert (ran.code, ran.out) == (0, b"They did.\n"), ran.err
+    assert [asked.body["plugins"] for asked in server.asked] == [[{"id": "web"}]]
+
+
+def test_web_search_that_the_server_refuses_is_an_error_and_not_left_out(
+    lab: Inside, server: Scripted
+) -> None:
+    lab.provider("router", server.url, preset="openrouter")
+    refusal = b'{"error": {"message": "Unknown parameter: plugins", "param": "plugins"}}'
+    server.will(Answer([refusal], 400, {"content-type": "application/json"}))
+    ran = lab("chat", "--web", "-m", "router/m", "Who won?")
+    assert ran.code == 6
+    assert "Unknown parameter: plugins" in ran.err
+    assert len(server.asked) == 1
 
 
 def test_an_image_without_text_is_reported_and_saved(lab: Inside, server: Scripted, tmp_path: Path) -> None:

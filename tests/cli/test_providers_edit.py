@@ -61,7 +61,7 @@ VALUES = {
     "idle_timeout": 30.5, "retries": 0, "retry_budget": 60, "enabled": False, "key": "none", "allow_http": True,
     "rpm": 60, "tpm": 9000, "base_urls": ["http://127.0.0.1:2/v1"],
     "temperature": 0.5, "max_tokens": 9,
-    "reasoning_effort": "low", "stream": False, "params": {"top_k": 20},
+    "reasoning_effort": "low", "stream": False, "web": True, "params": {"top_k": 20},
 }  # fmt: skip
 
 
@@ -84,6 +84,8 @@ def test_every_setting_has_an_option_that_changes_it_alone(telex: Inside, row: A
             option = ["--replica", "http://127.0.0.1:2/v1"]
         case "stream":
             option = ["--no-stream"]
+        case "web":
+            option = ["--web"]
         case "params":
             option = ["-p", "top_k=20"]
         case "headers":

@@ -103,6 +103,49 @@ def test_providers_that_refuse_whole_answers_get_stream_requests() -> None:
     assert body("qwen", stream=False)["stream_options"] == {"include_usage": True}
 
 
+@pytest.mark.parametrize(
+    ("id", "model", "fields"),
+    [
+        ("openrouter", "openai/gpt-6-luna", {"plugins": [{"id": "web"}]}),
+        ("openai", "gpt-5-search-api", {"web_search_options": {}}),
+        ("openai", "gpt-4o-mini-search-preview-2025-03-11", {"web_search_options": {}}),
+        ("perplexity", "sonar", {}),
+        ("groq", "groq/compound-mini", {}),
+        ("groq", "openai/gpt-oss-120b", {"tools": [{"type": "browser_search"}]}),
+        ("qwen", "qwen3-max", {"enable_search": True}),
+        ("qianfan", "ernie-5", {"web_search": {"enable": True, "enable_citation": True}}),
+        ("xiaomi", "mimo-v2.5-pro", {"tools": [{"type": "web_search"}]}),
+        ("litellm", "gemini/x", {"web_search_options": {}}),
+    ],
+)
+def test_a_web_search_is_requested_as_the_provider_has_it(id: str, model: str, fields: Any) -> None:
+    assert beyond(id, model, web=True) == fields
+
+
+@pytest.mark.parametrize(("id", "engine"), [("zai", "search-prime"), ("zhipu", "search_std")])
+def test_a_web_search_that_is_a_tool_is_added_to_the_tools(id: str, engine: str) -> None:
+    search = {"enable": True, "search_engine": engine, "search_result": True}
+    found = beyond(id, "glm-5.2", web=True, tools=(CLOCK,))["tools"]
+    assert [tool["type"] for tool in found] == ["function", "web_search"]
+    assert found[1]["web_search"] == search
+
+
+@pytest.mark.parametrize(
+    ("id", "model", "words"),
+    [
+        ("deepseek", "deepseek-v4-pro", "deepseek/deepseek-v4-pro has no web search that telex can turn on"),
+        ("openai", "gpt-6-sol", "models of openai that have one: *-search-api*, *-search-preview*"),
+        ("xai", "grok-4.7", "has no web search"),
+        ("qwen-us", "qwen3-max", "has no web search"),
+        ("", "m", "mine/m has no web search"),
+    ],
+)
+def test_a_web_search_that_a_model_does_not_have_is_an_error(id: str, model: str, words: str) -> None:
+    with pytest.raises(InvalidInputError, match=words.replace("*", ".")) as raised:
+        body(id, model, web=True)
+    assert raised.value.code == "no_web_search"
+
+
 def test_an_unknown_level_is_an_error_with_the_known_ones() -> None:
     with pytest.raises(InvalidInputError) as caught:
         body("kimi", "kimi-k3", reasoning_effort="medium")

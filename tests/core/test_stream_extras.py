@@ -48,6 +48,8 @@ def images(result: Read) -> list[Image]:
         ([{"search_results": [{"index": 0, "url": A}, {"index": 1, "url": B}]}], [(1, A, ""), (2, B, "")]),
         ([{"references": [{"url": A, "title": "a"}]}], [(1, A, "a")]),
         ([{"vertex_ai_grounding_metadata": [{"groundingChunks": [{"web": {"uri": A, "title": "a"}}]}]}], [(1, A, "a")]),
+        ([{"venice_parameters": {"web_search_citations": [{"url": A, "title": "a", "content": "x"}, {"url": B}]}}],
+         [(1, A, "a"), (2, B, "")]),
         ([{"citations": None}, {"citations": []}, {"citations": [7, None, {}, "no address"]}], []),
     ],
 )  # fmt: skip

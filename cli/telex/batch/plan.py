@@ -138,6 +138,7 @@ def make_plan(app: App, options: Options) -> Plan:
         reasoning_effort=options.reasoning_effort,
         max_characters=limits.ANSWER,
         schema=schema,
+        web=template is not None and template.web,
         params=dict(options.params),
     )
     system = None if options.system is None else require_utf8(options.system, "the system message")

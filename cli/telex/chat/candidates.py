@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from telex.app import App
 
 _OPTIONS = (
-    "system", "template", "temperature", "max_tokens", "reasoning_effort", "stream", "tools", "allow",
+    "system", "template", "temperature", "max_tokens", "reasoning_effort", "stream", "web", "tools", "allow",
     "connect_timeout", "timeout", "retries", "max_cost",
 )  # fmt: skip
 """The options of ``telex chat`` that other layers may set too, besides ``params``."""
@@ -121,7 +121,7 @@ def plan(
             chat = chat_for(each.target, each.options.values)
             check(chat)
         except InvalidInputError as error:
-            if not several or error.code != "no_vision":
+            if not several or error.code not in ("no_vision", "no_web_search"):
                 raise
             chats.append(Fallback(name=str(each.target), error=error))
         else:

@@ -73,6 +73,7 @@ class Options:
     as_json: bool
     as_jsonl: bool
     extract: bool
+    web: bool | None
     schema: str | None
     schema_retries: int
     tools: tuple[str, ...]
@@ -457,6 +458,8 @@ def _find(
 
             return candidates(app, vars(options), template, wanted)
         target = app.target(wanted, ask=not options.dry_run)
+        if options.web:
+            check_web_search(app, target)
     except CoreError as error:
         if len(options.models) > 1:
             error.message = _without_keys(app, error.message)
@@ -479,6 +482,23 @@ def _check_tools(options: Options) -> None:
     for name, wanted in (("--allow", options.allow), ("--tool-choice", options.tool_choice)):
         if wanted and not options.tools:
             raise click.UsageError(f"{name} requires --tools")
+
+
+def check_web_search(app: App, target: Target) -> None:
+    """Raise ``InvalidInputError``, with providers that can, if telex cannot make this one search the web."""
+    from provider_core.request import find_web_search
+
+    try:
+        find_web_search(target.provider, target.model)
+    except InvalidInputError as error:
+        able = [
+            provider.name
+            for provider in app.runtime.catalog.usable
+            if provider.quirks.web_search and provider.name != target.provider.name
+        ]
+        if able:
+            error.message += f". Providers that are set up and have one: {', '.join(able)}"
+        raise
 
 
 def _without_keys(app: App, text: str) -> str:
@@ -528,6 +548,8 @@ def _chat(
     if schema is not None or options.extract:
         held = limits.ANSWER
     get = values.get
+    if get("web"):
+        check_web_search(app, target)
     return ChatPlan(
         target=target,
         request=Request(
@@ -537,6 +559,7 @@ def _chat(
             max_tokens=get("max_tokens"),
             temperature=get("temperature"),
             reasoning_effort=get("reasoning_effort"),
+            web=bool(get("web")),
             tool_choice=options.tool_choice,
             max_characters=held,
             schema=schema,

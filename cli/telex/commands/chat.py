@@ -163,6 +163,12 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     help="Print one JSON object for each event, one per line, as it happens.",
 )
 @click.option(
+    "--web",
+    is_flag=True,
+    default=None,
+    help="Let the provider search the web; its sources follow the answer.",
+)
+@click.option(
     "-x",
     "--extract",
     is_flag=True,

@@ -153,6 +153,7 @@ _FIELDS = """\
 # max_tokens = 1000
 # reasoning_effort = "low"
 # schema = "name, age int, tags list"
+# web = true                   # let the provider search the web
 # extract = true               # print only the first code block
 # params = { top_p = 0.9 }     # other fields of the request
 """
