@@ -31,8 +31,9 @@ class Interrupts:
     """In this context Ctrl-C raises ``KeyboardInterrupt``, and SIGTERM and SIGHUP raise ``Terminated``.
 
     ``with interrupts.held:`` delays that to the end of the block, or for half a second; a second signal is not delayed.
-    Signals that are ignored, as under nohup, stay ignored. Threads other than the main one get no signals, and systems
-    without timers (Windows) delay none. A nested context shares the outer one's ``held``.
+    Signals that are ignored, as under nohup, stay ignored. Threads other than the main one get no signals. Windows has
+    no timers, so only a second signal ends a block that takes long there. A nested context shares the outer one's
+    ``held``.
     """
 
     def __init__(self) -> None:
@@ -93,11 +94,11 @@ class _Held:
             self._first_at = time.monotonic()
         elif time.monotonic() - self._first_at < _SAME_SIGNAL:
             return
-        if sys.platform != "win32" and first and self._depth:
-            self._pending = number
-            signal.setitimer(signal.ITIMER_REAL, _GRACE)
-        else:
+        if not (first and self._depth):
             self._raise(number)
+        self._pending = number
+        if sys.platform != "win32":
+            signal.setitimer(signal.ITIMER_REAL, _GRACE)
 
     def on_alarm(self, number: int, _: FrameType | None) -> None:
         """Stop held work that takes too long. An alarm that the parent process has set ends the command."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from running import Telex
 
-needs_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="without timers nothing is held")
+needs_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no timers")
 
 
 @pytest.fixture

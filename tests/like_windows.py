@@ -1,0 +1,80 @@
+"""telex in a process with the facts of Windows: ``python like_windows.py ARGUMENTS``.
+
+What POSIX has and Windows does not is gone before telex is imported, and the calls that differ behave as there, as far
+as another system can show it. The libraries are imported before that: their own branches are not the subject.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import asyncio.subprocess
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import types
+from typing import Any
+
+GONE = {
+    os: """chown fchmod fchown geteuid getegid getgid getpgid getpgrp getsid getuid killpg lchown mkfifo
+        register_at_fork sched_getaffinity setegid seteuid setpgid setsid tcgetpgrp tcsetpgrp O_NONBLOCK
+        O_NOFOLLOW O_ASYNC""",
+    signal: """SIGALRM SIGCHLD SIGCONT SIGHUP SIGKILL SIGPIPE SIGQUIT SIGTSTP SIGTTIN SIGTTOU SIGUSR1 SIGUSR2
+        SIGVTALRM SIGWINCH ITIMER_REAL ITIMER_VIRTUAL alarm getitimer pthread_sigmask setitimer siginterrupt""",
+}
+NO_MODULES = ("fcntl", "grp", "pty", "pwd", "readline", "resource", "termios", "tty")
+
+
+def locking(descriptor: int, mode: int, _: int) -> None:
+    """Lock as ``msvcrt.locking`` does: what another process has locked is an OSError."""
+    assert mode == 2
+    LOCK(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+LOCK = fcntl.flock
+
+
+class Popen(subprocess.Popen[Any]):
+    """Takes the flags of Windows, and refuses what Windows refuses."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        if options.get("preexec_fn") or options.get("start_new_session"):
+            raise ValueError("preexec_fn and start_new_session are not for Windows")
+        options["creationflags"] = 0
+        super().__init__(*arguments, **options)
+
+
+def pretend() -> None:
+    """Import the libraries, then make this process look like one on Windows."""
+    import click
+    import httpx
+    import keyring
+    import platformdirs
+    import prompt_toolkit
+    import pydantic_settings
+    import rich.console
+    import rich.markdown
+    import tomlkit
+    import truststore
+
+    _ = (click, httpx, keyring, platformdirs, prompt_toolkit, pydantic_settings, rich, tomlkit, truststore)
+    for module, names in GONE.items():
+        for name in names.split():
+            if hasattr(module, name):
+                delattr(module, name)
+    for name in NO_MODULES:
+        sys.modules[name] = None  # type: ignore[assignment]
+    msvcrt: Any = types.ModuleType("msvcrt")
+    msvcrt.locking, msvcrt.LK_NBLCK = locking, 2
+    sys.modules["msvcrt"] = msvcrt
+    subprocess.Popen = Popen  # type: ignore[misc]
+    sys.platform = "win32"
+
+
+if __name__ == "__main__":
+    _ = asyncio
+    pretend()
+    from telex.__main__ import run
+
+    run()
