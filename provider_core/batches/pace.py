@@ -29,8 +29,12 @@ _FORGET: Final = 0.97
 """By which the best rate shrinks in each round, so that growing is tried again after some rounds."""
 _LONGEST_REST: Final = 30.0
 _FIRST_REST: Final = 0.5
+_EPOCH: Final = 1.0
+"""Seconds within which several refusals count as one."""
 _PATIENCE: Final = 8
 """How often a server that has answered before may be unreachable in a row, with rests that add up to two minutes."""
+_ROWS_FAILED: Final = 20
+"""How many rows may fail at a server that has never answered one."""
 _LEARNT_REST: Final = 60.0
 """The longest rest that follows from headers of a successful answer, which do not ask for one."""
 
@@ -64,9 +68,11 @@ class Throttle:
 class Lane:
     """The requests to one model of one server. Several lanes share the rows of a batch.
 
-    ``most`` is the number of requests in flight that is never exceeded; without it, there are 4 at first. Their number
-    doubles with each round of answers until that brings no more answers a second, and then grows by one whenever a
-    round was faster than those before; a rate limit or an overloaded server halves it.
+    ``most`` is the number of requests in flight, which a rate limit or an overloaded server halves; it grows again by
+    half with each round of answers up to three quarters of what it was, and then by one.
+
+    Without ``most``, there are 4 at first. Their number doubles with each round until that brings no more answers a
+    second, and then grows by one whenever a round was faster than those before.
     """
 
     def __init__(
@@ -89,13 +95,16 @@ class Lane:
         self.dead: CoreError | None = None
         """Why no further request goes here."""
         self.rests_until: float = -inf
+        self._probes = most is None
         self._doubles = most is None
+        self._recovers_to = 0
         self._best_rate = 0.0
         self._round = 0  # answers in this round
         self._round_started = 0.0
         self._halved_at = -inf
         self._refusals = 0  # rate limits and overloads since the last answer
         self._failures = 0  # failed connections since the last answer
+        self._rows_failed = 0
 
     @property
     def load(self) -> float:
@@ -122,12 +131,14 @@ class Lane:
             return
         if not self._round:
             self._round_started = now
-        self._round += 1
-        if self._round <= max(self.limit, 4):
+        self._round += 1  # the first begins the round
+        if self._round <= self.limit:
             return
         rate = (self._round - 1) / max(now - self._round_started, 1e-6)
         self._round = 0
-        if rate > self._best_rate * _GAIN:
+        if self.limit < self._recovers_to:
+            self.limit = min(self._recovers_to, self.limit + (self.limit + 1) // 2)
+        elif not self._probes or rate > self._best_rate * _GAIN:
             self.limit = min(self.most, self.limit * 2 if self._doubles else self.limit + 1)
         else:
             self._doubles = False
@@ -135,14 +146,21 @@ class Lane:
 
     def refused(self, now: float, started: float, retry_after: float | None) -> None:
         """The server answered that it is asked too often, or overloaded, to a request that ``started`` then."""
-        if started >= self._halved_at:  # the others of the same moment say nothing new
+        if started >= self._halved_at and now - self._halved_at >= _EPOCH:  # the others say nothing new
             self._halved_at = now
             self._doubles = False
             self._round, self._best_rate = 0, 0.0
+            self._recovers_to = self.limit * 3 // 4
             self.limit = max(1, self.limit // 2)
             self._refusals += 1
-        pause = retry_after or min(_LONGEST_REST, _FIRST_REST * 2.0 ** (self._refusals - 1))
-        self.rests_until = max(self.rests_until, now + pause)
+        # One that asks for no pause may concern one request; if none succeeds, it concerns all.
+        usual = _FIRST_REST * 2.0 ** (self._refusals - 2) if self._refusals > 1 else 0.0
+        self.rests_until = max(self.rests_until, now + (retry_after or min(_LONGEST_REST, usual)))
+
+    def failed(self) -> bool:
+        """A row failed although it was retried. Returns whether the lane is to be given up: it has answered no row."""
+        self._rows_failed += 1
+        return not self.answers and self._rows_failed > _ROWS_FAILED
 
     def unreachable(self, now: float, error: CoreError, retries: int) -> None:
         """No connection could be made: rest, or give up after ``retries`` if there never was an answer."""
@@ -180,7 +198,7 @@ def retry_after(error: CoreError | None) -> float | None:
 _DURATION: Final = re.compile(
     r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?"
 )
-_EPOCH: Final = 1e9
+_SINCE_1970: Final = 1e9
 
 
 def seconds(text: str) -> float | None:
@@ -194,8 +212,8 @@ def seconds(text: str) -> float | None:
             return None
         units = (86400.0, 3600.0, 60.0, 1.0, 0.001)
         return sum(float(part) * unit for part, unit in zip(found.groups(), units, strict=True) if part)
-    if number >= _EPOCH:
+    if number >= _SINCE_1970:
         import time
 
-        number = number / (1000.0 if number >= _EPOCH * 1000 else 1.0) - time.time()
+        number = number / (1000.0 if number >= _SINCE_1970 * 1000 else 1.0) - time.time()
     return number if 0 <= number < inf else None

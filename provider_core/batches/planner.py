@@ -104,9 +104,11 @@ class RowPlanner(Struct):
         given = {name: _as_text(columns[name]) for name in self.used if columns.get(name) not in (None, "")}
         if text is not None:
             given |= {name: text for name in TEXT if name in self.used and name not in given}
-        uses_row = bool(given) if row.text is None else any(name in given for name in TEXT)
-        before = None if uses_row or text is None else text
-        if not (uses_row or before is not None or is_optional):
+        uses_row = text is not None and any(name in TEXT for name in self.used)
+        if row.text is None:
+            uses_row = uses_row or any(name in columns for name in self.used)
+        before = None if uses_row else text
+        if not (uses_row or before is not None or is_optional or self._lacks(given)):
             names = ", ".join(printable(name, 40) for name in columns) or "none"
             raise InvalidInputError(
                 "the row has no text: the prompt uses none of its columns, and there is no column prompt "
@@ -137,6 +139,15 @@ class RowPlanner(Struct):
         if not prompt.strip() and not is_optional:
             raise InvalidInputError("the prompt of the row is empty", code="no_text")
         return system, prompt
+
+    def _lacks(self, given: Mapping[str, str]) -> bool:
+        """Whether a variable has no value."""
+        parts = (each for each in (self.prompt, self.system, self.template) if each is not None)
+        return any(
+            default is None and name not in given and name not in self.values
+            for each in parts
+            for name, default in templates.variables(each).items()
+        )
 
     def _with_empty(self, given: Mapping[str, str], template: Template, row: Row) -> dict[str, str]:
         """``given``, with "" for columns that the row has without a value, unless the variable has a default."""

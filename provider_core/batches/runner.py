@@ -38,6 +38,8 @@ _RATE_RETRIES: Final = 20
 """How often a row is sent again because of rate limits. The pauses between are the lane's."""
 _LONGEST_WAIT: Final = 900.0
 """A server that asks to wait longer than this ends the batch: it can be resumed then."""
+_SERVER_FAILED: Final = (errors.ServerError, errors.ProtocolError, errors.NetworkError)
+"""Failures that say more about a server than about a row."""
 _AHEAD: Final = 256
 """Results that may wait for the caller; then no further row is started."""
 _GRACE: Final = 30.0
@@ -374,6 +376,7 @@ class BatchRun:
                     final = False
                 else:
                     final = job.refusals > _RATE_RETRIES
+                    job.not_before = now if wait else now + backoff(min(job.refusals - 1, 4), lambda: 0.5)
             elif _no_connection(error):
                 transient = not isinstance(error, errors.ConnectError) or error.transient
                 lane.unreachable(
@@ -386,6 +389,9 @@ class BatchRun:
             elif job.retries < _worth(result, lane.target.provider.network.retries):
                 job.retries += 1
                 job.not_before = now + backoff(job.retries - 1, lambda: 0.5)
+                final = False
+            elif isinstance(error, _SERVER_FAILED) and lane.failed():
+                lane.dead = error
                 final = False
             if answer is not None and (usage := answer.usage) is not None and job.tokens:
                 used = float((usage.input or 0) + (usage.output or 0))
@@ -445,10 +451,8 @@ def _worth(result: Result, retries: int) -> int:
     """How many of ``retries`` a row is worth. Nothing was shown yet, so cut answers are asked for again, too."""
     error = result.error
     match error:
-        case errors.NetworkError():
+        case errors.NetworkError() | errors.ProtocolError(should_retry=None):
             return retries
-        case errors.ProtocolError() if error.should_retry is None:
-            return min(retries, 1)
         case None:
             return 0
         case _ if result.verdict is Verdict.PARTIAL:

@@ -30,14 +30,14 @@ _WIDEST: Final = 120
 class Progress:
     """Counts results, and shows the counts on stderr while the batch runs. ``fraction`` is the part of the input read.
 
-    ``before`` is the number of rows that earlier runs have completed.
+    ``before`` returns the number of rows that earlier runs have completed.
     """
 
     def __init__(
         self,
         console: Console,
         *,
-        before: int = 0,
+        before: Callable[[], int] = lambda: 0,
         fraction: Callable[[], float | None] = lambda: None,
         quiet: bool,
     ) -> None:
@@ -111,7 +111,8 @@ class Progress:
 
     def _text(self, run: BatchRun, now: float) -> str:
         fraction = self._fraction()
-        parts = [f"{number(self.done)} done" + (f" ({fraction:.0%})" if fraction is not None else "")]
+        done_so_far = number(self.before() + self.done)
+        parts = [f"{done_so_far} done" + (f" ({fraction:.0%})" if fraction is not None else "")]
         if self.failed:
             parts.append(f"{number(self.failed)} failed")
         since, done, tokens = self._samples[0]
@@ -140,7 +141,9 @@ class Progress:
         if self._quiet and not self.failed:
             return
         took = time.monotonic() - self._started
-        before = f", {number(self.before)} were done before" if self.before else ""
+        earlier = self.before()
+        verb = "was" if earlier == 1 else "were"
+        before = f", {number(earlier)} {verb} done before" if earlier else ""
         lines = [f"{plural(self.complete, 'row')} complete in {duration(took)}{before}."]
         if self.output_tokens or self.input_tokens:
             spent = f", {dollars(run.spent)}" if run.spent is not None else ""

@@ -208,7 +208,12 @@ class _Batch:
             price=app.runtime.prices,
             window=_WINDOW if streamed_in_order else None,
         )
-        progress = Progress(app.console, fraction=lambda: plan.source.fraction, quiet=options.quiet)
+        progress = Progress(
+            app.console,
+            before=lambda: self._pending.done,
+            fraction=lambda: plan.source.fraction,
+            quiet=options.quiet,
+        )
         interrupted = False
         self._report_limits()
         budget = app.runtime.budget
@@ -310,7 +315,6 @@ class _Batch:
     def _report(self, batch: BatchRun, progress: Progress, *, interrupted: bool) -> None:
         """Print the summary; raises ``Stop`` with the exit code unless that is 0."""
         app, name, pending = self._app, self._output.name, self._pending
-        progress.before = pending.done
         progress.summary(batch, skipped=pending.left_out, show_failed=self._show_failed(name))
         layout = self._plan.layout
         if layout.formulas and not self._options.csv_safe and layout.format != "jsonl":

@@ -1,0 +1,133 @@
+"""When the requests of a batch may start: concurrency, rests, limits per minute, and headers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from provider_core.batches.pace import FIRST, MOST, Lane, Throttle, seconds
+from provider_core.errors import ConnectError, RateLimitError
+from provider_core.types import Provider, Target
+
+OPENED: Any = None
+TARGET = Target(provider=Provider(name="lab"), model="m")
+
+
+def lane(**options: Any) -> Lane:
+    return Lane(TARGET, OPENED, **options)
+
+
+def answered(made: Lane, rounds: int, *, slots: float = float("inf"), now: float = 0.0) -> float:
+    """Rounds of answers from a server that works on ``slots`` requests at a time, one second each."""
+    for _ in range(rounds):
+        for number in range(1, made.limit + 2):
+            made.succeeded(now + number / min(made.limit, slots))
+        now += made.limit / min(made.limit, slots) + 1
+    return now
+
+
+def test_requests_in_flight_double_while_that_brings_more_answers() -> None:
+    fast, slow = lane(), lane()
+    answered(fast, 10)
+    assert fast.limit == MOST
+    answered(slow, 20, slots=8)
+    assert FIRST < slow.limit <= 24, "more than the server works on only makes a queue"
+
+
+def test_a_rate_limit_halves_once_for_the_requests_of_its_moment_and_recovers() -> None:
+    made = lane(most=32)
+    for _ in range(5):
+        made.refused(10.0, 9.0, None)
+    assert made.limit == 16
+    made.refused(12.0, 11.0, None)
+    assert made.limit == 8
+    answered(made, 2, now=13.0)
+    assert 8 < made.limit <= 14
+    answered(made, 60, now=100.0)
+    assert made.limit == 32
+    for moment in range(200, 260, 2):
+        made.refused(float(moment), moment - 1.0, None)
+    assert made.limit == 1
+
+
+def test_a_time_that_the_server_names_is_a_rest_for_all() -> None:
+    made = lane(most=4)
+    assert made.free_at(5.0) <= 5.0
+    made.refused(5.0, 4.0, 7.5)
+    assert made.free_at(5.0) == 12.5
+    made.refused(6.0, 4.0, 1.0)
+    assert made.free_at(6.0) == 12.5
+
+
+def test_refusals_without_a_time_make_rests_that_grow_until_an_answer() -> None:
+    made = lane(most=4)
+    rests = []
+    for moment in range(0, 30, 2):
+        made.refused(float(moment), moment - 0.5, None)
+        rests.append(round(made.rests_until - moment, 1))
+    assert rests[0] <= 0
+    assert rests[1:7] == [0.5, 1, 2, 4, 8, 16]
+    assert max(rests) == 30
+    made.succeeded(100.0)
+    made.refused(102.0, 101.0, None)
+    assert made.rests_until <= 102
+
+
+def test_an_unreachable_server_rests_and_is_given_up() -> None:
+    error = ConnectError("refused", provider="lab")
+    never, before = lane(), lane()
+    before.succeeded(0.0)
+    for made, tries in ((never, 3), (before, 9)):
+        now = 1.0
+        for left in range(tries, 0, -1):
+            assert made.dead is None, left
+            made.unreachable(now, error, retries=2)
+            made.unreachable(now + 0.1, error, retries=2)  # by another request: counts as the same
+            now = made.rests_until
+        assert made.dead is error
+
+
+def test_requests_and_tokens_are_spaced_over_the_minute() -> None:
+    made = lane(most=100, throttles=[Throttle(rpm=60), Throttle(tpm=6000)])
+    made.start(0.0, tokens=50)
+    assert made.free_at(0.0) == 1.0
+    made.start(1.0, tokens=300)
+    assert made.free_at(1.0) == 4.0
+    made.throttles[1].correct(-200)
+    assert made.free_at(1.0) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("headers", "rest"),
+    [
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m6s"}, 60.0),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "7.66s"}, 7.66),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "120ms"}, 0.12),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "2"}, 2.0),
+        ({"x-ratelimit-remaining-requests": "5", "x-ratelimit-reset-requests": "9s"}, 0.0),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "soon"}, 0.0),
+        ({}, 0.0),
+    ],
+)
+def test_headers_say_when_nothing_is_left(headers: dict[str, str], rest: float) -> None:
+    made = lane()
+    made.learn(100.0, headers)
+    assert max(0.0, made.rests_until - 100) == pytest.approx(rest)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("2m59.56s", 179.56), ("6m0s", 360), ("12ms", 0.012), ("1h2m", 3720), ("1d", 86400), ("3", 3), ("", None),
+     ("-1", None), ("nan", None), ("x", None), ("1000000000", None)],
+)  # fmt: skip
+def test_durations_of_headers(text: str, value: float | None) -> None:
+    assert seconds(text) == (None if value is None else pytest.approx(value))
+
+
+def test_a_server_that_never_answered_is_given_up_after_some_rows() -> None:
+    made, other = lane(), lane()
+    assert [made.failed() for _ in range(21)] == [False] * 20 + [True]
+    other.succeeded(0.0)
+    assert not any(other.failed() for _ in range(100))
+    assert not isinstance(made.dead, RateLimitError)
