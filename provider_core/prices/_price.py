@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _MILLION = 6
 _AMOUNTS = ("input", "output", "cached", "cache_write", "reasoning", "request")
+_LONGEST = 40
+"""Digits of an amount: more are a mistake or an attack, as a small exponent is written out with all its zeros."""
 MOST = Decimal(1_000_000)
 """Dollars per million tokens: a higher price is a mistake."""
 
@@ -122,11 +124,14 @@ def amount(value: Json) -> Decimal | None:
     """A price or a cost as a number; None if it is not valid: not a number, negative, or absurdly high."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
+    text = str(value).strip().removeprefix("$")
     try:
-        found = Decimal(str(value).strip().removeprefix("$"))
+        found = Decimal(text if len(text) <= _LONGEST else "")
     except InvalidOperation:
         return None
-    return found if found.is_finite() and 0 <= found <= MOST else None
+    if not found.is_finite() or not 0 <= found <= MOST or found.adjusted() < -_LONGEST:
+        return None
+    return found
 
 
 FREE = Price(input=Decimal(0), output=Decimal(0))

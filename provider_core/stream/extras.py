@@ -247,6 +247,7 @@ _CACHE_WRITES = ("cache_creation_input_tokens", "cache_write_tokens", "cache_cre
 _REASONING_COUNTS = ("reasoning_tokens", "thoughtsTokenCount")
 _INPUT_DETAILS = ("prompt_tokens_details", "prompt_token_details", "input_tokens_details")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "completion_token_details")
+_LONGEST_COST, _SMALLEST_COST = 40, 1e-20
 _TICK: Final = -10
 """xAI's unit of costs, as a power of ten in US dollars: https://docs.x.ai/developers/cost-tracking"""
 
@@ -391,11 +392,13 @@ def _cost_beside_usage(chunk: dict[str, Json], choice: Json) -> Decimal | None:
 
 def dollars(value: Json) -> Decimal | None:
     """An amount to its last digit; None if it is not a number from 0."""
-    if _number(value) is None:
+    number, text = _number(value), str(value).strip()
+    if number is None:
         return None
     from decimal import Decimal
 
-    return Decimal(str(value).strip())
+    # All digits of a long number, or of one with a small exponent, would fill the memory.
+    return Decimal(text if len(text) <= _LONGEST_COST and number > _SMALLEST_COST else repr(number))
 
 
 # --- fields to send back -------------------------------------------------------------------------------------

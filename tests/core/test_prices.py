@@ -175,6 +175,13 @@ def test_header_without_a_cost_is_ignored(bad: str) -> None:
     assert with_cost(Usage(cost=Decimal(1)), "0.25") == Usage(cost=Decimal(1))
 
 
+@pytest.mark.parametrize("text", ["1e-99999999", "0." + "0" * 50 + "1", "0." + "3" * 100_000, 10**400])
+def test_digits_of_a_hostile_cost_are_limited(text: Any) -> None:
+    found = read_usage({"usage": openai(3, 4, cost=text)})
+    assert found is not None
+    assert found.cost is None or len(f"{found.cost:f}") < 60
+
+
 # --- sums ----------------------------------------------------------------------------------------------------
 
 
@@ -335,6 +342,8 @@ def test_prices_in_lists_of_models(preset: str, entry: dict[str, Any], price: di
     assert model.price == price
 
 
-@pytest.mark.parametrize("bad", [None, "", "free", "-1", "nan", "inf", "1e9", True, [], {}, "1,5"])
+@pytest.mark.parametrize(
+    "bad", [None, "", "free", "-1", "nan", "inf", "1e9", True, [], {}, "1,5", "1e-99999999", "0." + "1" * 50]
+)
 def test_amounts_that_are_not_valid_are_unknown(bad: Any) -> None:
     assert Price.read({"input": bad, "output": "1"}).input is None

@@ -157,7 +157,8 @@ class ColumnsRenderer(MultiRenderer):
 
     def _lines(self, texts: Sequence[str], sgr: str) -> list[Row]:
         """The rows of one text for each column."""
-        return self._rows([_styled(chop(text, self._cells()), self._look, sgr) for text in texts])
+        rows = [[text[start:end] for start, end in wrap(text, self._cells())] for text in texts]
+        return self._rows([_styled(each, self._look, sgr) for each in rows])
 
     def _rows(self, columns: Sequence[Sequence[Row]]) -> list[Row]:
         return [self._joined(parts) for parts in zip_longest(*columns, fillvalue=Row("", 0))]
