@@ -253,7 +253,7 @@ class Runtime:
             f"unknown provider: {name}",
             name=name,
             candidates=close_matches(name, self.providers),
-            preset=presets.get(name) is not None,
+            preset=presets.get(name, self.paths.presets) is not None,
         )
 
     def loaded_provider(self, name: str | None) -> Provider | None:

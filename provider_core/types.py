@@ -280,6 +280,8 @@ class Provider(Struct):
     display_name: str = ""
     base_url: str = ""
     preset: str | None = None
+    presets: Path | None = None
+    """The folder of the user's own presets, if ``preset`` is one of them."""
     auth: Auth = "bearer"
     key_required: bool = True
     key_stored: bool = False

@@ -160,7 +160,7 @@ def _refused_key(error: errors.AuthenticationError, provider: Provider | None) -
     references = [f"{name} ({value})" for name, value in provider.headers.items() if parse_reference(value)]
     if references:
         lines.append(f"Or a header's secret is wrong: {', '.join(references)}")
-    preset = presets.get(provider.preset) if provider.preset else None
+    preset = presets.of(provider)
     if preset is not None and preset.regions:
         lines.append(f"Keys are per region: one of {' or '.join(preset.regions)} is refused here.")
     return "\n".join(lines)
@@ -186,7 +186,7 @@ def _key_store(error: errors.KeyStoreError, provider: Provider | None) -> str:
 def _quota(error: errors.QuotaError, provider: Provider | None) -> str:
     from provider_core import presets
 
-    preset = presets.get(provider.preset) if provider is not None and provider.preset else None
+    preset = presets.of(provider) if provider is not None else None
     account = urlsplit(preset.keys_url if preset is not None and preset.keys_url else "")
     site = f": {account.scheme}://{account.netloc}" if account.netloc else " at the provider"
     shorter = ""

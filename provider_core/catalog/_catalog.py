@@ -55,7 +55,7 @@ def normalize_id(id_: str) -> str:
 
 def can_list_models(provider: Provider) -> bool:
     """Whether the provider has a server that can be asked for its models."""
-    preset = presets.get(provider.preset) if provider.preset else None
+    preset = presets.of(provider)
     return not provider.embedded and (preset is None or preset.models_path is not None)
 
 
@@ -268,7 +268,7 @@ def write_snapshot(
             if model.kind == "chat"
         },
         "aliases": {name: str(alias) for name, alias in catalog.aliases.items()},
-        "presets": {preset.id: preset.name for preset in presets.all_presets()},
+        "presets": {preset.id: preset.name for preset in presets.all_presets(paths.presets)},
         "templates": dict.fromkeys(templates, ""),
         "servers": dict.fromkeys(servers, ""),
         "profiles": dict.fromkeys(profiles, ""),
@@ -288,7 +288,9 @@ def write_snapshot(
 
 
 def snapshot_stamp(paths: Paths, environ: Mapping[str, str]) -> str:
-    """Describe the state that the names are made from: the settings file, key variables, and the templates' folder."""
+    """Describe the state that the names are made from: the settings file, key variables, and the folders of
+    templates and presets.
+    """
     from provider_core.settings import key_variables
 
     try:
@@ -297,10 +299,10 @@ def snapshot_stamp(paths: Paths, environ: Mapping[str, str]) -> str:
     except OSError:
         stamp = "none"
     stamp = " ".join([stamp, *sorted(key_variables(environ))])
-    try:
-        return f"{stamp} {paths.templates.stat().st_mtime_ns}"
-    except OSError:
-        return stamp
+    for folder in (paths.templates, paths.presets):
+        with contextlib.suppress(OSError):
+            stamp = f"{stamp} {folder.stat().st_mtime_ns}"
+    return stamp
 
 
 def _abilities(model: Model) -> str:

@@ -78,7 +78,7 @@ def fetch(
     Raises ``ProviderError`` if the server refuses or sends something else, and ``NetworkError`` if it cannot be reached
     or does not answer within ``seconds``.
     """
-    preset = presets.get(provider.preset) if provider.preset else None
+    preset = presets.of(provider)
     path = preset.models_path if preset else "/models"
     if provider.embedded or path is None:
         return ()

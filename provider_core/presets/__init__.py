@@ -1,6 +1,8 @@
 """The providers that telex knows by name: their addresses, how their requests differ, and their models.
 
-A provider is a row in the module of its kind. The name ``local`` is not a preset: it is the embedded model.
+A provider is a row in the module of its kind; users add their own as files (``user``). ``folder`` is where these are,
+``Paths.presets``; without it, functions know the built-in presets only. The name ``local`` is not a preset: it is the
+embedded model.
 """
 
 from __future__ import annotations
@@ -11,8 +13,12 @@ from typing import TYPE_CHECKING
 from provider_core.presets.preset import LOCAL, Kind, Preset, Variable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from provider_core.errors import SettingsError
     from provider_core.presets.preset import ModelTable
-    from provider_core.types import Model
+    from provider_core.types import Model, Provider
 
 __all__ = [
     "LOCAL",
@@ -25,6 +31,8 @@ __all__ = [
     "estimate_limits",
     "get",
     "models",
+    "of",
+    "problems",
     "search",
 ]
 
@@ -40,17 +48,39 @@ def _by_id() -> dict[str, Preset]:
     return {preset.id: preset for preset in (*clouds, *gateways.PRESETS, *local_servers.PRESETS)}
 
 
-def all_presets() -> tuple[Preset, ...]:
-    """All presets: the clouds, then the gateways, then the local servers, each sorted by id."""
-    return tuple(_by_id().values())
+def all_presets(folder: Path | None = None) -> tuple[Preset, ...]:
+    """All presets: the clouds, then the gateways, then the local servers, then the user's own; each sorted by id."""
+    return (*_by_id().values(), *_own(folder).values())
 
 
-def get(id: str) -> Preset | None:  # noqa: A002 - the field's name
+def get(id: str, folder: Path | None = None) -> Preset | None:  # noqa: A002 - the field's name
     """The preset with this id, or None."""
-    return _by_id().get(id)
+    return _by_id().get(id) or (_own(folder).get(id) if folder is not None else None)
 
 
-def search(text: str) -> tuple[Preset, ...]:
+def of(provider: Provider) -> Preset | None:
+    """The preset that the provider is made from, or None."""
+    if provider.preset is None:
+        return None
+    return get(provider.preset, provider.presets)
+
+
+def problems(folder: Path) -> Mapping[str, SettingsError]:
+    """The errors of the user's own presets that cannot be used, by id."""
+    from provider_core.presets import user
+
+    return user.problems(folder, _by_id())
+
+
+def _own(folder: Path | None) -> Mapping[str, Preset]:
+    if folder is None or not folder.is_dir():
+        return {}
+    from provider_core.presets import user
+
+    return user.presets(folder, _by_id())
+
+
+def search(text: str, folder: Path | None = None) -> tuple[Preset, ...]:
     """The presets that contain every word of ``text`` in id, name, address or ``also``, ignoring case.
 
     The id itself comes first, then ids that begin with it, then the order of ``all_presets``. Empty text finds all.
@@ -62,16 +92,16 @@ def search(text: str) -> tuple[Preset, ...]:
         return all(word in searched for word in words)
 
     wanted = "-".join(words)
-    found = filter(matches, all_presets())
+    found = filter(matches, all_presets(folder))
     return tuple(sorted(found, key=lambda preset: (preset.id != wanted, not preset.id.startswith(wanted))))
 
 
-def close_matches(name: str) -> tuple[str, ...]:
+def close_matches(name: str, folder: Path | None = None) -> tuple[str, ...]:
     """Up to three ids that ``name`` could be a misspelling of, the closest first."""
     from provider_core import redaction
 
     ids: dict[str, list[str]] = {}
-    for preset in all_presets():
+    for preset in all_presets(folder):
         for word in (preset.id, *preset.also):
             ids.setdefault(word, []).append(preset.id)
     close = redaction.close_matches(name, ids, cutoff=0.7)

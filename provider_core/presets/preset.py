@@ -12,7 +12,7 @@ from provider_core.types import Network, Quirks
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from provider_core.types import Auth
+    from provider_core.types import Auth, Model
 
 Kind: TypeAlias = Literal["cloud", "gateway", "local"]
 """A service that runs models, a service that forwards to others, or a server on the user's machine."""
@@ -81,6 +81,8 @@ class Preset(Struct):
     """The server's own API that has details which the list lacks."""
 
     quirks: Quirks = field(default_factory=Quirks)
+    own_models: tuple[Model, ...] = ()
+    """The known models of one of the user's own presets, its default first; ``models`` has those of the others."""
 
     @property
     def base_urls(self) -> tuple[str, ...]:

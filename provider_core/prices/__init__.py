@@ -178,7 +178,7 @@ class Prices:
 
 def _address(provider: Provider) -> str:
     """The address by which ``genai-prices`` knows a provider: its preset's, if requests go through a proxy."""
-    preset = presets.get(provider.preset) if provider.preset else None
+    preset = presets.of(provider)
     return provider.base_url if preset is None or preset.serves(provider.base_url) else preset.base_url
 
 

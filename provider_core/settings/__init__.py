@@ -512,7 +512,7 @@ def from_environment(settings: Settings, environ: Mapping[str, str], paths: Path
         return {}
     taken = {name.casefold() for name in settings.providers}
     found = {}
-    for preset in presets.all_presets():
+    for preset in presets.all_presets(paths.presets):
         if preset.id in taken or names.isdisjoint(preset.key_env):
             continue
         variables = {
@@ -528,14 +528,15 @@ def from_environment(settings: Settings, environ: Mapping[str, str], paths: Path
 def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
     """The provider of a checked table; its preset fills in what the table does not set."""
     get = entry.get
-    preset = presets.get(entry["preset"]) if "preset" in entry else None
+    preset = presets.get(entry["preset"], paths.presets) if "preset" in entry else None
     base_url = get("base_url") or (preset.base_url if preset else "")
     for variable, value in get("variables", {}).items():
         base_url = base_url.replace(f"{{{variable}}}", value)
     gguf = Path(entry["gguf"]) if "gguf" in entry else None
     problem = ""
     if preset is None and "preset" in entry:
-        problem = f"unknown preset: {entry['preset']}"
+        wrong = presets.problems(paths.presets).get(entry["preset"])
+        problem = wrong.message if wrong is not None else f"unknown preset: {entry['preset']}"
     elif not base_url and gguf is None:
         problem = "it needs preset, base_url or gguf"
     elif get("base_urls") and "base_url" not in entry:
@@ -565,6 +566,7 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         display_name=get("display_name") or (preset.name if preset else name),
         base_url=base_url.rstrip("/") if "?" not in base_url else base_url,
         preset=get("preset"),
+        presets=paths.presets if preset is not None and presets.get(preset.id) is not preset else None,
         auth="none" if get("key") == "none" else (preset.auth if preset else "bearer"),
         key_required=get("key") != "none" and (preset.key_required if preset else True),
         key_stored=get("key") == "keyring",
@@ -572,7 +574,7 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         key_env_for=key_env_for,
         key_command=get("key_command"),
         headers={**(preset.headers if preset else {}), **get("headers", {})},
-        models=tuple(declared) or (presets.models(preset.id) if preset else ()),
+        models=tuple(declared) or (preset.own_models or presets.models(preset.id) if preset else ()),
         models_declared=bool(declared),
         default_model=get("default_model"),
         enabled=get("enabled", True),

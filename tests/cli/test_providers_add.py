@@ -446,3 +446,33 @@ def test_header_secret_without_a_keyring_can_come_from_a_variable(telex: Inside,
     assert ran.code == 4
     assert 'Take the secret of the header from a variable instead: --header "NAME: env:VAR"' in ran.err
     assert "--key-env" not in ran.err
+
+
+# --- the user's own presets ----------------------------------------------------------------------------------
+
+
+def test_a_preset_of_the_users_own_is_set_up_and_used_as_any_other(telex: Inside, lab: Scripted) -> None:
+    folder = telex.paths.presets
+    folder.mkdir(parents=True)
+    preset = f'name = "Acme"\nkind = "local"\nbase_url = "{lab.url}"\nkey_env = ["ACME_API_KEY"]\nmodels = ["large"]\n'
+    (folder / "acme.toml").write_text(preset)
+    (folder / "bad.toml").write_text("base_url = 5\n")
+    env = {"ACME_API_KEY": KEY}
+    ran = telex("chat", "-m", "acme", "hi", env=env)
+    assert ran.code == 0, ran.err
+    assert lab.asked[-1].body["model"] == "large"
+    assert lab.asked[-1].headers["authorization"] == f"Bearer {KEY}"
+    assert "bad" not in ran.err, "nothing needs it"
+    ran = telex("providers", "presets", "acme")
+    assert ran.text == f"acme\tAcme\tlocal\tACME_API_KEY\t{lab.url}\n"
+    assert f"{folder / 'bad.toml'}: base_url must be text" in ran.err
+    assert telex("providers", "add", "acme", "--no-verify", env=env).code == 0
+    assert "acme" in (telex.paths.cache / "completion" / "presets").read_text().split()
+    assert "large" in telex("models", "list", "-P", "acme", env=env).text
+    ran = telex("providers", "add", "bad")
+    assert ran.code == 3
+    assert "base_url must be text" in ran.err
+    (folder / "acme.toml").write_text("nonsense")
+    ran = telex("chat", "-m", "acme", "hi", env=env)
+    assert ran.code == 3
+    assert str(folder / "acme.toml") in ran.err

@@ -14,10 +14,13 @@ import httpx
 import pytest
 
 from provider_core import presets
+from provider_core.errors import SettingsError
 from provider_core.presets.effort import LEVELS
+from provider_core.presets.user import check
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from provider_core.presets import Preset
 
@@ -50,47 +53,13 @@ def test_presets_are_sorted_by_kind_and_id() -> None:
 
 
 @each_preset
-def test_names_and_pages_are_valid(preset: Preset) -> None:
-    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", preset.id)
-    assert preset.id != "local"  # the embedded model
-    assert preset.name.strip() == preset.name != ""
+def test_presets_obey_the_rules_that_users_presets_must_obey(preset: Preset) -> None:
+    check(preset)
     assert preset.docs_url
-    for url in filter(None, (preset.docs_url, preset.keys_url)):
-        assert urlsplit(url).scheme == "https"
-        assert " " not in url
-
-
-@each_preset
-def test_addresses_are_https_or_loopback_without_the_paths_that_are_appended(preset: Preset) -> None:
-    for url in (preset.base_url, *(url for url, _ in preset.other_base_urls)):
-        parts = urlsplit(url)
-        assert parts.scheme == ("http" if parts.hostname == "127.0.0.1" else "https")
-        assert parts.hostname
-        assert not parts.query
-        assert not parts.username
-        assert not url.endswith(("/", "/chat/completions", "/models"))
     port = urlsplit(preset.base_url).port if "127.0.0.1" in preset.base_url else None
     assert preset.ports[:1] == ((port,) if port else ())
-    assert preset.kind != "local" or port
-
-
-@each_preset
-def test_variables_are_those_of_the_address_and_the_environment(preset: Preset) -> None:
-    assert set(re.findall(r"{(\w+)}", preset.base_url)) == {variable.name for variable in preset.variables}
     assert all(variable.prompt for variable in preset.variables)
-    names = [*preset.key_env, *(name for variable in preset.variables for name in variable.env)]
-    assert all(re.fullmatch(r"[A-Z][A-Z0-9_]*", name) for name in names)
-    assert len(set(names)) == len(names)
-    assert preset.key_env or not preset.key_required
-
-
-@each_preset
-def test_a_key_is_only_sent_to_the_presets_host_in_one_header(preset: Preset) -> None:
-    for name in (*preset.headers, *preset.models_headers):
-        assert name.lower() not in {"authorization", "api-key", "x-api-key"}
     if preset.models_path is not None:
-        assert preset.models_path.startswith("/")
-        assert not preset.models_query.startswith("?")
         base = re.sub(r"{\w+}", "x", preset.base_url)
         assert httpx.URL(base + preset.models_path).host == httpx.URL(base).host
 
@@ -227,3 +196,108 @@ def test_presets_are_imported_only_when_they_are_looked_up() -> None:
         "provider_core.presets.preset",
     }
     assert not {"difflib", "httpx", "pydantic"} & loaded
+
+
+# --- the user's own --------------------------------------------------------------------------------------------------
+
+ACME = """\
+name = "Acme"
+kind = "gateway"
+base_url = "https://llm.acme.example/{team}/v1"
+variables = [{ name = "team", env = ["ACME_TEAM"] }]
+key_env = ["ACME_API_KEY"]
+also = ["internal"]
+models_path = "/catalog"
+headers = { X-Team = "red" }
+quirks = { json_schema = "json_object", stream_usage = false, default_max_tokens = 4096 }
+models = ["acme-small", { id = "acme-large", context = 128000, reasoning = true, reasoning_levels = ["low"] }]
+"""
+
+
+def folder_with(tmp_path: Path, **texts: str) -> Path:
+    folder = tmp_path / "presets.d"
+    folder.mkdir(exist_ok=True)
+    for name, text in texts.items():
+        (folder / f"{name}.toml").write_text(text)
+    return folder
+
+
+def test_users_presets_are_found_as_the_built_in_ones(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, acme=ACME, bad="base_url = 5")
+    acme = presets.get("acme", folder)
+    assert acme is not None
+    assert (acme.id, acme.kind, acme.key_env, acme.models_path) == (
+        "acme",
+        "gateway",
+        ("ACME_API_KEY",),
+        "/catalog",
+    )
+    assert (acme.quirks.json_schema, acme.quirks.stream_usage, acme.quirks.default_max_tokens) == (
+        "json_object", False, 4096,
+    )  # fmt: skip
+    assert [model.id for model in acme.own_models] == ["acme-small", "acme-large"]
+    assert acme.own_models[1].reasoning_levels == ("low",)
+    assert presets.all_presets(folder) == (*ALL, acme)
+    assert presets.search("internal", folder) == (acme,)
+    assert presets.close_matches("acmee", folder) == ("acme",)
+    assert presets.get("acme") is None
+    assert list(presets.problems(folder)) == ["bad"]
+    (folder / "acme.toml").write_text(ACME.replace("Acme", "Acme two"))
+    changed = presets.get("acme", folder)
+    assert changed is not None
+    assert changed.name == "Acme two"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = [", "Invalid value"),
+        ("", "base_url is missing"),
+        ('base_url = "http://llm.acme.example/v1"', "is not an https address"),
+        ('base_url = "https://me:pw@acme.example/v1"', "no user name"),
+        ('base_url = "https://acme.example/v1?key=1"', "no user name, query or fragment"),
+        ('base_url = "https://acme.example/v1/chat/completions"', "must end before /chat/completions"),
+        ('base_url = "https://acme.example/{a}/v1"', "placeholders of base_url differ: a"),
+        ("base_url = 5", "base_url must be text"),
+        ('key_env = ["lower"]', "'lower' is not a valid name"),
+        ("key_env = []", "key_env is missing"),
+        ('key_env = "ACME"', "key_env must be a list"),
+        ('key_env = ["OPENAI_API_KEY"]', "OPENAI_API_KEY is the key of openai"),
+        ('headers = { Authorization = "Bearer x" }', "carries a key"),
+        ('headers = { X-Token = "secret" }', "sounds like a secret"),
+        ('key = "sk-1"', "key is not a field of a preset"),
+        ('kind = "clud"', "kind must be cloud or gateway or local"),
+        ('kind = "local"', "needs an address with a port"),
+        ('id = "other"', "but the name of the file is acme.toml"),
+        ("models = [{ context = 1 }]", "a model needs an id"),
+        ('models = [{ id = "m", context = 1 }]', "between 256 and"),
+        ('models = [{ id = "m", contxt = 1 }]', "models.contxt is not a field"),
+        ('quirks = { json_schema = "x" }', "quirks.json_schema must be one of"),
+        ("quirks = { effort = 1 }", "is not a quirk that a file can set"),
+        ('name = "\\u001b[2J"', "name must be one line"),
+        ('keys_url = "javascript:1"', "keys_url is not an https address"),
+        ('models_path = "catalog"', "must begin with a slash"),
+    ],
+)
+def test_a_bad_file_makes_only_its_own_preset_unusable(tmp_path: Path, text: str, words: str) -> None:
+    name = text.partition(" ")[0]
+    usual = ['base_url = "https://llm.acme.example/v1"', 'key_env = ["ACME_API_KEY"]']
+    lines = [line for line in usual if not line.startswith(f"{name} ")] if text else []
+    folder = folder_with(tmp_path, acme="\n".join([*lines, text]), other="\n".join(usual))
+    assert presets.get("acme", folder) is None
+    assert presets.get("other", folder) is not None
+    (error,) = presets.problems(folder).values()
+    assert isinstance(error, SettingsError)
+    assert words in error.message
+    assert str(folder / "acme.toml") in error.message
+
+
+def test_a_file_cannot_replace_a_built_in_preset_or_be_written_by_everybody(tmp_path: Path) -> None:
+    text = 'base_url = "https://evil.example/v1"\nkey_env = ["EVIL_API_KEY"]\n'
+    folder = folder_with(tmp_path, openai=text, local=text, shared=text)
+    (folder / "shared.toml").chmod(0o666)
+    (folder / "link.toml").symlink_to(folder / "nowhere")
+    assert presets.get("openai", folder) is presets.get("openai")
+    assert set(presets.problems(folder)) == {"openai", "local", "shared"}
+    assert presets.all_presets(folder) == ALL
+    assert presets.all_presets(tmp_path / "nowhere") == ALL

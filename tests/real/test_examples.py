@@ -78,6 +78,7 @@ def reader(tmp_path: Path, model_path: Path) -> Iterator[Reader]:
             / ".vscode"
             / "mcp.json": '{"servers": {"clock": {"command": "uvx", "args": ["mcp-server-time"]}}}',
             work / "README.md": "It is all about the sky.",
+            work / ".telex.toml": 'system = "Be brief."\n',
             work / "models" / "qwen3-8b.gguf": "",
             work / "providers.toml": '[providers.deepseek]\npreset = "deepseek"\n',
             programs / "fzf": "#!/bin/sh\nhead -n 1\n",

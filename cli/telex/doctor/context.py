@@ -188,7 +188,7 @@ class DoctorContext:
         from provider_core import presets
         from provider_core.settings import file
 
-        names = {name for preset in presets.all_presets() for name in preset.key_env}
+        names = {name for preset in presets.all_presets(self.paths.presets) for name in preset.key_env}
         try:
             names |= {name for each in self.settings.providers.values() for name in each.key_env}
             # As they are written: invalid ones may hold secrets, too.

@@ -82,7 +82,7 @@ def _own_name(provider: Provider) -> tuple[str, ...]:
     """The display name that the user has given it."""
     from provider_core import presets
 
-    preset = presets.get(provider.preset) if provider.preset else None
+    preset = presets.of(provider)
     usual = (provider.name, preset.name if preset else "")
     return () if provider.display_name in usual else (provider.display_name,)
 

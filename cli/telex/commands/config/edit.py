@@ -42,7 +42,7 @@ def path(app: App) -> None:
     cls=Command,
     examples=(
         "telex config edit",
-        'EDITOR="sed -i s/gpt-5/gpt-6/" telex config edit && telex config list | grep gpt',
+        'EDITOR="sed -i s/qwen3-8b/qwen3-14b/" telex config edit && telex config list | grep qwen3',
     ),
     exits=(ExitCode.SETTINGS,),
 )

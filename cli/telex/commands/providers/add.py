@@ -18,6 +18,7 @@ from telex.prompts import can_prompt, require_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from provider_core.presets import Preset
     from provider_core.probe import CheckReport, LocalServer
@@ -61,7 +62,7 @@ def add(app: App, /, *, name: str, no_verify: bool, replace: bool, **options: An
             f"To overwrite it: --replace\nTo change it: telex providers edit {name} --help",
         )
         raise Stop(ExitCode.SETTINGS)
-    preset = _preset(name, options)
+    preset = _preset(name, options, app.runtime.paths.presets)
     if preset is not None and options["base_url"] and not options["preset"]:
         app.console.note(f"{name} is a preset: everything but the address comes from {preset.name}.")
     fields = arguments.changed_fields(app, options, {})
@@ -90,7 +91,7 @@ def add(app: App, /, *, name: str, no_verify: bool, replace: bool, **options: An
     _report_success(app, provider, report, choice.message)
 
 
-def _preset(name: str, options: Mapping[str, Any]) -> Preset | None:
+def _preset(name: str, options: Mapping[str, Any], folder: Path) -> Preset | None:
     from provider_core import presets
 
     if options["gguf"]:
@@ -98,9 +99,11 @@ def _preset(name: str, options: Mapping[str, Any]) -> Preset | None:
             raise click.UsageError("--gguf cannot be used with --base-url or --preset")
         return None
     wanted = options["preset"] or name
-    found = presets.get(wanted)
+    found = presets.get(wanted, folder)
     if found is None and (options["preset"] or not options["base_url"]):
-        near = presets.close_matches(wanted)
+        if (wrong := presets.problems(folder).get(wanted)) is not None:
+            raise wrong
+        near = presets.close_matches(wanted, folder)
         hint = f"Did you mean {' or '.join(near)}?\n" if near else ""
         raise click.UsageError(
             f"unknown preset: {wanted}\n{hint}List the presets: telex providers presets\n"

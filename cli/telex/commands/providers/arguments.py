@@ -246,4 +246,4 @@ def preset_of(provider: Provider) -> Preset | None:
     """The preset that the provider is made from."""
     from provider_core import presets
 
-    return presets.get(provider.preset) if provider.preset else None
+    return presets.of(provider)

@@ -177,12 +177,15 @@ def presets(app: App, *, text: tuple[str, ...], as_json: bool) -> None:
     from telex.render import providers as render
     from telex.render import tables
 
-    found = known.search(" ".join(text))
+    folder = app.runtime.paths.presets
+    found = known.search(" ".join(text), folder)
     if as_json:
         objects = [render.preset_as_json(preset) for preset in found]
         app.console.json(objects)
     else:
         tables.rows(app.console, render.PRESET_HEADERS, [render.preset_row(preset) for preset in found])
+    for error in known.problems(folder).values():
+        app.console.note(f"Warning: {error.message} (ignoring this preset)")
     if not found:
         app.console.note(
             f"No preset matches {' '.join(text)!r}. To add another server: telex providers add NAME --base-url URL"
