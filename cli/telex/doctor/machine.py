@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _EXTRAS = {
     "local": ("xllamacpp", "the embedded model and model files"),
     "mcp": ("mcp", "tools of MCP servers"),
+    "prices": ("genai_prices", "what answers cost, at about 50 providers"),
     "folders": ("pathspec", ".gitignore in folders that are attached"),
     "pdf": ("pypdf", "the text of PDFs"),
     "web": ("html_to_markdown", "web pages as Markdown"),
