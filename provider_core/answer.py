@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from provider_core.types import AnswerEvent, Choice, Json, Source, Target
 
 
+class Attempt(Struct):
+    """A model that another one was asked instead of; ``name`` is ``provider/model``, or what the user called it."""
+
+    name: str
+    error: CoreError
+
+
 class Answer(Struct):
     """What one request has brought, complete or not.
 
@@ -57,6 +64,8 @@ class Answer(Struct):
     error: CoreError | None = None
     model: str = ""
     """The server's name for the model that answered, for display only."""
+    attempts: tuple[Attempt, ...] = ()
+    """The models that failed before this one was asked; only of a whole turn."""
     left_out: int = 0
     """The number of characters of text and reasoning beyond the limit of its ``AnswerBuilder``."""
 

@@ -102,12 +102,14 @@ class Client:
         key: str | None = None,
         notify: Callable[[Notice], None] | None = None,
         log: Callable[[str, str], None] | None = None,
+        has_fallback: bool = False,
     ) -> Generator[AnswerEvent, None, None]:
         """The events of one answer, ``Finished`` last. Closing the iterator closes the connection.
 
         Raises ``ProviderError`` if the server refuses the request, and ``NetworkError`` if nothing of an answer
         arrived, after as many retries as ``provider.network`` allows. ``notify`` is called before each of them. A field
         that the server refuses by name is omitted, or sent under its other name, immediately: that is not a retry.
+        ``has_fallback`` means that the caller can ask another model: then only a lost connection is retried.
         Once an answer has begun, an error is in ``Finished``, and so is a regular end without text after the last
         retry.
 
@@ -163,10 +165,11 @@ class Client:
                     error.model = request.model
                 if isinstance(error, ProviderError) and adapter.refused(error):
                     continue
-                next_step = retries.decide(error)
+                lost = isinstance(error, ConnectionLostError | ProtocolError)
+                next_step = error if has_fallback and not lost else retries.decide(error)
             if not isinstance(next_step, Retrying):
                 adapter.given_up()
-                if cut_short:
+                if cut_short and not has_fallback:
                     yield from cut_short
                     return
                 raise next_step

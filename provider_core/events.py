@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from provider_core.answer import Answer
-    from provider_core.errors import SchemaMismatchError, ToolError
+    from provider_core.errors import CoreError, SchemaMismatchError, ToolError
     from provider_core.types import ImagePart, Json, Part, Request, Target, Tool, ToolCall
 
 # --- tools -------------------------------------------------------------------------------------------------
@@ -163,6 +163,21 @@ class AnswerEnded(Struct):
     """Why the request was sent after another one of the same turn; "" for the first."""
 
 
+class FellBack(Struct):
+    """Another model, ``target``, is asked instead of one that cannot answer; nothing of an answer has arrived.
+
+    ``name`` is ``provider/model``, or what the user called it. ``error`` is why it cannot answer; None if it rests
+    after an earlier failure. ``rest`` is for how many seconds other models are asked first from now on. ``ended`` is
+    its request, if one was sent: no ``AnswerEnded`` follows for that.
+    """
+
+    name: str
+    target: Target
+    error: CoreError | None = None
+    rest: float = 0.0
+    ended: AnswerEnded | None = None
+
+
 class ToolStarted(Struct):
     """An approved call has started."""
 
@@ -213,6 +228,14 @@ class ChatEnded(Struct):
 ToolEvent: TypeAlias = ToolStarted | ToolProgress | ToolEnded
 
 Event: TypeAlias = (
-    AnswerEvent | Notice | ToolEvent | Connecting | RequestStarted | AnswerEnded | SchemaRetry | ChatEnded
+    AnswerEvent
+    | Notice
+    | ToolEvent
+    | Connecting
+    | RequestStarted
+    | AnswerEnded
+    | FellBack
+    | SchemaRetry
+    | ChatEnded
 )
 """Everything that happens during a turn, in order: ``Connecting`` first, ``ChatEnded`` last."""

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Literal
 
 from provider_core import limits
 from provider_core.answer import AnswerBuilder, merge_answers
-from provider_core.errors import InvalidInputError, LoopLimitError, SchemaError, SchemaMismatchError
+from provider_core.errors import (
+    CoreError,
+    InvalidInputError,
+    LoopLimitError,
+    SchemaError,
+    SchemaMismatchError,
+)
 from provider_core.events import AnswerEnded, ChatEnded, Connecting, RequestStarted, SchemaRetry
 from provider_core.structs import Struct, replace
 from provider_core.types import FieldDropped, Finished, Image, Message, Sent, Text, Verdict
@@ -21,25 +27,12 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from provider_core.answer import Answer
+    from provider_core.chat.fallback import Fallback, FallbackChain, Rests
     from provider_core.client import OpenProvider
-    from provider_core.errors import CoreError
     from provider_core.events import Approval, Event, Toolbox
     from provider_core.prices import Pricing
     from provider_core.tools.loop import ToolLoop
     from provider_core.types import AnswerEvent, Notice, Request, Target
-
-
-class Fallback(Struct):
-    """A model that is asked if those before it fail; or with an ``error``, why it cannot be asked."""
-
-    name: str
-    """``provider/model``, or as the user named it."""
-    target: Target | None = None
-    request: Request | None = None
-    """The options for this model. Its messages, tools and schema are those of the chat."""
-    context: int | None = None
-    """The context window in tokens, if it is known."""
-    error: CoreError | None = None
 
 
 class ChatPlan(Struct):
@@ -77,9 +70,13 @@ class ChatRun:
     each line of the wire log, see ``Client.chat``; ``save_image`` with each image whose bytes were received, which it
     returns with its file. ``price`` is called with each answer that has a usage, and returns its cost (``Prices``);
     without it, only a cost that the server reports is known. ``check_budget`` is called before each request, and may
-    raise ``BudgetError``. ``hold`` is entered before an event is added to the
-    answer, and left when the caller has handled the event: if it delays signals, the answer has exactly what the caller
-    has seen.
+    raise ``BudgetError``. ``rests`` remembers which models have failed, if the plan has several. ``hold`` is entered
+    before an event is added to the answer, and left when the caller has handled the event: if it delays signals, the
+    answer has exactly what the caller has seen.
+
+    If a model fails before anything of its answer arrived, and the plan has fallbacks, ``FellBack`` is yielded, and
+    the same request is sent to the next model with that model's own options. Earlier answers of the turn, with their
+    tool calls, are then part of the conversation; other providers get none of their reasoning.
 
     Text is yielded as it arrives, with two exceptions. In a turn with tools, blank text at the beginning of an answer
     waits for something visible. Text that has to match a schema is yielded in one piece, after the check.
@@ -101,11 +98,14 @@ class ChatRun:
         save_image: Callable[[Image], Image] | None = None,
         price: Pricing | None = None,
         check_budget: Callable[[], None] | None = None,
+        rests: Rests | None = None,
         hold: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - it has no state
     ) -> None:
         if plan.max_turns < 1:
             raise InvalidInputError(f"max_turns must be at least 1, not {plan.max_turns}")
         self.plan = plan
+        self.target = plan.target
+        """The model that is asked now."""
         self.notify = notify
         self.log = log
         self.answers: list[Answer] = []
@@ -128,6 +128,9 @@ class ChatRun:
         self._cause: Literal["", "tool loop", "schema retry"] = ""
         self._builder = AnswerBuilder(plan.target, limit=plan.request.max_characters or limits.ANSWER)
         self._answering = True  # until the answer of the current request is in self.answers
+        self._received = False  # whether anything of that answer has arrived
+        self._rests = rests
+        self._chain: FallbackChain | None = None
         self._tools: ToolLoop | None = None
         self._dropped: set[tuple[str, str | None]] = set()
         self._retries = plan.schema_retries
@@ -176,58 +179,130 @@ class ChatRun:
 
     def _run(self) -> Generator[Event, None, None]:
         plan = self.plan
-        yield Connecting(target=plan.target)
+        if plan.fallbacks or plan.unusable:
+            for event in self._prepare_fallbacks():
+                yield event
+        yield Connecting(target=self.target)
         if self._toolboxes:
             from provider_core.tools.loop import ToolLoop
 
             self._tools = ToolLoop(self._toolboxes, self._approve, plan.request.tool_choice, self._notified)
         tools = self._tools
-        most, number = plan.max_turns, 0
+        most, number = plan.max_turns, 1
         limits_costs = self._check_budget is not None or plan.max_cost is not None
-        with self._open_provider(plan.target) as opened:
-            while True:
-                number += 1
-                if tools is not None:
-                    self._request = tools.offer(self._request)
-                if limits_costs:
-                    self._check_costs(self._request)
-                yield RequestStarted(number=number, request=self._request, new_messages=self._new_messages)
-                yield from self._ask(opened)
-                answer = self.answers[-1]
-                if not self._continues(answer):
-                    break
-                if self._mismatch is None and tools is not None:
-                    if number >= most:
-                        most = number + self._more(number)
-                    if limits_costs:
-                        self._check_costs(None)  # results that cannot be sent are of no use
-                    for event in tools.run(answer.tool_calls):
-                        with self._hold:
-                            yield event
-                    self._continue(tools.results())
-                elif self._mismatch is not None:
-                    from provider_core.structured import retry_message
+        while True:
+            try:
+                with self._open_provider(self.target) as opened:
+                    while True:
+                        if tools is not None:
+                            self._request = tools.offer(self._request)
+                        if limits_costs:
+                            self._check_costs(self._request)
+                        yield RequestStarted(
+                            number=number, request=self._request, new_messages=self._new_messages
+                        )
+                        yield from self._ask(opened)
+                        answer = self.answers[-1]
+                        if not self._continues(answer):
+                            break
+                        if self._mismatch is None and tools is not None:
+                            if number >= most:
+                                most = number + self._more(number)
+                            if limits_costs:
+                                self._check_costs(None)  # results that cannot be sent are of no use
+                            for event in tools.run(answer.tool_calls):
+                                with self._hold:
+                                    yield event
+                            self._continue(tools.results())
+                        elif self._mismatch is not None:
+                            from provider_core.structured import retry_message
 
-                    yield SchemaRetry(error=self._mismatch)
-                    words = retry_message(self._mismatch, plan.request.schema or {})
-                    self._mismatch, most = None, number + plan.max_turns
-                    self._continue((Message(role="user", content=words),))
+                            yield SchemaRetry(error=self._mismatch)
+                            words = retry_message(self._mismatch, plan.request.schema or {})
+                            self._mismatch, most = None, number + plan.max_turns
+                            self._continue((Message(role="user", content=words),))
+                        number += 1
+                break
+            except CoreError as error:
+                fell_back = self._fall_back(error)
+                if not fell_back:
+                    raise
+            for event in fell_back:
+                yield event
+            yield Connecting(target=self.target)
+        if self._chain is not None:
+            self._chain.succeeded()
         with self._hold:
             self._final = self._merged()
             yield ChatEnded(answer=self._final)
 
+    def _prepare_fallbacks(self) -> Sequence[Event]:
+        from provider_core.chat.fallback import Fallback, FallbackChain
+
+        plan = self.plan
+        preferred = Fallback(
+            name=str(plan.target), target=plan.target, request=plan.request, context=plan.context
+        )
+        self._chain = FallbackChain(preferred, plan.fallbacks, plan.unusable, self._rests)
+        events = self._chain.begin()
+        if self._chain.current is not preferred:
+            self._use(self._chain.current)
+        return events
+
+    def _fall_back(self, error: CoreError) -> Sequence[Event]:
+        """Prepare the request to the next model; returns the events that report that, none if there is no next one."""
+        if self._chain is None or self._received or not self._answering:
+            return ()
+        from provider_core.chat.fallback import may_fall_back
+
+        if not may_fall_back(error):
+            return ()
+        ended = AnswerEnded(
+            request=self._request,
+            answer=self._builder.answer(error),
+            new_messages=self._new_messages,
+            cause=self._cause,
+        )
+        events = self._chain.next(error, ended)
+        if events:
+            self._use(self._chain.current)
+        return events
+
+    def _use(self, model: Fallback) -> None:
+        """Ask this model from now on, with its own options."""
+        before, own = self._request, model.request
+        if model.target is None or own is None:
+            return
+        self.target = model.target
+        self._request = replace(
+            own,
+            messages=before.messages,
+            tools=before.tools,
+            tool_choice=before.tool_choice,
+            schema=before.schema,
+            max_characters=before.max_characters,
+        )
+        self._builder = AnswerBuilder(model.target, limit=before.max_characters or limits.ANSWER)
+
     def _ask(self, opened: OpenProvider) -> Iterator[Event]:
         """The events of one request's answer."""
         tools, request = self._tools, self._request
+        self._received = False
         hold, add = self._hold, self._builder.add
         holds_text = self.plan.schema_retries is not None
         blank: str | None = None if tools is None else ""
         stream = opened.client.chat(
-            opened.provider, request, key=opened.key, notify=self._notified, log=self.log
+            opened.provider,
+            request,
+            key=opened.key,
+            notify=self._notified,
+            log=self.log,
+            has_fallback=self._chain is not None and self._chain.has_more,
         )
         events: Iterator[AnswerEvent] = stream if tools is None else tools.events(stream)
         with closing(stream):
             for event in events:
+                self._received = True
                 with hold:
                     if isinstance(event, Text):
                         add(event)
@@ -275,7 +350,7 @@ class ChatRun:
         except SchemaError as error:  # only an answer shows that the schema cannot be used
             self._checked = answer.text, error
         except SchemaMismatchError as error:
-            error.provider = self.plan.target.provider.name
+            error.provider = self.target.provider.name
             if answer.verdict is Verdict.LENGTH:
                 error.explain("the token limit has cut it")
                 self._checked = answer.text, error
@@ -295,8 +370,8 @@ class ChatRun:
         if more > 0:
             return more
         times = "1 turn" if number == 1 else f"{number} turns"
-        message = f"{self.plan.target} still calls tools after {times}"
-        raise LoopLimitError(message, provider=self.plan.target.provider.name, turns=number)
+        message = f"{self.target} still calls tools after {times}"
+        raise LoopLimitError(message, provider=self.target.provider.name, turns=number)
 
     def _continue(self, new: Sequence[Message]) -> None:
         """Prepare the request that follows the last answer, with ``new`` messages."""
@@ -307,7 +382,7 @@ class ChatRun:
         self._cause = "tool loop" if new[0].role == "tool" else "schema retry"
         messages = (*request.messages, answer.message(), *new)
         self._request = replace(request, messages=messages, max_characters=most)
-        self._builder = AnswerBuilder(self.plan.target, limit=most or limits.ANSWER)
+        self._builder = AnswerBuilder(self.target, limit=most or limits.ANSWER)
         self._answering = True
 
     def _check_costs(self, request: Request | None) -> None:
@@ -319,7 +394,7 @@ class ChatRun:
 
             check_max_cost(
                 self.plan.max_cost,
-                self.plan.target,
+                self.target,
                 request,
                 self.answers,
                 spent=self.plan.spent,
@@ -357,6 +432,8 @@ class ChatRun:
             answer = replace(answer, text=answers[-1].text)
         if answer.error is None and self._tools is not None and not self._answering:
             answer = replace(answer, error=self._tools.refusal())
+        if self._chain is not None and self._chain.failed:
+            answer = replace(answer, attempts=tuple(self._chain.failed))
         return answer
 
     def _notified(self, notice: Notice) -> None:

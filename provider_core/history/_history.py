@@ -131,6 +131,14 @@ class History:
                 _add(connection, turn, answer.message(), is_answer=True)
         return cut
 
+    def change_target(self, turn: int, target: Target) -> None:
+        """Save that another model answers a turn."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE turns SET provider = ?, model = ? WHERE id = ?",
+                (target.provider.name, target.model, turn),
+            )
+
     def drop_turn(self, turn: int) -> None:
         """Delete one turn, and its conversation if that has no other; copies may stay in the file until a removal."""
         with self._database.writing() as connection:

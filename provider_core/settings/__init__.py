@@ -73,6 +73,11 @@ class Paths(Struct):
         return self.cache / "prices.json"
 
     @property
+    def rests(self) -> Path:
+        """The file of the models that failed a short while ago."""
+        return self.cache / "resting-models.json"
+
+    @property
     def refusals(self) -> Path:
         """The file that records which fields of a request each model refused."""
         return self.cache / "refused-fields.json"

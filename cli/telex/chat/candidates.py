@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provider_core.chat.runner import ChatPlan, Fallback
+from provider_core.chat.fallback import Fallback, Rests
+from provider_core.chat.runner import ChatPlan
 from provider_core.errors import InvalidInputError
 from provider_core.options import Layer, template_layer
 from provider_core.resolve import Name, expand
@@ -98,6 +99,12 @@ def check_several(found: Sequence[Candidate]) -> None:
 def first(found: Sequence[Candidate]) -> Candidate:
     """The first model that can be asked."""
     return next(each for each in found if each.target is not None)
+
+
+def first_to_ask(app: App, found: Sequence[Candidate]) -> Target:
+    """The model that will be asked first, to connect to its server."""
+    targets = [each.target for each in found if each.target is not None]
+    return Rests(app.runtime.paths.rests).first(targets) if len(targets) > 1 else targets[0]
 
 
 def plan(

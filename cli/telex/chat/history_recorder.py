@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provider_core.errors import CoreError, NetworkError, ProviderError
-from provider_core.events import AnswerEnded, ChatEnded, Connecting, RequestStarted
+from provider_core.events import AnswerEnded, ChatEnded, Connecting, FellBack, RequestStarted
 from provider_core.types import FieldDropped, Sent
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class HistoryRecorder:
             case Connecting(target=target):
                 self._target = target
             case RequestStarted(new_messages=new):
-                self._new_messages = new
+                self._new_messages = new if self._turn is None else None
+            case FellBack():
+                self._change_target(event)
             case AnswerEnded():
                 self._end(event)
             case ChatEnded():
@@ -73,6 +75,21 @@ class HistoryRecorder:
                 pass  # the server answers sooner if nothing is written between request and answer
             case _ if self._new_messages is not None:
                 self._begin()
+
+    def _change_target(self, event: FellBack) -> None:
+        """Count the request that failed; a turn that was begun with its model gets the next one."""
+        entry = self._entry(event.ended) if event.ended is not None else None
+        if not self._works or (entry is None and self._turn is None):
+            return
+        history = self._runtime.history
+        try:
+            with history.transaction():
+                if entry is not None:
+                    history.ledger.add([entry])
+                if self._turn is not None:
+                    history.change_target(self._turn, event.target)
+        except CoreError as error:
+            self._fail(error)
 
     def _begin(self) -> None:
         new, self._new_messages = self._new_messages, None

@@ -239,7 +239,7 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         _check_tools(options)
     if not (several or interactive or options.dry_run):
         (only,) = found
-        target = candidates.first(only).target if isinstance(only, tuple) else only
+        target = candidates.first_to_ask(app, only) if isinstance(only, tuple) else only
         if isinstance(target, Target):
             app.runtime.connect_ahead(target)
     prompt, content, system = _read_message(app, options, template, found, interactive=interactive)

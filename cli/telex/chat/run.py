@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from provider_core.client import OpenProvider
     from provider_core.events import Event
     from provider_core.templates import Template
-    from provider_core.types import Image, Message, Request, Target
+    from provider_core.types import Image, Message, Provider, Request, Target
     from telex.app import App
     from telex.chat.history_recorder import HistoryRecorder
     from telex.chat.plan import ModelPlan, Options, Plan
@@ -132,6 +132,7 @@ class Turn:
     def run(self, interrupts: Interrupts) -> Answer:
         """Run the turn to its end; the answer is saved. Raises errors of the core, and what stops it from outside."""
         held, recorder, render = interrupts.held, self._recorder, self._renderer.handle
+        chat_run: ChatRun
         with contextlib.ExitStack() as stack:
             options: Any = {}
             if self._plan.limits_costs:
@@ -148,16 +149,16 @@ class Turn:
                 options |= {
                     "toolboxes": self._tools.toolboxes,
                     "approve": approver.approve,
-                    "on_limit": lambda turns: approver.more_turns(self._chat.target, turns),
+                    "on_limit": lambda turns: approver.more_turns(chat_run.target, turns),
                 }
 
             def notify(event: Event) -> None:
                 with held:
                     _handle(event, recorder, render)
                 if type(event) is Sent:
-                    _prepare_price(self._app, self._plan, self._chat.target)
+                    _prepare_price(self._app, self._plan, chat_run.target)
 
-            run = _chat_run(
+            chat_run = _chat_run(
                 self._app,
                 self._plan,
                 self._chat,
@@ -167,19 +168,19 @@ class Turn:
                 hold=held,
                 **options,
             )
-            before = run.messages
+            before = chat_run.messages
             try:
-                for event in run:
+                for event in chat_run:
                     _handle(event, recorder, render)
             except BaseException as error:
                 with held:
-                    events = run.end(_failure(error), unwritten=self._app.console.unwritten)
+                    events = chat_run.end(_failure(error), unwritten=self._app.console.unwritten)
                 for event in events:
                     _handle_last(event, recorder, render, held)
                 raise
             finally:
-                self.messages = run.messages if run.messages is not before else None
-            return run.answer
+                self.messages = chat_run.messages if chat_run.messages is not before else None
+            return chat_run.answer
 
 
 def _handle(event: Event, recorder: HistoryRecorder | None, render: Callable[[Event], None]) -> None:
@@ -228,6 +229,10 @@ def _chat_run(
             handle(StatusLine(text=f"An image cannot be saved in {folder}: {reason}"))
             return image
 
+    if chat.fallbacks:
+        from provider_core.chat.fallback import Rests
+
+        options["rests"] = Rests(app.runtime.paths.rests)
     return ChatRun(
         chat,
         open_provider,
@@ -353,26 +358,31 @@ def _with_keys(app: App, plan: Plan) -> OpensProvider:
     from provider_core.keys import resolve_each
 
     runtime = app.runtime
-    providers = {
-        model.chat.target.provider.name: model.chat.target.provider
+    targets = [
+        target
         for model in plan.models
         if model.chat is not None and model.error is None
-    }
-    found: dict[str, Any] = dict(
-        resolve_each(providers.values(), environ=runtime.environ, store=runtime.key_store)
-    )
-    for name, provider in providers.items():
-        if provider.embedded and provider.gguf is None:
-            try:
-                runtime.default_model()
-            except CoreError as error:
-                error.provider = name
-                found[name] = error
+        for target in (model.chat.target, *(each.target for each in model.chat.fallbacks))
+        if target is not None
+    ]
+    found: list[tuple[Provider, Any]] = []
+    for provider in (target.provider for target in targets):
+        if all(provider != known for known, _ in found):
+            credentials: Any = resolve_each([provider], environ=runtime.environ, store=runtime.key_store)[
+                provider.name
+            ]
+            if provider.embedded and provider.gguf is None:
+                try:
+                    runtime.default_model()
+                except CoreError as error:
+                    error.provider = provider.name
+                    credentials = error
+            found.append((provider, credentials))
     client = runtime.client  # made in this thread, for all
 
     @contextlib.contextmanager
     def open_provider(target: Target) -> Iterator[OpenProvider]:
-        credentials = found[target.provider.name]
+        credentials = next(each for provider, each in found if provider == target.provider)
         if isinstance(credentials, CoreError):
             raise credentials
         if target.provider.embedded:

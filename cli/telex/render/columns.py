@@ -11,7 +11,7 @@ import time
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
-from provider_core.events import ChatEnded, SchemaRetry
+from provider_core.events import ChatEnded, FellBack, SchemaRetry
 from provider_core.types import (
     CallAsText,
     FieldDropped,
@@ -228,7 +228,7 @@ class _Column:
             case Retrying(seconds=seconds):
                 self._label, self._until = "retry", time.monotonic() + seconds
                 self._note(f"{self.title}: {status_line(event, self._target)}")
-            case FieldDropped() | FieldIgnored() | CallAsText() | SchemaRetry():
+            case FellBack() | FieldDropped() | FieldIgnored() | CallAsText() | SchemaRetry():
                 self._note(status_line(event, self._target))
             case StatusLine(text=text):
                 self._note(text)

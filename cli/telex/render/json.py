@@ -12,6 +12,7 @@ from provider_core.errors import CoreError
 from provider_core.events import (
     ChatEnded,
     Connecting,
+    FellBack,
     RequestStarted,
     SchemaRetry,
     ToolEnded,
@@ -50,6 +51,7 @@ Kind: TypeAlias = Literal[
     "start",
     "request",
     "retry",
+    "fallback",
     "field_dropped",
     "field_ignored",
     "call_as_text",
@@ -134,6 +136,7 @@ def failure_object(error: BaseException, hint: str | None = None) -> dict[str, A
         "verdict": (Verdict.FAILED if isinstance(error, Exception) else Verdict.INTERRUPTED).value,
         "usage": None,
         "timing": {"first_byte": None, "first_text": None, "total": None},
+        "attempts": [],
         "error": error_object(error, hint) if isinstance(error, Exception) else None,
     }
 
@@ -165,6 +168,10 @@ def answer_object(answer: Answer, hint: str | None = None) -> dict[str, Any]:
         "verdict": answer.verdict.value,
         "usage": usage_object(answer.usage, answer.cost),
         "timing": timing_object(answer.timing),
+        "attempts": [
+            *({"model": each.name, "error": error_object(each.error)} for each in answer.attempts),
+            {"model": str(answer.target), "error": answer.error and error_object(answer.error)},
+        ],
         "error": answer.error and error_object(answer.error, hint, exit_code=answer_code(answer)),
     }
 
@@ -275,7 +282,7 @@ class _JsonOutput:
                 self._target = target
             case StatusLine(text=text):
                 self._console.note(text)
-            case Retrying() | FieldDropped() | FieldIgnored() | CallAsText() | SchemaRetry():
+            case Retrying() | FellBack() | FieldDropped() | FieldIgnored() | CallAsText() | SchemaRetry():
                 from telex.render.messages import status_line
 
                 self._console.note(status_line(event, self._target))
@@ -345,6 +352,13 @@ class JsonLinesRenderer(_JsonOutput):
                 self.start(self._target.provider.name, self._target.model)
             case Retrying(error=error, seconds=seconds, attempt=attempt):
                 self._write("retry", attempt=attempt, seconds=round(seconds, 3), error=error_object(error))
+            case FellBack(name=name, error=failure, target=target, rest=rest):
+                if not self._started:
+                    provider, _, model = name.partition("/")
+                    self.start(provider, model or None)
+                other = {"provider": target.provider.name, "model": target.model}
+                problem = failure and error_object(failure)
+                self._write("fallback", **other, failed=name, error=problem, rest=round(rest, 3))
             case FieldDropped(field=field, swapped_for=other, value=value):
                 self._write("field_dropped", field=field, swapped_for=other, value=value)
             case FieldIgnored(field=field, value=value):

@@ -9,11 +9,12 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
-from provider_core.errors import ToolRefusedError, UnknownToolError
+from provider_core.errors import CoreError, ToolRefusedError, UnknownToolError
+from provider_core.events import FellBack
 from provider_core.redaction import printable
 from provider_core.types import CallAsText, FieldDropped, FieldIgnored, Retrying
 from telex.console import visible
-from telex.humanize import dollars, number, plural, short_number, size
+from telex.humanize import dollars, duration, number, plural, short_number, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,10 +32,17 @@ _LONGEST_LINE: Final = 500
 
 
 def status_line(
-    event: Retrying | FieldDropped | FieldIgnored | CallAsText | SchemaRetry, target: Target | None
+    event: Retrying | FellBack | FieldDropped | FieldIgnored | CallAsText | SchemaRetry,
+    target: Target | None,
 ) -> str:
-    """A sentence about a retry, or about what the server did not do as requested."""
+    """A sentence about a retry, another model, or what the server did not do as requested."""
     match event:
+        case FellBack(error=CoreError() as failure):
+            return f"{failure.message.rstrip('.')}. Asking {event.target} instead."
+        case FellBack():
+            return (
+                f"{event.name} failed recently and rests for {duration(event.rest)}; asking {event.target}."
+            )
         case Retrying(error=error, seconds=seconds, attempt=attempt):
             return f"{error.message}. Retrying in {seconds:.1f} s (attempt {attempt})."
         case FieldIgnored(value="required"):

@@ -11,6 +11,7 @@ from provider_core.events import (
     AnswerEnded,
     ChatEnded,
     Connecting,
+    FellBack,
     RequestStarted,
     SchemaRetry,
     ToolEnded,
@@ -33,6 +34,7 @@ from telex.render.renderer import ChatFailed, Paused, StatusLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TypeAlias
 
     from provider_core.answer import Answer
     from provider_core.events import Event
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from telex.console import Console
     from telex.render.renderer import CommandEvent, RenderOptions
     from telex.wrapping import Flow
+
+    _Status: TypeAlias = Retrying | FellBack | FieldDropped | FieldIgnored | CallAsText | SchemaRetry
 
 SPINNER_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SPINNER_PERIOD = 0.1
@@ -93,7 +97,7 @@ class TextRenderer:
             case Idle():
                 # The server is working: a good time to import what rendering its answer takes.
                 self._text = self._text or self._open_text(ask=True)
-            case Retrying() | FieldDropped() | FieldIgnored() | CallAsText() | SchemaRetry():
+            case Retrying() | FellBack() | FieldDropped() | FieldIgnored() | CallAsText() | SchemaRetry():
                 self._add_status(event)
             case ToolStarted() | ToolProgress() | ToolEnded():
                 self._show_tool(event)
@@ -116,7 +120,7 @@ class TextRenderer:
         if self._spinner is not None:
             self._spinner.label, self._spinner.until = label, None
 
-    def _add_status(self, event: Retrying | FieldDropped | FieldIgnored | CallAsText | SchemaRetry) -> None:
+    def _add_status(self, event: _Status) -> None:
         from telex.render.messages import status_line
 
         if isinstance(event, FieldIgnored | CallAsText):

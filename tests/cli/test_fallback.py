@@ -1,0 +1,220 @@
+"""Aliases with several targets: when the next model is asked, what is reported, and how long a failed one rests."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from inprocess import Inside
+from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def other() -> Iterator[Scripted]:
+    with Scripted() as scripted:
+        yield scripted
+
+
+@pytest.fixture
+def telex(tmp_path: Path, server: Scripted, other: Scripted) -> Inside:
+    """The alias "fast" leads to a/m, then to b/m."""
+    telex = Inside(tmp_path)
+    telex.configure('[aliases]\nfast = ["a/m", "b/m"]\n')
+    telex.provider("a", server.url, key="none", retries=0, models=["m", "small"])
+    telex.provider("b", other.url, key="none", retries=0, models=["m", "large"])
+    other.will(answer("from b"))
+    return telex
+
+
+def refused(status: int, message: str = "no", **headers: str) -> Answer:
+    body = json.dumps({"error": {"message": message}}).encode()
+    return Answer([body], status=status, headers={"content-type": "application/json", **headers})
+
+
+def attempts(ran: Any) -> list[tuple[str, str | None]]:
+    found = json.loads(ran.out)
+    return [(each["model"], each["error"] and each["error"]["type"]) for each in found["attempts"]]
+
+
+TOO_LONG = "This model's maximum context length is 8 tokens. However, your messages resulted in 99 tokens."
+ERROR_IN_STREAM = sse({"error": {"message": "overloaded", "code": 503}})
+FALLS_BACK = {
+    "rate limit": (refused(429, "slow down"), "RateLimitError"),
+    "rate limit with a long wait": (refused(429, "slow down", **{"retry-after": "900"}), "RateLimitError"),
+    "quota": (refused(402, "insufficient credits"), "QuotaError"),
+    "overload": (refused(503, "busy"), "OverloadedError"),
+    "server error": (refused(500, "oops"), "ServerError"),
+    "error in the stream": (Answer(ERROR_IN_STREAM), "OverloadedError"),
+    "lost connection": (Answer([Cut()]), "ConnectionLostError"),
+    "cut before any text": (Answer([*sse(delta(role="assistant")), Cut()]), "ConnectionLostError"),
+    "web page": (Answer([b"<html>"], headers={"content-type": "text/html"}), "ProtocolError"),
+    "refused key": (refused(401, "bad key"), "AuthenticationError"),
+    "unknown model": (refused(404, "The model `m` does not exist"), "ModelNotFoundError"),
+    "too long": (refused(400, TOO_LONG), "ContextOverflowError"),
+}
+
+
+@pytest.mark.parametrize("case", FALLS_BACK)
+def test_the_next_model_answers(telex: Inside, server: Scripted, other: Scripted, case: str) -> None:
+    reply, error = FALLS_BACK[case]
+    server.will(reply)
+    ran = telex("chat", "-m", "fast", "--json", "hi")
+    assert (ran.code, json.loads(ran.out)["text"]) == (0, "from b")
+    assert attempts(ran) == [("a/m", error), ("b/m", None)]
+    assert "Asking b/m instead." in ran.err
+    assert len(other.asked) == 1
+    assert other.asked[0].body["messages"] == server.asked[0].body["messages"]
+    turn = json.loads(telex("history", "show", "--json").out)["transcript"][-1]
+    assert (turn["provider"], turn["model"]) == ("b", "m")
+
+
+STAYS = {
+    "bad request": (refused(400, "messages: too many"), 6),
+    "content policy": (
+        refused(400, "Your request was rejected as a result of our safety system (content_policy_violation)"),
+        6,
+    ),
+    "filtered": (Answer([*sse(delta(finish="content_filter")), DONE]), 6),
+    "cut after text": (Answer([*sse(delta("Hel")), Cut()]), 6),
+    "error after text": (Answer([*sse(delta("Hel")), *ERROR_IN_STREAM]), 6),
+    "cut after reasoning": (Answer([*sse(delta(reasoning_content="Hm")), Cut()]), 6),
+}
+
+
+@pytest.mark.parametrize("case", STAYS)
+def test_no_other_model_is_asked(telex: Inside, server: Scripted, other: Scripted, case: str) -> None:
+    reply, code = STAYS[case]
+    server.will(reply)
+    ran = telex("chat", "-m", "fast", "--json", "hi")
+    assert (ran.code, [model for model, _ in attempts(ran)]) == (code, ["a/m"])
+    assert other.asked == []
+
+
+def test_a_server_that_says_nothing_is_given_up_once(
+    telex: Inside, server: Scripted, other: Scripted
+) -> None:
+    server.will(Answer([Pause(5)]))
+    before = time.monotonic()
+    ran = telex("chat", "-m", "fast", "--timeout", "0.3", "--retries", "5", "hi")
+    assert (ran.code, ran.text) == (0, "from b\n")
+    assert time.monotonic() - before < 3
+    assert len(server.asked) == 1
+
+
+def test_a_missing_key_and_an_unknown_provider_are_passed_over(
+    telex: Inside, server: Scripted, other: Scripted
+) -> None:
+    server.will(answer("no"))
+    telex.provider("locked", server.url, key=None, key_env="NO_SUCH_KEY")
+    for targets in (["locked/m", "b/m"], ["nowhere/m", "b/m"], ["nowhere/m", "locked/m", "nothing", "b/m"]):
+        _, _, rest = telex.settings.read_text().partition("[providers")
+        telex.configure(f"[aliases]\nfast = {json.dumps(targets)}\n[providers{rest}")
+        ran = telex("chat", "-m", "fast", "--jsonl", "hi")
+        lines = [json.loads(line) for line in ran.text.splitlines()]
+        assert ran.code == 0, ran.err
+        assert [line["failed"] for line in lines if line["type"] == "fallback"] == targets[:-1]
+        assert [each["model"] for each in lines[-1]["attempts"]] == targets
+        assert lines[0]["type"] == "start"
+    assert server.asked == []
+
+
+def test_the_exit_code_and_the_error_are_those_of_the_last_model(
+    telex: Inside, server: Scripted, other: Scripted
+) -> None:
+    server.will(refused(503, "busy"))
+    other.will(refused(429, "slow down"))
+    ran = telex("chat", "-m", "fast", "--json", "hi")
+    assert ran.code == 5
+    assert attempts(ran) == [("a/m", "OverloadedError"), ("b/m", "RateLimitError")]
+    assert json.loads(ran.out)["error"]["type"] == "RateLimitError"
+
+
+@pytest.mark.parametrize(
+    ("targets", "expected"),
+    [(["a/small", "a/m", "b/large"], ["b/large"]), (["a/small", "b/m"], []), (["b/m", "a/small"], [])],
+)
+def test_after_an_overflow_the_first_larger_model_is_asked(
+    telex: Inside, server: Scripted, other: Scripted, targets: list[str], expected: list[str]
+) -> None:
+    telex.configure(f"[aliases]\nfast = {json.dumps(targets)}\n")
+    for name, url in (("a", server.url), ("b", other.url)):
+        sizes = {"m": 4096, "small": 4096, "large": 100_000}
+        telex.provider(name, url, key="none", models=[{"id": id_, "context": n} for id_, n in sizes.items()])
+    server.will(refused(400, TOO_LONG))
+    if targets[0] == "b/m":
+        other.will(refused(400, TOO_LONG))
+    ran = telex("chat", "-m", "fast", "--json", "hi")
+    assert [model for model, _ in attempts(ran)] == [targets[0], *expected]
+    assert ran.code == (0 if expected else 6)
+
+
+def test_a_failed_model_rests_and_is_asked_again_if_all_rest(
+    telex: Inside, server: Scripted, other: Scripted
+) -> None:
+    server.will(refused(429, "slow down", **{"retry-after": "600"}))
+    assert telex("chat", "-m", "fast", "hi").code == 0
+    ran = telex("chat", "-m", "fast", "hi")  # another process would read the same file
+    assert (ran.code, len(server.asked), len(other.asked)) == (0, 1, 2)
+    assert "a/m failed recently and rests for 10 minutes; asking b/m." in ran.err
+    other.will(refused(503, "busy"))
+    server.will(answer("from a"))
+    assert telex("chat", "-m", "fast", "hi").text == "from a\n"  # b fails, and then rests for a shorter time
+    other.will(answer("from b"))
+    ran = telex("chat", "-m", "fast", "hi")
+    assert (ran.text, "rests" in ran.err) == ("from a\n", False)  # it has answered, and no longer rests
+    assert telex.paths.rests.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"x": "y", "z": 1e999}', b"\xff", b"[" * 10_000])
+def test_a_damaged_file_of_rests_is_ignored(
+    telex: Inside, server: Scripted, other: Scripted, content: bytes
+) -> None:
+    telex.paths.rests.parent.mkdir(parents=True, exist_ok=True)
+    telex.paths.rests.write_bytes(content)
+    server.will(refused(503, "busy"))
+    assert telex("chat", "-m", "fast", "hi").text == "from b\n"
+    assert next(iter(json.loads(telex.paths.rests.read_text()).values())) > time.time()
+
+
+def test_each_model_gets_its_own_options(telex: Inside, server: Scripted, other: Scripted) -> None:
+    text = telex.settings.read_text().replace('["a/m", "b/m"]', '["hot", "b/m"]')
+    telex.configure(text.replace("[aliases]\n", '[aliases]\nhot = { target = "a/m", temperature = 1.5 }\n'))
+    telex("models", "edit", "b/m", "-t", "0.2", "--param", "top_k=20", "--header", "X-B:1", "--no-stream")
+    server.will(refused(503, "busy"))
+    other.will(Answer([json.dumps({"choices": [{"message": {"content": "b"}, "finish_reason": "stop"}]}).encode()],
+                      headers={"content-type": "application/json"}))  # fmt: skip
+    assert telex("chat", "-m", "fast", "--max-tokens", "9", "hi").text == "b\n"
+    first, second = server.asked[0].body, other.asked[0].body
+    assert (first["temperature"], first["max_tokens"], first["stream"]) == (1.5, 9, True)
+    assert (second["temperature"], second["max_tokens"], second["stream"]) == (0.2, 9, False)
+    assert (second["top_k"], "top_k" in first) == (20, False)
+    assert (other.asked[0].headers["x-b"], "x-b" in server.asked[0].headers) == ("1", False)
+
+
+def test_a_schema_is_asked_of_the_next_model_too(telex: Inside, server: Scripted, other: Scripted) -> None:
+    server.will(refused(503, "busy"))
+    other.will(answer('{"age": "x"}'), answer('{"age": 5}'))
+    ran = telex("chat", "-m", "fast", "--schema", "age int", "How old?")
+    assert (ran.code, json.loads(ran.text)) == (0, {"age": 5})
+    assert "response_format" in other.asked[0].body
+
+
+def test_several_models_fall_back_each(telex: Inside, server: Scripted, other: Scripted) -> None:
+    server.will(refused(503, "busy"))
+    ran = telex("chat", "-m", "fast", "-m", "b/large", "--json", "hi")
+    assert ran.code == 0, ran.err
+    assert [found["model"] for found in json.loads(ran.out)] == ["m", "large"]
+
+
+def test_the_ledger_counts_the_failed_request(telex: Inside, server: Scripted) -> None:
+    server.will(refused(503, "busy"))
+    telex("chat", "-m", "fast", "hi")
+    used = json.loads(telex("usage", "--by", "model", "--json").out)
+    rows = used if isinstance(used, list) else used["rows"]
+    assert {row["model"]: row["requests"] for row in rows} == {"a/m": 1, "b/m": 1}
