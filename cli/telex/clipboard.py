@@ -44,7 +44,7 @@ class _Program(Struct):
 
 
 def copy(console: Console, text: str) -> str:
-    """Put ``text`` into the clipboard; returns the way, for a note: "xclip", "tmux" or "terminal (OSC 52)".
+    """Put ``text`` into the clipboard; returns a sentence that says by which way.
 
     Nothing confirms that a terminal has accepted it. Raises ``ClipboardError``.
     """
@@ -63,7 +63,7 @@ def copy(console: Console, text: str) -> str:
         if len(encoded) <= _MOST_OSC_52:
             write = console.raw_err if console.err_is_terminal else console.raw_out
             write(_passed_through(f"\x1b]52;c;{encoded}\a", environ))
-            return "terminal (OSC 52)"
+            return "Sent to the clipboard of the terminal, if it supports OSC 52."
         failures.append("the text is too long for the clipboard of a terminal")
     if remote and (way := _copy_by(programs, environ, text, failures)):
         return way
@@ -119,11 +119,11 @@ def _programs(environ: Mapping[str, str], column: int) -> Iterator[_Program]:
 def _copy_by(
     programs: list[_Program], environ: Mapping[str, str], text: str, failures: list[str]
 ) -> str | None:
-    """The name of the first program that took the text; what went wrong is appended to ``failures``."""
+    """The note about the first program that took the text; what went wrong is appended to ``failures``."""
     for program in programs:
         _, failure = _run(program, environ, text.encode(program.encoding, "replace"))
         if failure is None:
-            return os.path.basename(program.command[0])  # noqa: PTH119
+            return f"Copied to the clipboard ({os.path.basename(program.command[0])})."  # noqa: PTH119
         failures.append(failure)
     return None
 

@@ -141,8 +141,8 @@ def _read(
                     found.clear()  # only the numbers matter now
     if size > limit:
         raise AttachmentError(
-            f"{name} is too large: {number:,} text files, which have {size / 1e6:,.1f} MB with their names "
-            f"(about {rounded(size // 4):,} tokens); at most {limit / 1e6:g} MB of folders and patterns are attached",
+            f"{name} is too large: {number:,} text files, which have {_shown(size)} with their names "
+            f"(about {rounded(size // 4):,} tokens); at most {_shown(limit)} of folders and patterns are attached",
             name=name,
             code="too_much",
         )
@@ -165,6 +165,10 @@ def _read(
         excluded=counts.excluded,
         unreadable=tuple(counts.unreadable),
     )
+
+
+def _shown(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
 
 
 def _read_file(path: Path, name: str, room: int, counts: _Counts) -> TextFile | None:

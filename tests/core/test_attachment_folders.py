@@ -117,7 +117,7 @@ def test_100000_files_are_refused_with_the_numbers_before_anything_is_sent(here:
     assert error.code == "too_much"
     assert error.message == (
         ". is too large: 100,000 text files, which have 1.7 MB with their names (about 420,000 tokens); "
-        "at most 1 MB of folders and patterns are attached"
+        "at most 1.0 MB of folders and patterns are attached"
     )
 
 

@@ -99,9 +99,9 @@ def _copy(app: App, plan: Plan, answer: Answer) -> None:
     if not text:
         app.console.note("The answer has no text to copy.")
         return
-    way = copy(app.console, text)
+    sentence = copy(app.console, text)
     if not plan.quiet:
-        app.console.note(f"Copied to the clipboard ({way}).")
+        app.console.note(sentence)
 
 
 class Turn:

@@ -77,7 +77,8 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
         shown = [f"{each} {shlex.quote(name)}" for each, name in attached[:_FILES_SHOWN]]
         more = " …" if len(attached) > _FILES_SHOWN else ""
         raise click.UsageError(
-            f"{left[0][1]} is a file, and {left[0][0]} takes one file\nRepeat the option: {' '.join(shown)}{more}\n"
+            f"{left[0][1]} is a file, and {left[0][0]} takes one file\n"
+            f"Repeat the option: {' '.join(shown)}{more}, or quote the pattern.\n"
             'If the word belongs to the prompt, put "--" before the prompt.'
         )
 

@@ -17,7 +17,7 @@ TOPICS = {
     "costs": "What requests cost, and how to limit it.",
     "environment": "Environment variables that telex reads.",
     "exit-codes": "Exit codes and their meaning.",
-    "files": "Files and images in a prompt.",
+    "files": "Files, folders, web pages and images in a prompt.",
     "formatting": "Output on a terminal, in a pipe, and as JSON.",
     "keys": "Where API keys come from, and where they are sent.",
     "limits": "Limits on the size of answers, files and other input.",

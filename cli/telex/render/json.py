@@ -108,7 +108,9 @@ def error_object(
     ``exit_code`` replaces the error's own.
     """
     if exit_code is None:
-        exit_code = code_and_hint(error)[0] if isinstance(error, CoreError) else ExitCode.USAGE
+        # click's exceptions have their own.
+        known = code_and_hint(error)[0] if isinstance(error, CoreError) else getattr(error, "exit_code", None)
+        exit_code = ExitCode.USAGE if known is None else known
     return {
         "type": type(error).__name__,
         "message": getattr(error, "message", str(error)),

@@ -400,8 +400,7 @@ class Proposal:
         from telex.clipboard import copy
 
         self._refuse_hidden()
-        way = copy(self._app.console, self.command)
-        self._app.console.note(f"Copied with {way}.")
+        self._app.console.note(copy(self._app.console, self.command))
 
     def _explain(self, plan: Plan, chat: ChatPlan, interrupts: Interrupts) -> None:
         """Ask the model about the command, in a conversation of its own."""
