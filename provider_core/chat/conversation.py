@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.client import OpenProvider
     from provider_core.events import Approval, Event, Toolbox
+    from provider_core.prices import Pricing
     from provider_core.types import Json, Notice, Part
 
     Prompt: TypeAlias = str | Message | Sequence[Part | Message]
@@ -142,6 +143,7 @@ def connect(
     key: str | None = None,
     runtime: Runtime | None = None,
     notify: Callable[[Notice], None] | None = None,
+    costs: bool = False,
 ) -> Connection:
     """Connect to a model; close the connection when it is no longer needed.
 
@@ -152,7 +154,8 @@ def connect(
 
     ``key`` takes precedence over the provider's own sources of keys: environment, key command, keyring. ``runtime``
     replaces everything that is read from this machine. ``notify`` is called with each ``Notice``: retries, for example,
-    and fields that the server refused.
+    and fields that the server refused. With ``costs``, ``Answer.cost`` is also known if only the model's price is: the
+    first answer then waits for the import of ``genai-prices``, if that is installed.
 
     Raises ``ModelError``, ``SettingsError`` and ``ApiKeyError``. An embedded model is started here, and stopped by
     ``Connection.close``; ``LocalModelError`` is raised if that fails.
@@ -177,7 +180,12 @@ def connect(
                 )
         opened = stack.enter_context(runtime.open_provider(target, key=key))
         return Connection(
-            target, opened, stack, notify=notify, reads_images=runtime.catalog.reads_images(target)
+            target,
+            opened,
+            stack,
+            notify=notify,
+            reads_images=runtime.catalog.reads_images(target),
+            price=runtime.price if costs else None,
         )
     except BaseException:
         stack.close()
@@ -195,12 +203,14 @@ class Connection:
         *,
         notify: Callable[[Notice], None] | None = None,
         reads_images: bool = False,
+        price: Pricing | None = None,
     ) -> None:
         self.target = target
         self._opened = opened
         self._stack = stack
         self._notify = notify
         self._reads_images = reads_images
+        self._price = price
 
     def conversation(
         self, messages: Iterable[Message | Mapping[str, Json]] = (), *, system: str = ""
@@ -347,6 +357,7 @@ class Conversation:
             toolboxes=_toolboxes(options.get("tools", ())),
             approve=options.get("approve"),
             notify=connection._notify,
+            price=connection._price,
         )
 
 

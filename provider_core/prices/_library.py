@@ -37,6 +37,8 @@ _FIELDS = {
 }
 _BATCH = {"processing": "batch"}
 _MOST_ROWS = 1000
+_QUARTER = 900
+"""Seconds for which a price holds at least: where it depends on the time of the day, it changes at such times."""
 
 
 class Library:
@@ -49,8 +51,8 @@ class Library:
         self._lock = threading.Lock()
         self._mark: list[Json] | None = None
         self._changed = False
-        self._constant: dict[str, Price | None] = {}
-        """The prices that do not depend on the time."""
+        self._found: dict[tuple[str, float | None], Price | None] = {}
+        """Prices by model and quarter of an hour, the latter None if they do not depend on the time."""
 
     @property
     def is_installed(self) -> bool:
@@ -67,8 +69,10 @@ class Library:
         if not base_url or not self.is_installed:
             return None
         key, rows = self._key(base_url, model), self._read()
-        if key in self._constant:
-            return self._constant[key]
+        moment = at and at // _QUARTER
+        for known in ((key, None), (key, moment)):
+            if known in self._found:
+                return self._found[known]
         if at is None and key in rows:
             return None if rows[key] is None else Price.read(rows[key])
         found = self._load()
@@ -77,16 +81,18 @@ class Library:
         price, conditions = None, []
         with contextlib.suppress(LookupError):
             provider, info = found.find_provider_model(model, None, None, base_url)
-            moment = datetime.now(UTC) if at is None else datetime.fromtimestamp(at, UTC)
+            date = datetime.now(UTC) if at is None else datetime.fromtimestamp(at, UTC)
             conditions = [each.constraint for each in info.prices] if isinstance(info.prices, list) else []
-            price = _converted(info.get_prices(moment))
+            price = _converted(info.get_prices(date))
             if any(info is each for each in provider.models):
-                batch = _converted(info.get_prices(moment, _BATCH))
+                batch = _converted(info.get_prices(date, _BATCH))
                 price = replace(price, batch=batch) if batch != price else price
             if price.is_empty:  # OpenRouter's free models have no amounts, and other models of unknown price
                 price = FREE if model.endswith(":free") else None
         if not any(conditions):
-            self._constant[key] = price
+            self._found[key, None] = price
+        elif moment is not None:
+            self._found[key, moment] = price
         if at is None and not any(hasattr(each, "start_time") for each in conditions):  # the same all day
             self._remember(key, price)
         return price

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -408,6 +409,16 @@ def test_closing_a_connection_closes_only_what_it_opened(
     with connect(provider("lab", base_url=server.url, key="none"), "m") as model:
         assert [model.ask("Hello?").text for _ in range(2)] == ["Hello"] * 2
     assert server.connections == 1
+
+
+def test_costs_are_known_by_the_price_only_on_request(here: Runtime, network: FakeTransport) -> None:
+    usage = {"prompt_tokens": 1_000_000, "completion_tokens": 1_000_000}
+    network.will(says("Hello", usage=usage))
+    openai = provider("openai", key="none")
+    assert connect(openai, "gpt-4o-mini", runtime=here).ask("Hello?").cost is None
+    found = connect(openai, "gpt-4o-mini", runtime=here, costs=True).ask("Hello?").cost
+    assert found is not None
+    assert (found.amount, found.source) == (Decimal("0.75"), "genai-prices")
 
 
 def test_threads_may_share_a_connection(model: Connection, network: FakeTransport) -> None:
