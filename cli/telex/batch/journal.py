@@ -182,7 +182,7 @@ class Journal:
             names = (
                 " and ".join(changed) if len(changed) < 3 else f"{', '.join(changed[:-1])} and {changed[-1]}"
             )
-            verb = "has" if len(changed) == 1 else "have"
+            verb = "has" if len(changed) == 1 and not names.endswith("s") else "have"
             raise click.UsageError(
                 f"{self.path} has results of another command: {names} {verb} changed"
                 f"\nUse another file, or repeat the earlier command to resume it.{start}"

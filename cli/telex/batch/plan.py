@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import io
 import itertools
 import os
 import sys
@@ -21,8 +22,8 @@ from telex.chat.input import template_values
 from telex.options import require_utf8, with_network
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import ExitStack
     from decimal import Decimal
 
     from provider_core.batches import InputFormat, Row, RowPlanner
@@ -94,10 +95,17 @@ class Plan(Struct):
 class Source:
     """The rows of the input, and the part of it that was read. ``files`` are the inputs of ``--each-file``."""
 
-    def __init__(self, reader: RowReader | None, files: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        file: io.BufferedReader | None = None,
+        reader: RowReader | None = None,
+        files: Sequence[str] = (),
+    ) -> None:
         self.files = tuple(files)
+        self._file = file
         self._reader = reader
         self._taken = 0
+        self._started = False
 
     @property
     def fraction(self) -> float | None:
@@ -105,22 +113,27 @@ class Source:
             return self._reader.fraction
         return self._taken / len(self.files) if self.files else None
 
-    @property
-    def columns(self) -> tuple[str, ...] | None:
-        """The columns that every row has, if that is known before the rows are read."""
-        return ("file", "text") if self._reader is None else self._reader.columns
-
     def __iter__(self) -> Iterator[Row]:
-        if self._reader is not None:
-            yield from self._reader
+        self._started = True
+        if self._reader is None or self._file is None:
+            for row in file_rows(self.files):
+                self._taken += 1
+                yield row
             return
-        for row in file_rows(self.files):
-            self._taken += 1
-            yield row
+        with self._file:
+            yield from self._reader
+
+    def close(self) -> None:
+        """Close the file, unless its rows were asked for: then a thread may still be reading it."""
+        if self._file is not None and not self._started:
+            self._file.close()
 
 
-def make_plan(app: App, options: Options) -> Plan:
-    """Find the models and open the input. Raises ``click.UsageError`` and errors of the core."""
+def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
+    """Find the models and open the input, which ``stack`` closes.
+
+    Raises ``click.UsageError`` and errors of the core.
+    """
     _check(options)
     template = _template(app, options) if options.template is not None else None
     targets = tuple(
@@ -128,6 +141,7 @@ def make_plan(app: App, options: Options) -> Plan:
         for name in options.models or (None,)
     )
     source, prompt = _input(app, options)
+    stack.callback(source.close)
     schema = _schema(options, template)
     request = Request(
         model="",
@@ -259,7 +273,8 @@ def _input(app: App, options: Options) -> tuple[Source, str]:
     if name in (None, "-"):
         if name is None and app.console.stdin_is_terminal():
             raise click.UsageError("no input\nName a file, or pipe rows in.")
-        return Source(RowReader(_stdin(), options.input_format, id_column=options.id_column)), prompt
+        file = _stdin()
+        return Source(file, RowReader(file, options.input_format, id_column=options.id_column)), prompt
     assert name is not None  # noqa: S101 - for the type checker
     try:
         file = Path(name).open("rb")  # noqa: SIM115 - it is read until the end of the command
@@ -271,7 +286,7 @@ def _input(app: App, options: Options) -> tuple[Source, str]:
         )
         raise click.UsageError(f"{name} cannot be read: {error.strerror}{hint}") from None
     format_ = options.input_format or suffix_format(name)
-    return Source(RowReader(file, format_, name=name, id_column=options.id_column)), prompt
+    return Source(file, RowReader(file, format_, name=name, id_column=options.id_column)), prompt
 
 
 def _is_file(word: str) -> bool:
@@ -286,10 +301,14 @@ def _stdin() -> io.BufferedReader:
     if sys.stdin is None:
         raise click.UsageError("stdin is closed\nName a file, or pipe rows in.")
     try:
-        # A copy: at exit, Python waits for the lock of its own stdin, which a thread may hold that reads.
-        return os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+        descriptor = sys.stdin.fileno()
     except (OSError, ValueError):
-        return sys.stdin.buffer  # type: ignore[return-value]
+        return io.BufferedReader(sys.stdin.buffer)  # type: ignore[arg-type]
+    try:
+        # A copy: at exit, Python waits for the lock of its own stdin, which a thread may hold that reads.
+        return os.fdopen(os.dup(descriptor), "rb")
+    except OSError as error:
+        raise click.UsageError(f"stdin cannot be read: {error.strerror}") from None
 
 
 def _files(app: App, words: list[str]) -> tuple[Source, str]:
@@ -315,7 +334,7 @@ def _files(app: App, words: list[str]) -> tuple[Source, str]:
     twice = next((name for name in words if words.count(name) > 1), None) if len(words) < 1000 else None
     if twice is not None or len(set(words)) < len(words):
         raise click.UsageError(f"the file {twice or ''} is named twice")
-    return Source(None, words), prompt
+    return Source(files=words), prompt
 
 
 # --- rows that are run -------------------------------------------------------------------------------------

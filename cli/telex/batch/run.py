@@ -47,7 +47,7 @@ def run(app: App, options: Options) -> None:
     """Run ``telex batch``. Raises ``Stop`` with the exit code of an incomplete batch, and errors of the core."""
     with contextlib.ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
-        plan = make_plan(app, options)
+        plan = make_plan(app, options, stack)
         folder = None
         if options.output_dir is not None:
             from telex.batch.folder import OutputFolder

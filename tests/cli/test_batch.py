@@ -1,0 +1,482 @@
+"""``telex batch`` in the test's process: inputs, outputs, what is resumed, what is refused, and exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from inprocess import Inside
+from scripted import Answer, Asked, Scripted, answer
+from servers import refusal
+
+if TYPE_CHECKING:
+    from running import Ran
+
+
+def echo(asked: Asked) -> Answer:
+    text = asked.body["messages"][-1]["content"]
+    return Answer(answer(text, usage={"prompt_tokens": 3, "completion_tokens": 2, "cost": 0.01}))
+
+
+@pytest.fixture
+def telex(tmp_path: Path, server: Scripted, monkeypatch: pytest.MonkeyPatch) -> Inside:
+    made = Inside(tmp_path / "home")
+    made.provider("lab", server.url, retries=0)
+    server.will(echo)
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def batch(telex: Inside, *arguments: str, **how: Any) -> Ran:
+    return telex("batch", *arguments, "-m", "lab", **how)
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def prompts(server: Scripted) -> list[str]:
+    return sorted(asked.body["messages"][-1]["content"] for asked in server.asked)
+
+
+ROWS = b'{"id": "a", "body": "one", "x": 1}\n{"id": "b", "body": "two", "x": [2]}\n'
+
+
+# --- input and output --------------------------------------------------------------------------------------
+
+
+def test_a_result_has_the_answer_and_all_about_it(telex: Inside, server: Scripted) -> None:
+    ran = batch(telex, "-", "Say {{ body }}", "--ordered", "--columns", "x, body", stdin=ROWS)
+    assert ran.code == 0, ran.err
+    first, second = lines(ran.text)
+    assert list(first) == [
+        "id", "row", "x", "body", "text", "verdict", "finish", "model", "usage", "cost", "timing", "attempts", "error",
+    ]  # fmt: skip
+    assert (first["id"], first["row"], first["x"], first["text"]) == ("a", 1, 1, "Say one")
+    assert (second["verdict"], second["finish"], second["model"]) == ("complete", "stop", "lab/m")
+    assert (second["usage"]["input"], second["cost"], second["attempts"], second["error"]) == (
+        3,
+        0.01,
+        1,
+        None,
+    )
+    assert second["timing"]["total"] > 0
+    assert "2 rows complete" in ran.err
+    assert "6 tokens in, 4 out, $0.02." in ran.err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "arguments", "expected"),
+    [
+        ("in.jsonl", ROWS, ("in.jsonl", "{{ body }}"), ["one", "two"]),
+        ("in.csv", b"id,body\n1,one\n2,two\n", ("in.csv", "{{ body }}"), ["one", "two"]),
+        ("in.tsv", b"id\tbody\n1\tone\n", ("in.tsv", "{{ body }}!"), ["one!"]),
+        ("in.txt", b"one\ntwo\n", ("in.txt", "Translate."), ["one\n\nTranslate.", "two\n\nTranslate."]),
+        ("in.data", b"one\n", ("in.data", "--input-format", "lines"), ["one"]),
+        ("stdin", b'"one"\n', ("Translate.",), ["one\n\nTranslate."]),
+        ("stdin", b"one\n", (), ["one"]),
+        ("stdin", b"a,b\n1,2\n", ("--input-format", "csv", "-", "{{ a }}{{ b }}"), ["12"]),
+        ("in.jsonl", b'{"messages": [{"role": "user", "content": "hi"}]}', ("in.jsonl",), ["hi"]),
+        ("in.jsonl", ROWS, ("in.jsonl", "{{ body }} {{ y }}", "--var", "y=z"), ["one z", "two z"]),
+    ],
+)
+def test_inputs_by_name_and_format(
+    telex: Inside, server: Scripted, tmp_path: Path, name: str, content: bytes, arguments: Any, expected: Any
+) -> None:
+    if name != "stdin":
+        (tmp_path / name).write_bytes(content)
+    ran = batch(telex, *arguments, stdin=content if name == "stdin" else b"")
+    assert ran.code == 0, ran.err
+    assert prompts(server) == expected
+
+
+def test_options_of_chat_set_the_requests(telex: Inside, server: Scripted) -> None:
+    folder = telex.paths.templates
+    folder.mkdir(parents=True)
+    (folder / "sort.md").write_text(
+        "+++\ntemperature = 0.5\nsystem = 'For {{ who }}'\n+++\nSort: {{ stdin }}"
+    )
+    ran = batch(
+        telex, "--template", "sort", "--var", "who=us", "--max-tokens", "9", "-p", "top_p=0.5", "--no-stream",
+        stdin=b"x\n",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    body = server.asked[0].body
+    assert [each["content"] for each in body["messages"]] == ["For us", "Sort: x"]
+    assert (body["temperature"], body["max_tokens"], body["top_p"], body["stream"]) == (0.5, 9, 0.5, False)
+
+
+def test_json_that_matches_a_schema_is_parsed(telex: Inside, server: Scripted) -> None:
+    server.will(lambda asked: Answer(answer('{"label": "bug"}' if b"good" in asked.raw else '{"label": 1}')))
+    schema = ("--schema", "label bug|wish", "--schema-retries", "0")
+    ran = batch(telex, *schema, "--ordered", stdin=b"good\nbad\n")
+    good, bad = lines(ran.text)
+    assert ran.code == 6
+    assert (good["json"], "text" in good) == ({"label": "bug"}, False)
+    assert (bad["json"], bad["text"], bad["error"]["type"]) == (None, '{"label": 1}', "SchemaMismatchError")
+    ran = batch(telex, *schema, "--ordered", "--format", "csv", stdin=b"good\nbad\n")
+    assert [row["label"] for row in csv.DictReader(io.StringIO(ran.text))] == ["bug", ""]
+
+
+def test_csv_is_flat_and_quoted(telex: Inside, server: Scripted) -> None:
+    rows = b'id,title,body\n1,"a, b","x\ny"\n2,,z\n'
+    ran = batch(telex, "--input-format", "csv", "-", "{{ body }}", "--format", "csv", "--columns", "title",
+                "--ordered", stdin=rows)  # fmt: skip
+    first, second = csv.DictReader(io.StringIO(ran.text, newline=""))
+    assert (first["id"], first["title"], first["text"], first["verdict"]) == ("1", "a, b", "x\ny", "complete")
+    assert (second["output_tokens"], second["cost"], second["error"]) == ("2", "0.01", "")
+
+
+def test_cells_that_are_formulas_are_counted_or_made_safe(telex: Inside) -> None:
+    rows = b"=1+1\n@x\n-5\nplain\n"
+    ran = batch(telex, "-o", "out.csv", stdin=rows)
+    assert "Warning: 3 cells begin with" in ran.err
+    ran = batch(telex, "-o", "safe.csv", "--csv-safe", "--ordered", stdin=rows)
+    assert "Warning" not in ran.err
+    with Path("safe.csv").open(newline="") as file:
+        assert [row["text"] for row in csv.DictReader(file)] == ["'=1+1", "'@x", "'-5", "plain"]
+    ran = batch(telex, "--ordered", stdin=rows)
+    assert lines(ran.text)[0]["text"] == "=1+1"
+    assert "Warning" not in ran.err
+
+
+def test_safe_cells_are_resumed_by_their_ids(telex: Inside, server: Scripted) -> None:
+    rows = b'{"id": "=x", "prompt": "a"}\n'
+    assert batch(telex, "-o", "out.csv", "--csv-safe", stdin=rows).code == 0
+    assert "1 was done before" in batch(telex, "-o", "out.csv", "--csv-safe", stdin=rows).err
+    assert len(server.asked) == 1
+
+
+def test_results_come_in_the_order_of_the_input_if_wanted(
+    telex: Inside, server: Scripted, tmp_path: Path
+) -> None:
+    first_waits = threading.Event()
+
+    def serve(asked: Asked) -> Answer:
+        if b"row 0" in asked.raw:
+            first_waits.wait(5)
+        elif b"row 9" in asked.raw:
+            first_waits.set()
+        return echo(asked)
+
+    rows = "".join(f"row {n}\n" for n in range(30)).encode()
+    for arguments in ((), ("-o", "out.jsonl")):
+        first_waits.clear()
+        server.will(serve)
+        ran = batch(telex, "--ordered", "-j", "4", *arguments, stdin=rows)
+        text = (tmp_path / "out.jsonl").read_text() if arguments else ran.text
+        assert [each["row"] for each in lines(text)] == list(range(1, 31))
+
+
+def test_bad_rows_and_repeated_ids_are_reported_and_the_others_done(telex: Inside, server: Scripted) -> None:
+    rows = b'{"id": 1, "b": "x"}\nbroken\n{"id": 1, "b": "y"}\n{"id": 2}\n{"id": 3, "b": "z"}\n'
+    ran = batch(telex, "-", "{{ b }}", "--ordered", stdin=rows)
+    assert ran.code == 6
+    found = lines(ran.text)
+    assert [each["error"] and each["error"]["code"] for each in found] == [
+        None,
+        "bad_row",
+        "bad_row",
+        "no_column",
+        None,
+    ]
+    assert "line 2 of stdin cannot be used" in found[1]["error"]["message"]
+    assert found[2]["error"]["message"] == "line 3 has the id '1' of an earlier row"
+    assert len({each["id"] for each in found}) == 5
+    assert "3 rows are not complete" in ran.err
+    assert prompts(server) == ["x", "z"]
+
+
+# --- files -------------------------------------------------------------------------------------------------
+
+
+def test_each_file_is_answered_in_a_file_of_its_name(telex: Inside, server: Scripted, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("a.md", "sub/b.md"):
+        (tmp_path / name).write_text(f"text of {name}")
+    ran = batch(telex, "--each-file", "Translate.", "--output-dir", "en", stdin=b"a.md\nsub/b.md\n")
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "en" / "a.md").read_text() == "text of a.md\n\nTranslate.\n"
+    assert (tmp_path / "en" / "sub" / "b.md").read_text() == "text of sub/b.md\n\nTranslate.\n"
+    (tmp_path / "en" / "a.md").unlink()
+    ran = batch(telex, "--each-file", "a.md", "sub/b.md", "Translate.", "--output-dir", "en")
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "en" / "a.md").exists(), "a result whose file is gone is not done"
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["x/a.md", "../x/a.md", "a.md"], "would both be written to"),
+        (["a.md", "A.md"], "would both be written to"),
+        (["a.md", "a.md"], "is named twice"),
+        (["{tmp}/out/a.md"], "is an input, and would be overwritten"),
+    ],
+)
+def test_two_inputs_never_share_an_output(
+    telex: Inside, server: Scripted, tmp_path: Path, names: list[str], words: str
+) -> None:
+    names = [name.replace("{tmp}", str(tmp_path)) for name in names]
+    for name in ("x/a.md", "a.md", "A.md", "out/a.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    ran = batch(telex, "--each-file", "Translate.", "--output-dir", "out", stdin="\n".join(names).encode())
+    assert ran.code == 2
+    assert words in ran.err
+    assert not server.asked
+
+
+def test_no_answer_leaves_the_output_folder(telex: Inside, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "in").symlink_to(outside)
+    (tmp_path / "out" / "top.md").symlink_to(outside / "victim.md")
+    (outside / "victim.md").write_text("mine")
+    for name in ("in/link.md", "top.md", "up.md", "abs.md"):
+        (tmp_path / name).write_text("x")
+    where = ("--output-dir", "out", "Go.")
+    ran = batch(telex, "--each-file", "in/link.md", *where)
+    assert ran.code != 0
+    assert "because a folder is a link" in ran.err
+    assert [each.name for each in outside.iterdir()] == ["victim.md"]
+    os.chdir(tmp_path / "in" / "deep")
+    names = (str(tmp_path / "abs.md"), "../../up.md", "../../top.md")
+    ran = batch(telex, "--each-file", *names, "--output-dir", str(tmp_path / "out"), "Go.")
+    assert ran.code == 0, ran.err
+    assert {"abs.md", "up.md", "top.md"} <= {each.name for each in (tmp_path / "out").iterdir()}
+    assert (outside / "victim.md").read_text() == "mine"
+
+
+# --- resuming ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.tsv"])
+def test_the_same_command_does_what_is_missing_or_failed_and_nothing_twice(
+    telex: Inside, server: Scripted, tmp_path: Path, name: str
+) -> None:
+    def serve(asked: Asked) -> Answer:
+        return refusal(400) if b"two" in asked.raw else echo(asked)
+
+    server.will(serve)
+    rows = ROWS + b'{"id": "c", "body": "three\\n\\"3\\""}\n'
+    command = ("-", "{{ body }}", "-o", name)
+    ran = batch(telex, *command, "--limit", "2", stdin=rows)
+    assert ran.code == 6
+    assert f"{name}" in ran.err, "the command that shows what failed"
+    server.will(echo)
+    ran = batch(telex, *command, "--ordered", stdin=rows)
+    assert ran.code == 0, ran.err
+    assert prompts(server) == ['three\n"3"', "two"]
+    assert "1 was done before" in ran.err
+    server.will(echo)
+    assert batch(telex, *command, stdin=rows).code == 0
+    assert not server.asked
+    text = (tmp_path / name).read_text()
+    delimiter = "," if name.endswith("csv") else "\t"
+    found = (
+        lines(text)
+        if name.endswith("jsonl")
+        else list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
+    )
+    assert [each["id"] for each in found] == ["a", "b", "c"]
+    assert {each["verdict"] for each in found} == {"complete"}
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
+def test_a_torn_line_is_removed_and_its_row_done_again(
+    telex: Inside, server: Scripted, tmp_path: Path, name: str
+) -> None:
+    rows = b'{"id": 1, "prompt": "a\\nb"}\n{"id": 2, "prompt": "c\\nd"}\n'
+    assert batch(telex, "-o", name, "--ordered", stdin=rows).code == 0
+    whole = (tmp_path / name).read_bytes()
+    last = whole.rindex(b"\n2," if name.endswith("csv") else b'\n{"id": 2') + 1
+    for length in {0, 5, *range(last - 1, len(whole), 7), len(whole) - 1}:
+        (tmp_path / name).write_bytes(whole[:length])
+        server.will(echo)
+        ran = batch(telex, "-o", name, "--ordered", stdin=rows)
+        assert ran.code == 0, (length, ran.err)
+        assert len((tmp_path / name).read_bytes().splitlines()) == len(whole.splitlines()), length
+        assert len(server.asked) == (1 if length >= last else 2), length
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (("-", "Tell {{ body }}"), "the prompt has changed"),
+        (("-", "Say {{ body }}", "--schema", "a"), "the schema has changed"),
+        (("-", "Say {{ body }}", "-t", "0"), "the parameters have changed"),
+        (("-", "Say {{ body }}", "-m", "lab/n"), "the model has changed"),
+        (("-", "Say {{ body }}", "--system", "x"), "the prompt has changed"),
+        (("-", "Say {{ body }}", "--format", "csv"), "the format has changed"),
+    ],
+)
+def test_a_changed_command_is_refused_and_fresh_starts_over(
+    telex: Inside, server: Scripted, tmp_path: Path, changed: tuple[str, ...], words: str
+) -> None:
+    assert batch(telex, "-", "Say {{ body }}", "-o", "out.jsonl", stdin=ROWS).code == 0
+    before = (tmp_path / "out.jsonl").read_bytes()
+    server.will(echo)
+    ran = batch(telex, *changed, "-o", "out.jsonl", stdin=ROWS)
+    assert ran.code == 2
+    assert words in ran.err
+    assert "--fresh" in ran.err
+    assert (tmp_path / "out.jsonl").read_bytes() == before
+    assert not server.asked
+    batch(telex, *changed, "-o", "out.jsonl", "--fresh", stdin=ROWS)
+    assert server.asked
+
+
+def test_a_file_of_somebody_else_is_never_touched(telex: Inside, server: Scripted, tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"a": 1}\n')
+    ran = batch(telex, "-o", "mine.jsonl", stdin=b"x\n")
+    assert (ran.code, (tmp_path / "mine.jsonl").read_text()) == (2, '{"a": 1}\n')
+    assert "is not the output of telex batch" in ran.err
+    assert batch(telex, "-o", "out.jsonl", stdin=b"x\n").code == 0
+    with (tmp_path / "out.jsonl").open("a") as file:
+        file.write("a note of mine\n")
+    ran = batch(telex, "-o", "out.jsonl", stdin=b"x\n")
+    assert (ran.code, "line 2 of out.jsonl is not a result" in ran.err) == (2, True)
+    assert len(server.asked) == 1
+
+
+def test_retry_failed_limit_and_sample_choose_rows(telex: Inside, server: Scripted) -> None:
+    rows = "".join(f"{n}\n" for n in range(100)).encode()
+    samples = []
+    for _ in range(2):
+        server.will(echo)
+        assert batch(telex, "--sample", "5", stdin=rows).code == 0
+        samples.append(prompts(server))
+    assert samples[0] == samples[1]
+    assert len(samples[0]) == 5
+    assert samples[0] != ["0", "1", "2", "3", "4"]
+    server.will(lambda asked: refusal(400) if asked.body["messages"][-1]["content"] == "3" else echo(asked))
+    assert batch(telex, "-o", "out.jsonl", "--limit", "5", stdin=rows).code == 6
+    server.will(echo)
+    ran = batch(telex, "-o", "out.jsonl", "--retry-failed", stdin=rows)
+    assert (ran.code, prompts(server)) == (0, ["3"])
+    assert "95 rows left out" in ran.err
+    server.will(echo)
+    batch(telex, "-o", "out.jsonl", "--limit", "2", stdin=rows)
+    assert prompts(server) == ["5", "6"]
+
+
+# --- before and after --------------------------------------------------------------------------------------
+
+
+def test_dry_run_counts_and_sends_nothing(telex: Inside, server: Scripted) -> None:
+    ran = batch(telex, "-", "Say {{ body }}", "--dry-run", "--max-tokens", "7", stdin=ROWS + b"broken\n")
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.text)
+    assert (found["rows"], found["bad_rows"], found["output_tokens_at_most"]) == (3, 1, 14)
+    assert found["input_tokens_estimate"] > 4
+    assert found["first_request"]["body"]["messages"][0]["content"] == "Say one"
+    assert not server.asked
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "words"),
+    [
+        (
+            ("-", "Say {{ nothing }}"),
+            ROWS,
+            "line 1: the row has no column nothing\n  Its columns: id, body, x",
+        ),
+        (("-", "Say it"), ROWS, "the prompt uses none of its columns"),
+        (("-", "Say {{ body"), ROWS, "missing }} after {{"),
+        (("-", "{{ body }}", "--columns", "y"), ROWS, "--columns y: the input has no such column"),
+        (
+            ("-", "{{ body }}", "--columns", "text"),
+            ROWS,
+            "--columns text: the output has a field of this name",
+        ),
+        (("no.jsonl", "{{ body }}"), ROWS, "no.jsonl cannot be read: No such file"),
+        (("no.jsonl",), ROWS, "no.jsonl cannot be read: No such file"),
+        (("-", "one", "two"), ROWS, "too many arguments"),
+        (("--output-dir", "x"), b"", "--output-dir requires --each-file"),
+        (("--retry-failed",), b"", "--retry-failed requires --output"),
+        (("--csv-safe",), b"x\n", "--csv-safe requires --format csv"),
+        (("--limit", "1", "--sample", "1"), b"x\n", "--limit and --sample cannot be used together"),
+        (("-", "{{ body }}", "--var", "z=1"), ROWS, "the prompt has no variable 'z'"),
+        (("--deadline", "soon"), b"x\n", "is not a duration"),
+        (("--each-file", "no.md", "Translate it."), b"", "no.md cannot be read: no such file"),
+        (("--input-format", "csv"), b"a,a\n1,2\n", "two columns called a"),
+        (("-o", "no/such/out.jsonl"), b"x\n", "cannot write no/such/out.jsonl"),
+    ],
+)
+def test_a_mistake_is_reported_before_anything_is_sent(
+    telex: Inside, server: Scripted, arguments: tuple[str, ...], stdin: bytes, words: str
+) -> None:
+    ran = batch(telex, *arguments, stdin=stdin)
+    assert ran.code == 2, ran.err
+    assert words in ran.err
+    assert not server.asked
+
+
+@pytest.mark.parametrize(
+    ("reply", "arguments", "code", "words"),
+    [
+        (refusal(401), (), 4, "requires an API key"),
+        (refusal(402), (), 5, ""),
+        (refusal(400), (), 6, "12 rows are not complete"),
+        (refusal(400), ("--max-errors", "2"), 6, "(--max-errors)"),
+        (answer("half", finish="length"), (), 6, "12 rows are not complete"),
+        (answer("half", finish="length"), ("--max-tokens", "1"), 0, "12 rows complete"),
+        (answer("x", usage={"prompt_tokens": 1, "completion_tokens": 1, "cost": 0.05}),
+         ("--max-cost", "0.1", "-j", "1"), 5, "(--max-cost)"),
+    ],
+)  # fmt: skip
+def test_exit_codes(
+    telex: Inside, server: Scripted, reply: Any, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    server.will(reply)
+    ran = batch(telex, "-o", "out.jsonl", *arguments, stdin="".join(f"{n}\n" for n in range(12)).encode())
+    assert ran.code == code, ran.err
+    assert words in ran.err
+    if code in (4, 5):
+        assert "Repeat the command to do the rest." in ran.err
+
+
+def test_a_server_that_is_not_there_is_exit_7(telex: Inside) -> None:
+    telex.provider("gone", "http://127.0.0.1:9/v1", retries=0)
+    ran = telex("batch", "-m", "gone", "-o", "out.jsonl", stdin=b"x\ny\n")
+    assert ran.code == 7
+    assert "Repeat the command" in ran.err
+
+
+def test_requests_are_counted_in_the_ledger_and_the_budget_applies(telex: Inside, server: Scripted) -> None:
+    server.will(
+        lambda asked: Answer(answer("x", usage={"prompt_tokens": 3, "completion_tokens": 2, "cost": 1}))
+    )
+    before = telex.settings.read_text()
+    assert batch(telex, "-j", "1", stdin=b"1\n2\n3\n").code == 0
+    from provider_core.history import History
+
+    history = History(telex.paths.history)
+    (total,) = history.ledger.totals("command")
+    history.close()
+    assert (total.key, total.requests, total.input) == ("batch", 3, 9)
+    telex.configure(f"[budget]\nday = 2\n{before}")
+    ran = batch(telex, "-o", "out.jsonl", stdin=b"1\n2\n3\n")
+    assert ran.code == 5
+    assert "the budget for today is spent" in ran.err
+
+
+def test_no_column_and_no_answer_reaches_the_terminal_or_a_command(telex: Inside, server: Scripted) -> None:
+    evil = "$(touch evil) `touch evil` ; touch evil \x1b]0;x\x07 {{ id }}"
+    server.will(lambda asked: Answer(answer(asked.body["messages"][-1]["content"])))
+    rows = json.dumps({"id": evil, "prompt": evil}).encode()
+    ran = batch(telex, "-o", "out.jsonl", stdin=rows)
+    assert ran.code == 0
+    assert "\x1b" not in ran.err
+    assert not Path("evil").exists()
+    (found,) = lines(Path("out.jsonl").read_text())
+    assert (found["id"], found["text"]) == (evil, evil)
