@@ -328,7 +328,7 @@ class Runtime:
         from provider_core import templates
 
         found = None
-        if self.settings.project is not None:
+        if self.project is not None and self.settings.project is not None:
             from provider_core import trust
 
             found = trust.template(self.settings, name)

@@ -68,9 +68,9 @@ def template(settings: Settings, name: str) -> Template | None:
         words = f"{path} was added or changed after you trusted the project"
         raise SettingsError(words, path=path, code="untrusted")
     parsed = _parse(raw, path, found.path)
-    target = project.foreign_target(parsed.model, providers=settings.own_providers, aliases=settings.aliases)
-    if target is not None:
-        words = f"the model in {path} is {target}, and that is not a provider of yours"
+    is_own = project.destinations(settings.own_providers, settings.aliases)
+    if parsed.model and not is_own(parsed.model):
+        words = f"the model in {path} is {parsed.model}, and that is not a provider of yours"
         raise SettingsError(words, path=path, code="not_set_up")
     return parsed
 
@@ -83,6 +83,8 @@ def _parse(raw: bytes, path: Path, own: Path) -> Template:
     found = templates.parse(file.decode(raw, path), path)
     for name in found.params:
         project.check_param(f"params.{name}", name, path)
+    if found.web:
+        raise SettingsError(f"{path}: a project may not have the provider search the web", path=path)
     if isinstance(found.schema, str):
         schema = path.parent / files.expand_user(found.schema.strip())
         if os.path.lexists(schema):

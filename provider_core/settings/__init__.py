@@ -440,24 +440,40 @@ def _with_project(settings: Settings, values: Mapping[str, Any], found: Found) -
     from provider_core.settings import project
 
     aliases, problems = dict(settings.aliases), dict(settings.problems)
-    changes: dict[str, Any] = {}
-    for name, alias in [("model", settings.model), *((f"aliases.{each}", aliases[each]) for each in aliases)]:
-        if settings.sources.get(name) != "project":
+    own, model = settings.own_providers, settings.model
+    is_own = project.destinations(own, settings.aliases)
+
+    def refuse(entry: str, words: str, code: str | None = None) -> None:
+        problems[entry] = SettingsError(f"{entry} in {found.path} {words}", path=found.path, code=code)
+
+    for name, alias in settings.aliases.items():
+        if settings.sources.get(f"aliases.{name}") != "project":
             continue
-        target = project.foreign_target(alias, providers=settings.own_providers, aliases=settings.aliases)
-        if target is not None:
-            words = f"{name} in {found.path} is {target}, and that is not a provider of yours"
-            problems[name] = SettingsError(words, path=found.path, code="not_set_up")
-            aliases.pop(name.removeprefix("aliases."), None)
-            if name == "model":
-                changes["model"] = None
+        targets = tuple(target for target in alias.targets if is_own(target))
+        if name.casefold() in (each.casefold() for each in own):
+            del aliases[name]  # ``-m lab`` is what the user calls so
+            problems[f"{found.path.name}: {name}"] = SettingsError(
+                f"the alias {name} has the name of a provider of yours", path=found.path
+            )
+        elif targets:
+            aliases[name] = replace(alias, targets=targets)
+        else:
+            del aliases[name]
+            refuse(f"aliases.{name}", f"is {', '.join(alias.targets)}, {_NOT_YOURS}", "not_set_up")
+    if model is not None and settings.sources.get("model") == "project" and not is_own(model):
+        refuse("model", f"is {model}, {_NOT_YOURS}", "not_set_up")
+        model = None
+    from_variables = {entry for entry, source in settings.sources.items() if source == "variable"}
     return replace(
         settings,
+        model=model,
         aliases=aliases,
         problems=problems,
-        project=project.of_values(values, found.path, found.templates),
-        **changes,
+        project=project.of_values(values, found.path, found.templates, without=from_variables),
     )
+
+
+_NOT_YOURS = "and that is not a provider of yours"
 
 
 def _servers(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, McpServer]:

@@ -35,9 +35,9 @@ from provider_core.settings import file
 from provider_core.structs import Struct, field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from provider_core.types import Alias, Json
+    from provider_core.types import Json
 
 State: TypeAlias = Literal["trusted", "untrusted", "changed", "ci", "unusable"]
 
@@ -228,11 +228,21 @@ def check_param(place: str, name: str, path: Path) -> None:
         raise SettingsError(f"{path}: a project may not set {place}; it may set {allowed}", path=path)
 
 
-def of_values(values: Mapping[str, Any], path: Path, templates: Mapping[str, str] | None = None) -> Project:
-    """The project whose file has these checked values."""
+def of_values(
+    values: Mapping[str, Any],
+    path: Path,
+    templates: Mapping[str, str] | None = None,
+    *,
+    without: Collection[str] = (),
+) -> Project:
+    """The project whose file has these checked values; its options are ``without`` some, such as "params.top_p"."""
+    options = {name: values[name] for name in OPTIONS if name in values and name not in without}
+    if "params" in options:
+        fields = options["params"].items()
+        options["params"] = {name: value for name, value in fields if f"params.{name}" not in without}
     return Project(
         path=path,
-        options={name: values[name] for name in OPTIONS if name in values},
+        options=options,
         allow=tuple(values["allow"]) if "allow" in values else None,
         templates=path.parent / values["templates"] if "templates" in values else None,
         trusted_templates=templates,
@@ -255,17 +265,16 @@ def _summary(values: Mapping[str, Any]) -> Iterable[str]:
                 yield str(name)
 
 
-def foreign_target(
-    named: str | Alias | None, *, providers: Iterable[str], aliases: Iterable[str]
-) -> str | None:
-    """The first target of a project's model or alias, ``named``, that is not one of the user's own; None if all are.
+def destinations(providers: Iterable[str], aliases: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a model that a project names leads to one of the user's own providers.
 
-    ``providers`` are those in the user's settings, ``aliases`` the names of all aliases.
+    ``providers`` are those in the user's settings, ``aliases`` the names of all aliases, whose targets are checked by
+    themselves.
     """
-    own = {name.casefold() for name in (*providers, "local")}
-    known = set(aliases)
-    for each in () if named is None else (named,) if isinstance(named, str) else named.targets:
-        name = each.strip()
-        if name.partition("/")[0].casefold() not in own and ("/" in name or name not in known):
-            return name
-    return None
+    own, known = {name.casefold() for name in (*providers, "local")}, set(aliases)
+
+    def is_own(target: str) -> bool:
+        name = target.strip()
+        return name.partition("/")[0].casefold() in own or name in known
+
+    return is_own

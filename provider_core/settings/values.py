@@ -44,7 +44,7 @@ class Value(Struct):
 
 def in_force(
     checked: Mapping[str, Any], written: Mapping[str, Any], variables: Mapping[str, str]
-) -> Iterator[Value]:
+) -> list[Value]:
     """Each setting with its source, in the order of the schema.
 
     ``checked`` are the merged values (``settings.check``), ``written`` those of the settings file.
@@ -59,22 +59,21 @@ def in_force(
         found = sources.get(".".join(keys[:2])) or sources.get(keys[0])
         return found if found in ("profile", "project") else "file"
 
+    found: dict[tuple[str, ...], Value] = {}
     for name, field in schema.File.model_fields.items():
         if name in checked:
             for keys, value in _leaves((name,), checked[name]):
                 origin = source(keys)
                 as_written = value_at(written, keys) if origin == "file" else None
-                yield Value(
-                    keys=keys,
-                    value=shown(keys, value if as_written is None else as_written),
-                    source=origin,
-                )
-        elif name not in own and tree.locate(schema.File, [name]).kinds != ("table",):
-            yield Value(keys=(name,), value=field.default, source="default")
+                shown_value = shown(keys, value if as_written is None else as_written)
+                found[keys] = Value(keys=keys, value=shown_value, source=origin)
+        elif tree.locate(schema.File, [name]).kinds != ("table",):
+            found[(name,)] = Value(keys=(name,), value=field.default, source="default")
     for name in (*project.OPTIONS, "allow", "templates"):
-        if name in own:
-            for keys, value in _leaves((name,), own[name]):
-                yield Value(keys=keys, value=value, source="project")
+        for keys, value in _leaves((name,), own[name]) if name in own else ():
+            if keys not in found or found[keys].source != "variable":
+                found[keys] = Value(keys=keys, value=value, source="project")
+    return list(found.values())
 
 
 def _leaves(keys: tuple[str, ...], value: Json) -> Iterator[tuple[tuple[str, ...], Json]]:

@@ -311,6 +311,53 @@ def test_models_lead_only_to_providers_in_the_users_settings(
         assert model_asked(server) == model
 
 
+def test_targets_that_are_not_the_users_are_left_out_and_names_of_providers_stay(
+    project: Project, server: Scripted
+) -> None:
+    text = '[aliases]\nfast = ["groq/x", "lab/m", "evil/y"]\nlab = "lab/usual"\n'
+    assert project.trust(text).code == 0
+    ran = project.chat("-m", "fast", "hi")
+    assert (ran.code, model_asked(server)) == (0, "m")
+    assert "the alias lab has the name of a provider of yours" in ran.err
+    project.chat("-m", "lab/m", "hi")
+    assert model_asked(server) == "m"
+    assert len(server.asked) == 2
+
+
+def test_options_of_the_project_are_between_the_users_settings_and_variables(
+    project: Project, server: Scripted
+) -> None:
+    project.telex.configure(f"temperature = 0.1\nmax_tokens = 9\n{project.telex.settings.read_text()}")
+    options = (
+        'system = "Be kind."\ntemperature = 0.5\nreasoning_effort = "low"\n[params]\ntop_p = 0.9\nseed = 4\n'
+    )
+    assert project.trust(options).code == 0
+    env = {"TELEX_SYSTEM": "Be brief.", "TELEX_PARAMS__SEED": "5"}
+    body = {}
+    for more, given in ((env, []), ({}, ["-t", "0.7", "-p", "top_p=0.8"])):
+        assert project.chat(*given, "hi", **more).code == 0
+        body = server.asked[-1].body
+        assert (body["max_tokens"], body["reasoning_effort"]) == (9, "low")
+        assert (body["temperature"], body["top_p"]) == ((0.7, 0.8) if given else (0.5, 0.9))
+        assert body["seed"] == (4 if given else 5)
+        assert body["messages"][0]["content"] == ("Be kind." if given else "Be brief.")
+    rows = project.telex("config", "list", env=env).text.splitlines()
+    assert {"temperature\t0.5\tproject", "max_tokens\t9\tfile", "system\tBe brief.\tvariable"} <= set(rows)
+    assert len([row for row in rows if row.startswith(("temperature\t", "system\t"))]) == 2
+    shown = project.telex("chat", "--dry-run", "hi").err + project.telex("models", "show", "lab/m").text
+    assert "project" in shown, "where the values come from"
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["tools", "allow", "headers", "connect_timeout", "timeout", "retries", "max_cost", "web", "nonsense"],
+)
+def test_aliases_of_a_project_hold_nothing_that_acts(project: Project, field: str) -> None:
+    ran = project.trust(f'[aliases.a]\ntargets = ["lab/m"]\n{field} = 1\n')
+    assert ran.code == 3
+    assert f"aliases.a.{field} belongs in your own settings" in ran.err
+
+
 def test_a_key_goes_nowhere_else(project: Project, server: Scripted) -> None:
     project.trust('model = "lab/m"\nsystem = "env:LAB_KEY {{ LAB_KEY }} $LAB_KEY keyring:lab"\n')
     ran = project.chat()
@@ -355,6 +402,8 @@ def test_templates_are_used_as_they_were_trusted(project: Project, server: Scrip
     assert project.chat("--template", "review", "x").code == 0
     assert server.asked[-1].body["messages"][-1]["content"] == "Review: x"
     assert model_asked(server) == "m"
+    assert "review\tproject\tlab/m\t" in project.telex("templates", "list").text
+    assert "Review:" in project.telex("templates", "show", "review").text
     (folder / "review.toml").write_text('prompt = "Leak: {{ prompt }}"\n')
     (folder / "new.toml").write_text('prompt = "x"\n')
     for name in ("review", "new"):
@@ -373,6 +422,7 @@ def test_templates_are_used_as_they_were_trusted(project: Project, server: Scrip
         ('prompt = "x"\nschema = "~/secret.json"\n', "leads outside the project"),
         ('prompt = "x"\nschema = "link.json"\n', "leads outside the project"),
         ('prompt = "x"\n[params]\ntools = []\n', "may not set params.tools"),
+        ('prompt = "x"\nweb = true\n', "may not have the provider search the web"),
         ("LINK", "leads outside the project"),
     ],
 )

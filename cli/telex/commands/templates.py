@@ -58,22 +58,23 @@ _SOURCES = {False: "yours", True: "shipped"}
 def list_(app: App, *, as_json: bool) -> None:
     """List the templates with their descriptions.
 
-    SOURCE is "yours", or "shipped" for those that come with telex; one of yours replaces a shipped one of the same
-    name. In a pipe, each line has NAME, SOURCE, MODEL and DESCRIPTION, separated by tabs. Templates that cannot be used
-    are listed too, and reported on stderr.
+    SOURCE is "yours", "shipped" for those that come with telex, or "project" for those of a trusted .telex.toml. One of
+    yours replaces a shipped one of the same name, and one of the project replaces both. In a pipe, each line has NAME,
+    SOURCE, MODEL and DESCRIPTION, separated by tabs. Templates that cannot be used are listed too, and reported on
+    stderr.
     """
-    from provider_core.errors import TemplateError
-    from provider_core.templates import all_names, load
+    from provider_core.errors import SettingsError
+    from provider_core.templates import all_names
     from telex.render import tables
 
-    folder = app.runtime.paths.templates
+    of_project = _of_project(app)
     objects: list[dict[str, Any]] = []
     rows: list[tuple[str, str, str, str]] = []
-    for name, path in all_names(folder).items():
-        source = _SOURCES[_is_shipped(path)]
+    for name, path in (of_project | all_names(app.runtime.paths.templates) | of_project).items():
+        source = "project" if name in of_project else _SOURCES[_is_shipped(path)]
         try:
-            template = load(folder, name)
-        except TemplateError as error:
+            template = app.runtime.template(name)
+        except SettingsError as error:
             app.console.note(error.message)
             objects.append(
                 {"name": name, "path": str(path), "shipped": _is_shipped(path), "error": error.message}
@@ -98,12 +99,12 @@ def list_(app: App, *, as_json: bool) -> None:
 @pass_app
 def show(app: App, *, name: str, as_json: bool) -> None:
     """Print the file of a template."""
-    from provider_core.templates import find, load
+    from provider_core.templates import find
 
     if as_json:
-        app.console.json(_as_json(load(app.runtime.paths.templates, name)))
+        app.console.json(_as_json(app.runtime.template(name)))
         return
-    path = find(app.runtime.paths.templates, name)
+    path = _of_project(app).get(name) or find(app.runtime.paths.templates, name)
     try:
         text = path.read_text("utf-8", "replace")
     except OSError as error:
@@ -113,6 +114,16 @@ def show(app: App, *, name: str, as_json: bool) -> None:
     app.console.out(text if text.endswith("\n") else f"{text}\n")
     if app.console.err_is_terminal:
         app.console.note(str(path))
+
+
+def _of_project(app: App) -> dict[str, Path]:
+    """The templates of the project in force, by name."""
+    found = app.runtime.project
+    if found is None or found.state != "trusted" or app.runtime.settings.project is None:
+        return {}
+    from provider_core import trust
+
+    return trust.template_files(app.runtime.settings.project)
 
 
 def _summary(template: Template) -> str:

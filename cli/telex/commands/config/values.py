@@ -158,7 +158,7 @@ def _in_force(app: App) -> list[Value]:
     project = runtime.project if runtime.project is not None and runtime.project.state == "trusted" else None
     layers = settings.layers_of(text, runtime.environ, runtime.profile, project)
     checked = settings.check(layers, runtime.paths)
-    return list(values.in_force(checked, file.parse(text, path), layers.variables))
+    return values.in_force(checked, file.parse(text, path), layers.variables)
 
 
 def _as_tree(found: list[Value]) -> dict[str, Any]:
