@@ -32,13 +32,14 @@ from provider_core import errors
 from provider_core.catalog import _parse
 from provider_core.keys import MemoryStore
 from provider_core.presets import all_presets
+from provider_core.prices import Price
 from provider_core.request import RequestAdapter
 from provider_core.settings import Paths, load, validators
 from provider_core.settings import mcp_import as other_clients
 from provider_core.stream import ErrorReader
 from provider_core.structured import matching_json, retry_message, schema_from, short_form
 from provider_core.templates import fill, parse, variables
-from provider_core.types import Message, Provider, Request
+from provider_core.types import Message, Provider, Request, Usage
 from telex.error_hints import code_and_hint
 from telex.exit_codes import ExitCode
 from telex.render.json import error_object
@@ -176,7 +177,10 @@ def model_list(data: bytes) -> None:
     value = json_of(data)
     for preset in (None, choices(data).choice(all_presets())):
         found = _parse.parse_models(_parse.list_entries(value) or (), preset)
-        json.dumps([model.id for model in found], ensure_ascii=False).encode()
+        json.dumps([[model.id, model.price] for model in found], ensure_ascii=False).encode()
+        for model in found:
+            cost = Price.read(model.price or {}).cost(Usage(input=10**14, output=10**14, cached=5))
+            assert cost is None or (cost >= 0 and len(f"{cost:f}") < 100)
     _parse.next_page(value, "last")
 
 
@@ -449,6 +453,8 @@ _MODELS = _bytes(
     {"result": {"data": ["a", "b"]}, "result_info": {"page": 1, "per_page": 1, "total_count": 3}},
     {"data": [{"model_name": "m", "model_info": {"max_input_tokens": "5"}, "architecture": {"input_modalities": ["text"]},
                "supported_parameters": ["tools"], "top_provider": {"context_length": 1e3}}], "next": "http://x?a=b"},
+    {"data": [{"id": "m", "pricing": {"prompt": "0.000001", "completion": "1e-7", "request": "-1", "input_tiers": [{}]},
+               "providers": [{"pricing": {"input": 0.5, "output": 1}}]}]},
 )  # fmt: skip
 _JSON_WORDS = _bytes(
     "{", "}", "[", "]", ",", ":", '"', '"x"', "null", "true", "1", "-", "1e999", "NaN", "\\ud800", "\\"
