@@ -29,9 +29,10 @@ from provider_core._version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from provider_core import errors
-    from provider_core.answer import Answer, AnswerBuilder
+    from provider_core.answer import Answer, AnswerBuilder, Attempt
     from provider_core.batches import BatchLimits, BatchRun, Result, Row, batch
     from provider_core.chat.conversation import ChatOptions, Connection, Conversation, connect, provider
+    from provider_core.chat.fallback import Fallback, Rests
     from provider_core.chat.runner import ChatPlan, ChatRun
     from provider_core.client import Client
     from provider_core.events import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         ChatEnded,
         Connecting,
         Event,
+        FellBack,
         PlannedCall,
         Refuse,
         RequestStarted,
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from provider_core.settings import Paths, Settings
     from provider_core.tools.functions import FunctionTools
     from provider_core.types import (
+        Alias,
         AnswerEvent,
         AudioPart,
         Call,
@@ -100,23 +103,25 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Answer", "AnswerBuilder", "AnswerEnded", "AnswerEvent", "Approve", "ApproveWith", "AudioPart",
-    "BatchLimits", "BatchRun", "Call", "CallAsText", "ChatEnded", "ChatOptions", "ChatPlan",
-    "ChatRun", "Choice", "Client", "Connecting", "Connection", "Conversation", "Cost", "Effort",
-    "Event", "FieldDropped", "FieldIgnored", "FilePart", "Finished", "FunctionTools", "HttpTransport",
-    "Idle", "Image", "ImagePart", "Json", "KeyStore", "KeyringStore", "MemoryStore", "Message", "Model",
+    "Alias", "Answer", "AnswerBuilder", "AnswerEnded", "AnswerEvent", "Approve", "ApproveWith",
+    "Attempt", "AudioPart", "BatchLimits", "BatchRun", "Call", "CallAsText", "ChatEnded",
+    "ChatOptions", "ChatPlan", "ChatRun", "Choice", "Client", "Connecting", "Connection",
+    "Conversation", "Cost", "Effort", "Event", "Fallback", "FellBack", "FieldDropped",
+    "FieldIgnored", "FilePart", "Finished", "FunctionTools", "HttpTransport", "Idle", "Image",
+    "ImagePart", "Json", "KeyStore", "KeyringStore", "MemoryStore", "Message", "Model",
     "Network", "Notice", "Part", "Paths", "PlannedCall", "Provider", "Quirks", "Reasoning",
-    "Refuse", "Reply", "Request", "RequestStarted", "Result", "Retrying", "Role", "Row", "Runtime",
-    "SchemaRetry", "Sent", "Settings", "Source", "Sources", "Target", "Text", "TextPart", "Timing",
-    "Tool", "ToolCall", "ToolEnded", "ToolLimits", "ToolProgress", "ToolResult", "ToolStarted",
-    "Toolbox", "Transport", "Usage", "Verdict", "__version__", "batch", "connect", "errors",
-    "provider",
+    "Refuse", "Reply", "Request", "RequestStarted", "Rests", "Result", "Retrying", "Role",
+    "Row", "Runtime", "SchemaRetry", "Sent", "Settings", "Source", "Sources", "Target", "Text",
+    "TextPart", "Timing", "Tool", "ToolCall", "ToolEnded", "ToolLimits", "ToolProgress",
+    "ToolResult", "ToolStarted", "Toolbox", "Transport", "Usage", "Verdict", "__version__",
+    "batch", "connect", "errors", "provider",
 ]  # fmt: skip
 
 _MODULES = {
-    "answer": ("Answer", "AnswerBuilder"),
+    "answer": ("Answer", "AnswerBuilder", "Attempt"),
     "batches": ("BatchLimits", "BatchRun", "Result", "Row", "batch"),
     "chat.conversation": ("ChatOptions", "Connection", "Conversation", "connect", "provider"),
+    "chat.fallback": ("Fallback", "Rests"),
     "chat.runner": ("ChatPlan", "ChatRun"),
     "client": ("Client",),
     "http": ("HttpTransport",),

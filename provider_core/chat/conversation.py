@@ -11,12 +11,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, cast
 
 from provider_core import limits
 from provider_core.answer import append_messages
+from provider_core.chat.fallback import Fallback, Rests, context_of, may_fall_back
 from provider_core.chat.runner import ChatPlan, ChatRun
 from provider_core.errors import (
     CoreError,
@@ -25,7 +27,10 @@ from provider_core.errors import (
     SettingsError,
     ToolRefusedError,
 )
+from provider_core.options import Layer, merge
+from provider_core.resolve import Name
 from provider_core.runtime import Runtime
+from provider_core.settings import REQUEST_OPTIONS
 from provider_core.types import (
     AudioPart,
     FilePart,
@@ -43,12 +48,14 @@ from provider_core.types import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import TypeAlias, Unpack
 
     from provider_core.answer import Answer
     from provider_core.client import OpenProvider
     from provider_core.events import Approval, Event, Toolbox
+    from provider_core.options import Candidate
     from provider_core.prices import Pricing
     from provider_core.types import Json, Notice, Part
 
@@ -83,6 +90,11 @@ class ProviderFields(TypedDict, total=False):
     retry_budget: float
     rpm: int
     tpm: int
+    temperature: float
+    max_tokens: int
+    reasoning_effort: str
+    stream: bool
+    params: Mapping[str, Json]
 
 
 class ChatOptions(TypedDict, total=False):
@@ -157,6 +169,10 @@ def connect(
     and fields that the server refused. With ``costs``, ``Answer.cost`` is also known if only the model's price is: the
     first answer then waits for the import of ``genai-prices``, if that is installed.
 
+    An alias brings its options, but for its template and its tools; options of a question override them. If it has
+    several targets, the next one is asked where one fails before anything of its answer has arrived (``FellBack``).
+    ``key`` is only for the provider of the first.
+
     Raises ``ModelError``, ``SettingsError`` and ``ApiKeyError``. An embedded model is started here, and stopped by
     ``Connection.close``; ``LocalModelError`` is raised if that fails.
     """
@@ -170,23 +186,18 @@ def connect(
             if to.gguf is not None and not to.models:
                 model = model or to.name  # a file is served under whatever name it is asked by
             target = Target(provider=to, model=model) if model else runtime.target(to.name)
+            found: tuple[Candidate, ...] = (runtime.with_options(Name(name=str(target)), target),)
         else:
             name = "/".join(filter(None, (to, model)))
-            target = runtime.target(name or None)
+            found = runtime.candidates(name or None)
+            target = _usable(found)[0]
             if not name and target.provider.embedded and runtime.settings.model is None:
                 # A program that names no model does not want a small one that has to be downloaded.
                 raise NoProviderError(
                     'no provider is set up; to use the small embedded model: connect("local")'
                 )
-        opened = stack.enter_context(runtime.open_provider(target, key=key))
-        return Connection(
-            target,
-            opened,
-            stack,
-            notify=notify,
-            reads_images=runtime.catalog.reads_images(target),
-            price=runtime.price if costs else None,
-        )
+        price = runtime.price if costs else None
+        return Connection(runtime, found, stack, key=key, notify=notify, price=price)
     except BaseException:
         stack.close()
         raise
@@ -197,20 +208,81 @@ class Connection:
 
     def __init__(
         self,
-        target: Target,
-        opened: OpenProvider,
+        runtime: Runtime,
+        candidates: Sequence[Candidate],
         stack: ExitStack,
         *,
+        key: str | None = None,
         notify: Callable[[Notice], None] | None = None,
-        reads_images: bool = False,
         price: Pricing | None = None,
     ) -> None:
-        self.target = target
-        self._opened = opened
+        self.target: Target = _usable(candidates)[0]
+        self._runtime = runtime
+        self._candidates = candidates
         self._stack = stack
         self._notify = notify
-        self._reads_images = reads_images
         self._price = price
+        first = next(each for each in candidates if each.target is not None)
+        self.system: str = first.options.values.get("system", "")
+        """The system message of the alias or the settings, for conversations without one of their own."""
+        self._lock = threading.Lock()
+        self._opened: dict[str, OpenProvider] = {}
+        own = self.target.provider.name
+
+        # A function, because the key must not be an attribute that somebody prints.
+        def open_provider(target: Target) -> AbstractContextManager[OpenProvider]:
+            return runtime.open_provider(target, key=key if target.provider.name == own else None)
+
+        self._open_provider = open_provider
+        try:
+            self._open(self.target)
+        except CoreError as error:
+            if len(_usable(candidates)) == 1 or not may_fall_back(error):
+                raise
+
+    def _open(self, target: Target) -> AbstractContextManager[OpenProvider]:
+        """The provider of one of the targets, which stays open until ``close``."""
+        with self._lock:
+            name = str(target)
+            if name not in self._opened:
+                self._opened[name] = self._stack.enter_context(self._open_provider(target))
+            return nullcontext(self._opened[name])
+
+    def _plan(
+        self, messages: tuple[Message, ...], new: tuple[Message, ...], given: Mapping[str, Any], **more: Any
+    ) -> ChatPlan:
+        """The turn with the first target and its fallbacks. ``given`` are fields of ``Request``."""
+        models = [self._fallback(each, given) for each in self._candidates]
+        at = next(at for at, each in enumerate(models) if each.target is not None)
+        request = replace(models[at].request or Request(model="", messages=()), messages=messages)
+        return ChatPlan(
+            target=self.target,
+            request=request,
+            new_messages=new,
+            context=models[at].context,
+            unusable=tuple(models[:at]),
+            fallbacks=tuple(models[at + 1 :]),
+            **more,
+        )
+
+    def _fallback(self, candidate: Candidate, given: Mapping[str, Any]) -> Fallback:
+        """One of the models, with the fields ``given`` and the options from the settings."""
+        target, values = candidate.target, candidate.options.values
+        if target is None:
+            return Fallback(name=candidate.name, error=candidate.error)
+        fields = dict(given)
+        if values:
+            own = {name: given[name] for name in REQUEST_OPTIONS if name in given}
+            layers = (Layer(source="program", values=own), Layer(source="settings", values=values))
+            merged = merge(layers).values
+            fields |= {name: merged[name] for name in REQUEST_OPTIONS if name in merged}
+        fields.setdefault("reads_images", self._runtime.catalog.reads_images(target))
+        return Fallback(
+            name=str(target),
+            target=target,
+            request=Request(model=target.model, messages=(), **fields),
+            context=context_of(self._runtime, target) if len(self._candidates) > 1 else None,
+        )
 
     def conversation(
         self, messages: Iterable[Message | Mapping[str, Json]] = (), *, system: str = ""
@@ -337,28 +409,33 @@ class Conversation:
             raise TypeError(f"there is no option {min(unknown)!r} for asking")
         connection = self._connection
         new = _messages(prompt)
-        if system := options.get("system"):
+        system = options.get("system") or ""
+        if not system and all(message.role != "system" for message in self.messages):
+            system = connection.system
+        if system:
             new = (Message(role="system", content=system), *new)
-        asked: Any = {name: value for name, value in options.items() if name in _REQUEST_OPTIONS}
-        asked.setdefault("reads_images", connection._reads_images)
-        asked.setdefault("max_characters", limits.WHOLE_ANSWER)
-        plan = ChatPlan(
-            target=connection.target,
-            request=Request(
-                model=connection.target.model, messages=append_messages(self.messages, new), **asked
-            ),
-            new_messages=new,
+        given: Any = {name: value for name, value in options.items() if name in _REQUEST_OPTIONS}
+        given.setdefault("max_characters", limits.WHOLE_ANSWER)
+        plan = connection._plan(
+            append_messages(self.messages, new),
+            new,
+            given,
             schema_retries=schema_retries,
             max_turns=options.get("max_turns", 10),
         )
         return ChatRun(
             plan,
-            lambda _: nullcontext(connection._opened),
+            connection._open,
             toolboxes=_toolboxes(options.get("tools", ())),
             approve=options.get("approve"),
             notify=connection._notify,
             price=connection._price,
+            rests=Rests(connection._runtime.paths.rests) if plan.fallbacks else None,
         )
+
+
+def _usable(candidates: Sequence[Candidate]) -> list[Target]:
+    return [each.target for each in candidates if each.target is not None]
 
 
 def _messages(prompt: Prompt) -> tuple[Message, ...]:

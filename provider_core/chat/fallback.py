@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from provider_core.errors import CoreError
     from provider_core.events import AnswerEnded
+    from provider_core.runtime import Runtime
     from provider_core.types import Request, Target
 
 _REST: Final = 60.0
@@ -95,6 +96,14 @@ def rest_after(error: CoreError) -> float:
         case _:
             return 0.0
     return min(seconds, _LONGEST_REST)
+
+
+def context_of(runtime: Runtime, target: Target) -> int | None:
+    """The context window of a model in tokens; None if it is unknown."""
+    from provider_core.presets import estimate_limits
+
+    found = runtime.catalog.listing(target.provider.name).find(target.model)
+    return (found[0].context if found else None) or estimate_limits(target.model)[0]
 
 
 class Rests:
@@ -156,7 +165,7 @@ class FallbackChain:
         unusable: Iterable[Fallback],
         rests: Rests | None,
     ) -> None:
-        self.current = preferred
+        self.current: Fallback = preferred
         self.failed: list[Attempt] = []
         self._others = list(others)
         self._unusable = tuple(unusable)

@@ -104,7 +104,7 @@ class ChatRun:
         if plan.max_turns < 1:
             raise InvalidInputError(f"max_turns must be at least 1, not {plan.max_turns}")
         self.plan = plan
-        self.target = plan.target
+        self.target: Target = plan.target
         """The model that is asked now."""
         self.notify = notify
         self.log = log

@@ -363,7 +363,7 @@ def test_a_dry_run_prints_the_request_that_would_be_sent(lab: Inside, server: Sc
     assert (dry.code, dry.err, server.connections) == (0, "", 0)
     assert "sk-" not in dry.text
     shown = json.loads(dry.out)
-    assert list(shown) == ["method", "url", "headers", "body", "estimate"]
+    assert list(shown) == ["method", "url", "headers", "body", "estimate", "sources"]
     assert shown["headers"]["authorization"] == "Bearer [the key]"
     assert shown["headers"]["x-token"] == shown["headers"]["x-trace"] == "[redacted]"
     lab("chat", *arguments, env=env)

@@ -29,6 +29,7 @@ from provider_core import (
     Provider,
     Refuse,
     Runtime,
+    Settings,
     Text,
     TextPart,
     ToolEnded,
@@ -174,6 +175,8 @@ def told(notice: core.Notice) -> None:
 def shown(event: core.Event) -> None:
     match event:
         case core.Connecting() | core.AnswerEnded() | core.SchemaRetry() | core.ChatEnded():
+            pass
+        case core.FellBack():
             pass
         case core.Sent() | core.Idle() | core.Retrying() | core.FieldDropped() | core.FieldIgnored():
             pass
@@ -720,3 +723,30 @@ def test_a_stream_that_was_left_between_calls_can_be_continued(
     called = {call["id"] for turn in sent for call in turn.get("tool_calls", ())}
     assert called == {turn["tool_call_id"] for turn in sent if turn["role"] == "tool"}
     assert said(network)[-1] == "user: Go on."
+
+
+# --- aliases -----------------------------------------------------------------------------------------------
+
+
+def test_an_alias_brings_its_options_and_the_next_target_answers(tmp_path: Path) -> None:
+    one = provider("one", base_url="http://127.0.0.1:1/v1", key="none", retries=0)
+    two = provider("two", base_url="http://127.0.0.1:2/v1", key="none", temperature=0.2, params={"top_k": 20})
+    fast = provider_core.Alias(targets=("one/m", "two/m"), options={"system": "Be brief.", "max_tokens": 9})
+    network = FakeTransport(refuses(503, "busy"), says("Hello"), says("Again"))
+    here = Runtime(
+        environ={"TELEX_HOME": str(tmp_path)},
+        settings=Settings(providers={"one": one, "two": two}, aliases={"fast": fast}),
+        transport=network,
+        key_store=FakeKeyStore(),
+    )
+    with connect("fast", runtime=here) as model:
+        talk = model.conversation()
+        events = list(talk.stream("Hello?", max_tokens=5))
+        assert [event.name for event in events if isinstance(event, provider_core.FellBack)] == ["one/m"]
+        assert talk.ask("And?").text == "Again"  # the first one rests
+    failed, answered, again = network.bodies
+    assert [failed["max_tokens"], answered["max_tokens"], again["max_tokens"]] == [5, 5, 9]
+    assert [body.get("temperature") for body in network.bodies] == [None, 0.2, 0.2]
+    assert ("top_k" in failed, answered["top_k"]) == (False, 20)
+    assert [message["role"] for message in again["messages"]] == ["system", "user", "assistant", "user"]
+    assert [call.url.rpartition("/v1")[0][-1] for call in network.calls] == ["1", "2", "2"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provider_core.chat.fallback import Fallback, Rests
+from provider_core.chat.fallback import Fallback, Rests, context_of
 from provider_core.chat.runner import ChatPlan
 from provider_core.errors import InvalidInputError
 from provider_core.options import Layer, template_layer
@@ -84,6 +84,13 @@ def options_of_the_chat(found: Sequence[Candidate], *, continued: bool) -> dict[
     return options
 
 
+def system_of_alias(found: Sequence[Candidate]) -> str | None:
+    """The system message, if it is that of an alias."""
+    chosen = first(found).options
+    is_own = chosen.sources.get("system", "").startswith("alias ")
+    return chosen.values["system"] if is_own else None
+
+
 def check_several(found: Sequence[Candidate]) -> None:
     """Raise ``click.UsageError`` if one of several models is an alias with options for a single one."""
     values = first(found).options
@@ -154,16 +161,8 @@ def _fallback(app: App, chat: ChatPlan | Fallback) -> Fallback:
         name=str(chat.target),
         target=chat.target,
         request=replace(chat.request, messages=()),
-        context=context_of(app, chat.target),
+        context=context_of(app.runtime, chat.target),
     )
-
-
-def context_of(app: App, target: Target) -> int | None:
-    """The context window of a model in tokens; None if it is unknown."""
-    from provider_core.presets import estimate_limits
-
-    found = app.runtime.catalog.listing(target.provider.name).find(target.model)
-    return (found[0].context if found else None) or estimate_limits(target.model)[0]
 
 
 def sources(

@@ -130,6 +130,7 @@ class Plan(Struct):
     allow: tuple[str, ...]
     options: Options
     """The command line, for an interactive conversation in which the model changes."""
+    template: Template | None
     limits_costs: bool
     """Whether there is a budget, or a limit for this chat."""
     attach_limit: int
@@ -294,6 +295,7 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         tool_servers=options.tools,
         allow=options.allow,
         options=options,
+        template=template,
         limits_costs=has_budget or options.max_cost is not None,
         attach_limit=options.attach_limit,
         save_images=save_images,
@@ -476,6 +478,26 @@ def _find(
     if (options.connect_timeout, options.timeout, options.retries) == (None, None, None):
         return target
     return with_network(target, vars(options))
+
+
+def with_model(app: App, plan: Plan, chat: ChatPlan, name: str) -> tuple[ChatPlan, str | None]:
+    """The chat with another model, its options and fallbacks; and the system message of an alias."""
+    options = plan.options
+    found = _find(app, options, plan.template, name, None)
+    if isinstance(found, CoreError):
+        raise found
+    messages = chat.request.messages
+    if isinstance(found, Target):
+        return _chat(app, options, found, vars(options), messages, (), None), None
+    from telex.chat import candidates
+
+    made = candidates.plan(
+        app,
+        found,
+        lambda target, own: _chat(app, options, target, own, messages, (), None),
+        lambda _: None,
+    )
+    return made, candidates.system_of_alias(found)
 
 
 def _check_tools(options: Options) -> None:

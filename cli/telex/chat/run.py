@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from provider_core.chat.runner import ChatPlan
     from provider_core.client import OpenProvider
     from provider_core.events import Event
-    from provider_core.templates import Template
     from provider_core.types import Image, Message, Provider, Request, Target
     from telex.app import App
     from telex.chat.history_recorder import HistoryRecorder
@@ -68,7 +67,7 @@ def run(app: App, options: Options) -> Plan | None:
 
                 tools = stack.enter_context(ToolServers(app, plan.tool_servers, allow=plan.allow))
             if plan.dry_run:
-                _dry_run(app, plan, template, tools)
+                _dry_run(app, plan, tools)
                 return None
             model = plan.models[0]
             open_provider = _with_keys(app, plan) if len(plan.models) > 1 else None
@@ -462,7 +461,7 @@ def _estimate(app: App, target: Target, request: Request) -> dict[str, Any]:
     }
 
 
-def _dry_run(app: App, plan: Plan, template: Template | None, tools: ToolServers | None) -> None:
+def _dry_run(app: App, plan: Plan, tools: ToolServers | None) -> None:
     """Print the request, or a list of the requests to several models; the first one that fails ends it."""
     from provider_core.structs import replace
 
@@ -473,13 +472,12 @@ def _dry_run(app: App, plan: Plan, template: Template | None, tools: ToolServers
         chat = model.chat
         if chat is None:
             continue
-        shown = _request_object(app, plan, template, tools, model, chat.target, chat.request)
+        shown = _request_object(app, plan, tools, model, chat.target, chat.request)
         if chat.fallbacks:
             shown["fallbacks"] = [
                 _request_object(
                     app,
                     plan,
-                    template,
                     tools,
                     model,
                     each.target,
@@ -496,7 +494,6 @@ def _dry_run(app: App, plan: Plan, template: Template | None, tools: ToolServers
 def _request_object(
     app: App,
     plan: Plan,
-    template: Template | None,
     tools: ToolServers | None,
     model: ModelPlan,
     target: Target,
@@ -513,5 +510,5 @@ def _request_object(
     return {
         **request_object(app.runtime, app.console, target, request),
         "estimate": _estimate(app, target, request),
-        "sources": dict(sources(app, vars(plan.options), template, model.candidates, target)),
+        "sources": dict(sources(app, vars(plan.options), plan.template, model.candidates, target)),
     }

@@ -20,10 +20,9 @@ from provider_core.history import SavedConversation, SavedTurn
 from provider_core.structs import Struct, replace
 from provider_core.types import Message, Sent, TextPart
 from telex.chat.input import Attaching, Prompt, attach
-from telex.chat.plan import check_fit, new_messages, reads_images
+from telex.chat.plan import check_fit, new_messages, reads_images, with_model
 from telex.chat.run import Turn, report_outcome
 from telex.exit_codes import Stop
-from telex.options import with_network
 from telex.render import renderer_for
 from telex.render.renderer import Paused
 from telex.repl.terminal import EchoSuppressor
@@ -180,11 +179,13 @@ class Session:
         self.unanswered = None
 
     def change_model(self, name: str) -> str | None:
-        """Use the model ``name`` from now on; raises as ``App.target`` does.
+        """Use the model ``name`` from now on, with the options of its alias; raises as ``App.target`` does.
 
         Returns a warning if the provider's models are known and this is not one of them.
         """
-        target = self.target = with_network(self.app.target(name), vars(self._plan.options))
+        self._chat, system = with_model(self.app, self._plan, self._chat, name)
+        target = self.target = self._chat.target
+        self.system = self.system if system is None else system
         catalog = self.app.runtime.catalog
         listing = catalog.listing(target.provider.name)
         if not listing.models or listing.find(target.model):
