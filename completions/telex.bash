@@ -18,7 +18,7 @@ _telex_table() {
         arguments=('*any')
         ;;
     'telex batch')
-        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '--input-format one jsonl csv tsv lines' '--id-column any' '--each-file' '-o,--output any' '--output-dir folders' '--format one jsonl csv tsv' '--columns any' '--csv-safe' '--ordered' '--fresh' '--retry-failed' '--limit any' '--sample any' '--dry-run' '-j,--jobs any' '--rpm any' '--tpm any' '--max-errors any' '--max-cost any' '--deadline any' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--schema any' '--schema-retries any' '--stream,--no-stream' '-q,--quiet' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
+        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '--input-format one jsonl csv tsv lines' '--id-column any' '--each-file' '-o,--output any' '--output-dir folders' '--format one jsonl csv tsv' '--columns any' '--csv-safe' '--ordered' '--fresh' '--retry-failed' '--limit any' '--sample any' '--dry-run' '-j,--jobs any' '--rpm any' '--tpm any' '--max-errors any' '--max-cost any' '--deadline any' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--schema any' '--schema-retries any' '--stream,--no-stream' '-q,--quiet' '--connect-timeout any' '--timeout any' '--retries any' '--profile name profiles' '-h,--help')
         arguments=('*any')
         ;;
     'telex models')
@@ -220,7 +220,7 @@ _telex_table() {
         arguments=('files')
         ;;
     'telex shell')
-        options=('-m,--model name models' '--explain any' '--widget one bash zsh fish' '--shell one bash zsh fish sh dash ash ksh mksh tcsh csh nu elvish xonsh pwsh powershell cmd' '--no-stdin' '--dry-run' '*-v,--verbose' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
+        options=('-m,--model name models' '--explain any' '--widget one bash zsh fish' '--shell one bash zsh fish sh dash ash ksh mksh tcsh csh nu elvish xonsh pwsh powershell cmd' '--no-stdin' '--dry-run' '*-v,--verbose' '--connect-timeout any' '--timeout any' '--retries any' '--profile name profiles' '-h,--help')
         arguments=('*any')
         ;;
     'telex completion')

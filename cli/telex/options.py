@@ -170,6 +170,23 @@ class Name(click.ParamType[str]):
         )
 
 
+def profile_option(command: _Command) -> _Command:
+    """Add ``--profile`` to a command, where people look for it; before the command, it is an option of ``telex``."""
+    return click.option(
+        "--profile",
+        type=Name("profile"),
+        metavar="NAME",
+        help="Use a profile, as telex --profile NAME does.",
+        expose_value=False,
+        callback=_use_profile,
+    )(command)
+
+
+def _use_profile(ctx: click.Context, _: click.Parameter, name: str | None) -> None:
+    if name is not None:
+        ctx.obj.runtime.profile = name
+
+
 def require_utf8(text: str, what: str) -> str:
     """Return ``text`` of the command line; raises ``UsageError`` if its bytes were not valid UTF-8."""
     # Python represents such bytes by lone surrogates.

@@ -150,6 +150,8 @@ def _option_advice(ctx: click.Context, word: str, given: Sequence[str], otherwis
         if below is not None:
             rest = shlex.join([each for each in given if each != below])
             return f"Put the options of a command after it: {ctx.command_path} {below} {rest}"
+    if word == "--profile":
+        return f"Put it before the command: telex --profile NAME {' '.join(ctx.command_path.split()[1:])}"
     names = [name for param in command.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
     options = [name for name in names if name.startswith("-")]
     if "--temperature" in options and word in _SENTENCES:

@@ -266,9 +266,13 @@ def set_value(path: Path, keys: Sequence[str], value: Json) -> None:
 
         holder = data
         for at, key in enumerate(keys[:-1]):
+            if keys[0] == "aliases" and at == 1 and (known := targets(holder.get(key))):
+                holder[key] = _with_targets(holder[key] if isinstance(holder[key], dict) else {}, known)
             holder = holder.setdefault(key, {})
             if not isinstance(holder, dict):
                 raise SettingsError(f"{'.'.join(keys[: at + 1])} is not a table: edit it by hand", path=path)
+        if keys[0] == "aliases" and keys[-1] == "targets":
+            holder.pop("target", None)
         holder[keys[-1]] = value
         # Also if the entry was invalid before.
         found = schema.check(data, {}, path)[1]

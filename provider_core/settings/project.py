@@ -29,7 +29,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from provider_core import files
+from provider_core import files, limits
 from provider_core.errors import FileError, SettingsError
 from provider_core.settings import file
 from provider_core.structs import Struct, field
@@ -149,6 +149,8 @@ def read(path: Path) -> bytes:
             f"{path} is a symbolic link; a project's settings must be a file of its own", path=path
         )
     try:
+        if path.stat().st_size > limits.TEMPLATE:  # it is hashed at each start
+            raise SettingsError(f"{path} is larger than {limits.TEMPLATE // 1_000_000} MB", path=path)
         return files.read_bytes(path)
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}", path=path) from None

@@ -416,6 +416,11 @@ def check(
     data = {name: dict(value) if isinstance(value, dict) else value for name, value in data.items()}
     variables = Variables(environ, data)
     overrides, problems = variables.values, variables.problems
+    aliases = data.get("aliases")
+    if isinstance(aliases, dict) and isinstance(overrides.get("aliases"), dict):
+        for name, entry in overrides["aliases"].items():
+            if name in aliases and isinstance(entry, dict):  # a variable for one field of it
+                aliases[name] = _alias_entry(aliases[name])
     for name in problems:
         if "." in name:  # without the change, a request might go where the user does not want it
             _remove_entry(name.split(".", 1), data, overrides)

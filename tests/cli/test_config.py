@@ -52,6 +52,8 @@ def written(telex: Inside) -> dict[str, Any]:
         ("aliases.gpt-4.1 lab/x", 'aliases."gpt-4.1"', "lab/x"),
         ('aliases."a.b" lab/x', 'aliases."a.b"', "lab/x"),
         ("budget.day 2", "budget.day", 2),
+        ("temperature 0.5", "temperature", 0.5),
+        ("params.top_k 20", "params.top_k", 20),
         ("providers.lab.retries 5", "providers.Lab.retries", 5),
         ("providers.LAB.headers.X-Team red", "providers.Lab.headers.X-Team", "red"),
         ('providers.lab.headers {"X-A":"1"}', "providers.Lab.headers", {"X-A": "1"}),
@@ -136,6 +138,15 @@ def test_an_invalid_entry_cannot_be_made_more_wrong_and_can_be_repaired(telex: I
     assert telex("config", "set", "usage", "full").code == 0
     assert telex("config", "unset", "nonsense").code == 0
     assert written(telex) == {"usage": "full", "reasoning": "hide"}
+
+
+def test_fields_of_an_alias_turn_it_into_a_table(telex: Inside) -> None:
+    for arguments in ("aliases.poet lab/x", "aliases.poet.temperature 1", "aliases.poet.targets lab/y lab/z"):
+        assert telex("config", "set", *arguments.split()).code == 0
+    assert written(telex)["aliases"] == {"poet": {"targets": ["lab/y", "lab/z"], "temperature": 1}}
+    ran = telex("config", "list", env={"TELEX_ALIASES__POET__MAX_TOKENS": "7"})
+    assert "aliases.poet.max_tokens\t7\tvariable" in ran.text
+    assert "aliases.poet.temperature\t1\tfile" in ran.text
 
 
 def test_unset_of_whole_tables_and_of_what_is_not_there(telex: Inside) -> None:

@@ -66,6 +66,12 @@ def test_profile_is_chosen_by_an_option_before_or_after_the_command_or_a_variabl
     assert asked(inside(*arguments, env={"TELEX_PROFILE": variable}), server) == model
 
 
+def test_profile_after_another_command_is_advised_to_come_first(inside: Inside) -> None:
+    ran = inside("models", "list", "--profile", "work")
+    assert ran.code == 2
+    assert "Put it before the command: telex --profile NAME models list" in ran.err
+
+
 def test_only_providers_of_the_profile_can_be_used(inside: Inside, server: Scripted) -> None:
     assert asked(inside("--profile", "work", "chat", "-m", "b/m", "hi"), server) == "m"
     ran = inside("--profile", "work", "chat", "-m", "a/m", "hi")

@@ -212,6 +212,9 @@ def test_links_pipes_and_other_peoples_files_are_refused(
     project.file.symlink_to(other)
     assert "is a symbolic link" in project.telex("trust").err
     project.file.unlink()
+    project.write("#" * 1_000_001)
+    assert "is larger than 1 MB" in project.telex("trust").err
+    project.file.unlink()
     os.mkfifo(project.file)
     assert "it is not a regular file" in project.telex("trust").err
     assert project.chat().code == 0

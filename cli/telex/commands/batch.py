@@ -17,6 +17,7 @@ from telex.options import (
     max_tokens_option,
     network_options,
     params_option,
+    profile_option,
     schema_option,
     schema_retries_option,
     system_option,
@@ -163,6 +164,7 @@ class Duration(click.ParamType[float]):
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors and failed rows on stderr.")
 @network_options
+@profile_option
 @pass_app
 def command(app: App, /, **given: Any) -> None:
     """Send a prompt for each row of INPUT, several at a time, and write a result for each.

@@ -230,7 +230,10 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
 @click.option("--no-stdin", is_flag=True, help="Do not read stdin.")
 @network_options
 @click.option(
-    "--profile", type=Name("profile"), metavar="NAME", help="The same as telex --profile NAME chat."
+    "--profile",
+    type=Name("profile"),
+    metavar="NAME",
+    help="Use a profile, as telex --profile NAME does.",
 )
 @pass_app
 def command(app: App, /, *, profile: str | None, **given: Any) -> None:

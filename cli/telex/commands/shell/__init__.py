@@ -11,7 +11,7 @@ from telex.app import pass_app
 from telex.command import Command
 from telex.commands.shell.system import SHELLS
 from telex.exit_codes import ASKING, ExitCode, Stop
-from telex.options import Name, network_options
+from telex.options import Name, network_options, profile_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,6 +123,7 @@ _CHOICES: Final = {
     help="Log the request and the response headers to stderr; -vv also logs the response body.",
 )
 @network_options
+@profile_option
 @pass_app
 def command(
     app: App,
