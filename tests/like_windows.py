@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import asyncio.subprocess
+import errno
 import fcntl
 import os
+import select
+import selectors
+import shlex
 import signal
+import stat
 import subprocess
 import sys
 import types
@@ -42,7 +47,33 @@ class Popen(subprocess.Popen[Any]):
         if options.get("preexec_fn") or options.get("start_new_session"):
             raise ValueError("preexec_fn and start_new_session are not for Windows")
         options["creationflags"] = 0
+        if isinstance(arguments[0], str) and not options.get("shell"):
+            words = shlex.split(arguments[0], posix=False)
+            arguments = ([word.strip('"') for word in words], *arguments[1:])
         super().__init__(*arguments, **options)
+
+
+class Selector(selectors.SelectSelector):
+    """Takes only sockets, as select() does on Windows; asyncio waits for pipes by other means there."""
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        caller = sys._getframe(1).f_globals["__name__"]
+        descriptor = fileobj if isinstance(fileobj, int) else fileobj.fileno()
+        if not caller.startswith("asyncio") and not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENOTSOCK, "not a socket")
+        return super().register(fileobj, events, data)
+
+
+def select_sockets(*lists: Any) -> Any:
+    """As ``select.select`` on Windows."""
+    for each in (each for given in lists[:3] for each in given):
+        descriptor = each if isinstance(each, int) else each.fileno()
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENOTSOCK, "not a socket")
+    return SELECT(*lists)
+
+
+SELECT = select.select
 
 
 def pretend() -> None:
@@ -68,6 +99,11 @@ def pretend() -> None:
     msvcrt: Any = types.ModuleType("msvcrt")
     msvcrt.locking, msvcrt.LK_NBLCK = locking, 2
     sys.modules["msvcrt"] = msvcrt
+    for name in ("devpoll", "epoll", "kqueue", "poll"):
+        if hasattr(select, name):
+            delattr(select, name)
+    select.select = select_sockets
+    selectors.DefaultSelector = Selector  # type: ignore[misc]
     subprocess.Popen = Popen  # type: ignore[misc]
     sys.platform = "win32"
 

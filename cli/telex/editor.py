@@ -55,10 +55,17 @@ def _run(app: App, path: Path, terminal: int | None = None) -> str | None:
 
     console = app.console
     named = _editor(app, has_terminal=terminal is not None or console.stdin_is_terminal())
-    try:
-        words = shlex.split(named, posix=sys.platform != "win32")
-    except ValueError:
-        raise click.ClickException(f"the editor {named!r} cannot be started: a quote is not closed") from None
+    command: str | list[str]
+    if sys.platform == "win32":  # it splits the line itself, by its own rules for quotes and backslashes
+        command, name = f"{named} {subprocess.list2cmdline([str(path)])}", named
+    else:
+        try:
+            words = shlex.split(named)
+        except ValueError:
+            raise click.ClickException(
+                f"the editor {named!r} cannot be started: a quote is not closed"
+            ) from None
+        command, name = [*words, str(path)], words[0]
     console.flush()
     stdin = None if console.stdin_is_terminal() else terminal
     stdout = None if console.out_is_terminal else terminal
@@ -66,13 +73,13 @@ def _run(app: App, path: Path, terminal: int | None = None) -> str | None:
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, lambda *_: None) if main else None
     try:
-        code = subprocess.run([*words, str(path)], stdin=stdin, stdout=stdout, check=False).returncode
+        code = subprocess.run(command, stdin=stdin, stdout=stdout, check=False).returncode
     except OSError as error:
-        raise click.ClickException(f"the editor {words[0]} cannot be started: {error.strerror}") from None
+        raise click.ClickException(f"the editor {name} cannot be started: {error.strerror}") from None
     finally:
         if main:
             signal.signal(signal.SIGINT, before)
-    return f"the editor {words[0]} exited with code {code}" if code else None
+    return f"the editor {name} exited with code {code}" if code else None
 
 
 def _editor(app: App, *, has_terminal: bool) -> str:

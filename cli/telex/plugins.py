@@ -91,7 +91,7 @@ def run(app: App, path: str, arguments: list[str]) -> NoReturn:
         environ["TELEX_BIN"] = own
     app.console.flush()
     try:
-        if os.name != "posix":
+        if sys.platform == "win32":
             import subprocess
 
             raise Stop(subprocess.run([path, *arguments], env=environ, check=False).returncode)

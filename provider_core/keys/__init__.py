@@ -5,11 +5,11 @@ If the keyring does not work, there is no key: none is written to a file instead
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
+import sys
 import time
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import IO, TYPE_CHECKING, Literal, Protocol, cast
 
 from provider_core import limits
 from provider_core.errors import (
@@ -31,7 +31,7 @@ from provider_core.structs import Struct, field, pattern, replace
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from provider_core.settings.validators import SecretReference
     from provider_core.types import Provider
@@ -306,7 +306,8 @@ def run_command(command: str, deadline: float = limits.KEY_COMMAND) -> str:
 
     shell = needs_shell(command)
     try:
-        arguments = command if shell else shlex.split(command)
+        # Windows splits the line itself, by its own rules for quotes and backslashes.
+        arguments = command if shell or sys.platform == "win32" else shlex.split(command)
         process = subprocess.Popen(arguments, shell=shell, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     except (OSError, ValueError) as error:
         words = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
@@ -326,30 +327,45 @@ def run_command(command: str, deadline: float = limits.KEY_COMMAND) -> str:
 
 def _printed(process: subprocess.Popen[bytes], deadline: float) -> bytes:
     """The output of the process when it ends; raises if it takes too long or prints too much."""
-    import selectors
+    import queue
     import subprocess
+    import threading
 
+    parts: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    # In a thread, because on Windows select() takes only sockets.
+    threading.Thread(target=_read, args=(cast("IO[bytes]", process.stdout), parts.put), daemon=True).start()
     printed = b""
     until = time.monotonic() + deadline
-    with process.stdout or contextlib.nullcontext() as stdout, selectors.DefaultSelector() as selector:
-        if stdout is not None:
-            selector.register(stdout, selectors.EVENT_READ)
-        while stdout is not None and (left := until - time.monotonic()) > 0:
-            if selector.select(min(left, 0.05)):
-                part = os.read(stdout.fileno(), limits.KEY)
-                printed += part
-                if not part:
-                    break
-                if len(printed) > limits.KEY:
-                    raise KeyStoreError("the key command printed too much for a key", code="key_command")
-            elif process.poll() is not None:  # a program that it started holds the pipe open
+    while (left := until - time.monotonic()) > 0:
+        try:
+            part = parts.get(timeout=min(left, 0.05))
+        except queue.Empty:
+            if process.poll() is not None:  # a program that it started holds the pipe open
                 until = min(until, time.monotonic() + _REST)
+            continue
+        if not part:
+            break
+        printed += part
+        if len(printed) > limits.KEY:
+            raise KeyStoreError("the key command printed too much for a key", code="key_command")
     try:
         process.wait(max(until - time.monotonic(), 0))
     except subprocess.TimeoutExpired:
         message = f"the key command did not end within {deadline:g} s"
         raise KeyStoreError(message, code="key_command") from None
     return printed
+
+
+def _read(pipe: IO[bytes], put: Callable[[bytes], None]) -> None:
+    """Put what can be read, and b"" at its end; more than the longest key is not read."""
+    left = limits.KEY
+    with pipe:
+        while left >= 0:
+            part = os.read(pipe.fileno(), limits.KEY)
+            put(part)
+            if not part:
+                return
+            left -= len(part)
 
 
 def needs_shell(command: str) -> bool:

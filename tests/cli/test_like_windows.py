@@ -48,6 +48,23 @@ def test_settings_are_changed_under_a_lock(windows: Telex) -> None:
     assert [each for each in json.loads(doctor.text)["findings"] if each["level"] == "problem"] == []
 
 
+def test_a_key_command_and_an_editor_are_run(windows: Telex, server: Scripted, tmp_path: Path) -> None:
+    program = tmp_path / "a b" / "prints"
+    program.parent.mkdir()
+    script = """#!/bin/sh
+echo "sk-from-the-command-$1"; [ -z "$2" ] || echo 'prompt = "edited"' > "$2"
+"""
+    program.write_text(script)
+    program.chmod(0o700)
+    server.will(lambda _: Answer(answer("Hello")))
+    windows.configure("")
+    windows.provider("lab", server.url, key=None, key_command=f'"{program}" 1234')
+    assert windows("chat", "-m", "lab", "Hello?").code == 0
+    assert server.asked[-1].headers["authorization"] == "Bearer sk-from-the-command-1234"
+    ran = windows("templates", "edit", "new", env={"EDITOR": f'"{program}" -w'})
+    assert (ran.code, "edited" in windows("templates", "show", "new").text) == (0, True), ran.err
+
+
 def test_ctrl_c_saves_what_was_shown(windows: Telex, server: Scripted) -> None:
     server.will([*sse(delta("Hel")), Pause(30), DONE])
     with windows.start("chat", "-m", "lab", "Hello?") as process:

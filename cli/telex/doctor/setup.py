@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import sys
 import time
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -213,10 +214,10 @@ def _missing_program(command: str) -> str:
     from provider_core.keys import needs_shell
 
     try:
-        words = [] if needs_shell(command) else shlex.split(command)
+        words = [] if needs_shell(command) else shlex.split(command, posix=sys.platform != "win32")
     except ValueError:
         return ""
-    return words[0] if words and not shutil.which(words[0]) else ""
+    return words[0] if words and not shutil.which(words[0].strip('"')) else ""
 
 
 # --- keyring --------------------------------------------------------------------------------------------------------

@@ -182,7 +182,9 @@ def _words(argument: str) -> list[str]:
     import shlex
 
     try:
-        return shlex.split(argument, posix=sys.platform != "win32")
+        if sys.platform == "win32":  # backslashes are part of paths, and the quotes are left
+            return [word.strip("\"'") for word in shlex.split(argument, posix=False)]
+        return shlex.split(argument)
     except ValueError:  # a quote is not closed
         return [argument]
 
