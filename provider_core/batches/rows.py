@@ -98,7 +98,7 @@ class RowReader:
         if not self._size:
             return None
         with suppress(OSError, ValueError):
-            return min(1.0, float(self._file.raw.tell()) / self._size)
+            return min(1.0, self._file.tell() / self._size)
         return None
 
     def __iter__(self) -> Iterator[Row]:

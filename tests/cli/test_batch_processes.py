@@ -1,0 +1,175 @@
+"""``telex batch`` as a process: killed, interrupted, resumed, with a full disk, and without a reader."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from row_server import RowServer
+from running import within
+from scripted import Answer, Pause, Scripted, answer
+
+if TYPE_CHECKING:
+    from running import Ran, Telex
+
+
+def write_rows(path: Path, count: int) -> None:
+    path.write_text("".join(json.dumps({"id": f"r{n}", "body": f"text {n}"}) + "\n" for n in range(count)))
+
+
+def written(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def lab(telex: Telex, server: Scripted, tmp_path: Path) -> Telex:
+    """A server that takes 0.3 s for each row, and 200 rows."""
+    telex.provider("lab", server.url)
+    server.will(lambda asked: Answer([Pause(0.3), *answer("x")]))
+    write_rows(tmp_path / "rows.jsonl", 200)
+    return telex
+
+
+def command(tmp_path: Path, *more: str) -> list[str]:
+    return ["batch", str(tmp_path / "rows.jsonl"), "-m", "lab", "Say: {{ body }}", "-j", "8", *more]
+
+
+def test_killed_at_any_moment_every_row_is_there_once_in_the_end(telex: Telex, tmp_path: Path) -> None:
+    count, out = 250, tmp_path / "out.jsonl"
+    write_rows(tmp_path / "rows.jsonl", count)
+    dice = random.Random(1)
+    with RowServer(faults=0.3, stall=20, echo=1, delay=0.02) as server:
+        telex.provider("lab", server.url)
+        run = command(tmp_path, "-o", str(out), "--timeout", "1", "--ordered", "-q")
+        before = 0
+        for _ in range(4):
+            process = telex.start(*run)
+            lines = before + dice.randrange(5, 40)
+            within(20, lambda: out.exists() and out.read_bytes().count(b"\n") >= lines)  # noqa: B023
+            process.kill()
+            process.communicate()
+            after = out.read_bytes().count(b"\n")
+            assert after >= before, "nothing that was written is lost"
+            before = after
+        ran = telex(*run, timeout=120)
+        for _ in range(5):
+            if ran.code == 6:
+                ran = telex(*run, timeout=120)
+        assert ran.code == 0, ran.err
+        counts = server.counts
+    found = written(out)
+    assert [each["id"] for each in found] == [f"r{n}" for n in range(count)]
+    assert [each["text"] for each in found] == [f"Say: text {n}" for n in range(count)]
+    faults = sum(
+        counts.get(each, 0) for each in ("429", "500", "503", "stall", "cut", "no end", "bad json", "html")
+    )
+    assert faults > 60
+    assert counts["requests"] - faults <= count + 5 * 8, "only rows in flight are asked twice"
+
+
+def stopped(process: subprocess.Popen[bytes], server: Scripted, *signals: int) -> tuple[Ran, float]:
+    from running import Ran
+
+    assert within(20, lambda: len(server.asked) > 12)
+    begun = time.monotonic()
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.35)
+    out, err = process.communicate(timeout=20)
+    return Ran(process.returncode, out, err.decode()), time.monotonic() - begun
+
+
+def test_ctrl_c_lets_requests_in_flight_end_and_the_next_run_resumes(
+    lab: Telex, server: Scripted, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    process = lab.start(*command(tmp_path, "-o", str(out)))
+    ran, _ = stopped(process, server, signal.SIGINT)
+    assert ran.code == 130
+    assert "Interrupted. Repeat the command to do the rest." in ran.err
+    done = len(written(out))
+    assert done == len(server.asked) < 100
+    server.will(answer("x"))
+    ran = lab(*command(tmp_path, "-o", str(out)))
+    assert (ran.code, len(server.asked), len(written(out))) == (0, 200 - done, 200)
+
+
+def test_a_second_ctrl_c_stops_at_once_and_keeps_what_is_done(
+    lab: Telex, server: Scripted, tmp_path: Path
+) -> None:
+    server.will(*([Answer(answer("x"))] * 10), Answer([Pause(30)]))
+    out = tmp_path / "out.jsonl"
+    process = lab.start(*command(tmp_path, "-o", str(out)))
+    ran, seconds = stopped(process, server, signal.SIGINT, signal.SIGINT)
+    assert ran.code == 130
+    assert seconds < 5
+    assert "Traceback" not in ran.err
+    assert len(written(out)) == 10
+
+
+def test_sigterm_stops_at_once(lab: Telex, server: Scripted, tmp_path: Path) -> None:
+    server.will(*([Answer(answer("x"))] * 10), Answer([Pause(30)]))
+    out = tmp_path / "out.jsonl"
+    process = lab.start(*command(tmp_path, "-o", str(out)))
+    ran, seconds = stopped(process, server, signal.SIGTERM)
+    assert ran.code == -signal.SIGTERM
+    assert seconds < 5
+    assert len(written(out)) == 10
+
+
+def test_two_batches_do_not_write_one_file(lab: Telex, server: Scripted, tmp_path: Path) -> None:
+    out = str(tmp_path / "out.jsonl")
+    process = lab.start(*command(tmp_path, "-o", out))
+    assert within(20, lambda: bool(server.asked))
+    ran = lab(*command(tmp_path, "-o", out))
+    assert ran.code == 2
+    assert f"another telex batch is writing {out}" in ran.err
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_ends_the_batch(lab: Telex, server: Scripted, tmp_path: Path) -> None:
+    server.will(answer("x"))
+    for where in (["-o", "/dev/full"], []):
+        with Path("/dev/full").open("wb") as full:
+            ran = lab(*command(tmp_path, *where), **({} if where else {"stdout": full}))
+        assert ran.code == 1
+        assert "the output cannot be written" in ran.err
+        assert "No space left" in ran.err
+
+
+def test_a_reader_that_goes_away_ends_the_batch(lab: Telex, server: Scripted, tmp_path: Path) -> None:
+    server.will(answer("x"))
+    process = lab.start(*command(tmp_path))
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(20) == 141
+    assert process.stderr is not None
+    assert b"Traceback" not in process.stderr.read()
+    process.stderr.close()
+
+
+def test_rows_from_a_pipe_are_asked_before_it_ends(lab: Telex, server: Scripted) -> None:
+    server.will(answer("x"))
+    process = lab.start("batch", "-m", "lab", "--input-format", "lines", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"one\n")
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["row"] == 1
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.4)
+    process.send_signal(signal.SIGINT)  # a thread still waits for the pipe
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"Fatal" not in err
+    assert Counter(len(asked.body["messages"]) for asked in server.asked) == {1: 1}
