@@ -10,7 +10,7 @@ _telex_table() {
     commands=() options=() arguments=()
     case $1 in
     'telex')
-        commands=(chat batch models providers mcp history usage templates config trust shell completion doctor help)
+        commands=(chat batch models providers mcp history test usage templates config trust shell completion doctor help)
         options=('-V,--version' '--profile name profiles' '-h,--help')
         ;;
     'telex chat')
@@ -168,6 +168,10 @@ _telex_table() {
     'telex history prune')
         options=('--older-than any' '--dry-run' '--with-usage' '-y,--yes' '-h,--help')
         ;;
+    'telex test')
+        options=('*-m,--model name models' '--judge name models' '*--only any' '--fresh' '--junit files' '--json' '-j,--jobs any' '--max-cost any' '-q,--quiet' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
+        arguments=('*files')
+        ;;
     'telex usage')
         options=('--since any' '--by one model provider day template command' '--model name models' '--provider name providers' '--json' '--csv' '-h,--help')
         ;;
@@ -233,7 +237,7 @@ _telex_table() {
         ;;
     'telex help')
         options=('-h,--help')
-        arguments=('*one conversations costs environment exit-codes files formatting keys limits models proxies scripts settings tools chat batch providers mcp history usage templates config trust shell completion doctor help')
+        arguments=('*one conversations costs environment exit-codes files formatting keys limits models proxies scripts settings tests tools chat batch providers mcp history test usage templates config trust shell completion doctor help')
         ;;
     *) return 1 ;;
     esac

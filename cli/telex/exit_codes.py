@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     PROVIDER = 6, "provider error; or the answer is incomplete, empty, filtered or does not match its schema"
     NETWORK = 7, "network error or timeout; in a chat, only before any text arrives"
     TOOL = 8, "a tool call was refused, or the request limit (--max-turns) was reached"
+    TEST = 9, "a case of telex test did not pass"
     INTERRUPTED = 130, "interrupted with Ctrl-C"
     CLOSED_PIPE = 141, "stdout was closed early, for example by head"
 

@@ -29,6 +29,7 @@ COMMANDS = {
     ),
     "mcp": ("telex.commands.mcp:command", "Set up MCP servers whose tools a model may call."),
     "history": ("telex.commands.history:command", "List, search and remove saved conversations."),
+    "test": ("telex.commands.test:command", "Check the answers to prompts and templates."),
     "usage": ("telex.commands.usage:command", "Show the tokens and the cost of past requests."),
     "templates": ("telex.commands.templates:command", "Save and reuse prompts with variables."),
     "config": ("telex.commands.config:command", "Read and change the settings."),

@@ -80,6 +80,9 @@ def reader(tmp_path: Path, model_path: Path) -> Iterator[Reader]:
             work / "README.md": "It is all about the sky.",
             work / ".telex.toml": 'system = "Be brief."\n',
             work / "models" / "qwen3-8b.gguf": "",
+            work
+            / "prompts"
+            / "classify.toml": '[[cases]]\nprompt = "Why is the sky blue?"\nmax_tokens = 5\n',
             work / "providers.toml": '[providers.deepseek]\npreset = "deepseek"\n',
             programs / "fzf": "#!/bin/sh\nhead -n 1\n",
             programs / "npx": f'#!/bin/sh\nexec "{sys.executable}" "{WEATHER}"\n',

@@ -25,6 +25,7 @@ TOPICS = {
     "proxies": "Proxies and trusted certificates.",
     "scripts": "telex in scripts, cron and CI.",
     "settings": "The settings file, and all settings.",
+    "tests": "Files of test cases for prompts and templates.",
     "tools": "Tools that a model may call (MCP).",
 }
 """Topic -> one line of help. The text of each topic is a file in ``topics``."""

@@ -1,0 +1,311 @@
+"""The cases of ``telex test``: read from TOML and JSONL files, and checked strictly, because people write them."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+
+import click
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from provider_core import files, limits, templates
+from provider_core.errors import CoreError, InvalidInputError, VariableError
+from provider_core.expectations import Expectations, parse_path
+from provider_core.structs import Struct
+from provider_core.structured import schema_from
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from provider_core.types import Json
+
+_MOST_SHOWN: Final = 5
+"""Mistakes in one file that an error names."""
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _by(check: Callable[[Any], object]) -> AfterValidator:
+    def checked(value: Any) -> Any:
+        try:
+            check(value)
+        except InvalidInputError as error:
+            raise ValueError(error.message) from None
+        return value
+
+    return AfterValidator(checked)
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise InvalidInputError(f"{pattern!r} is not a valid regular expression: {error}") from None
+
+
+Texts = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_listed)]
+Pattern = Annotated[str, _by(_check_pattern)]
+Value = str | int | float | bool
+
+
+class _Strict(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class Expect(_Strict):
+    """``expect``: see ``Expectations``."""
+
+    contains: Texts = []
+    not_contains: Texts = []
+    regex: Annotated[list[Pattern], BeforeValidator(_listed)] = []
+    equals: str | None = None
+    json_schema: str | dict[str, Any] | None = Field(None, alias="schema")
+    paths: dict[Annotated[str, _by(parse_path)], Any] = {}
+    judge: Texts = []
+    max_cost: Annotated[Decimal, Field(gt=0, allow_inf_nan=False)] | None = None
+    max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
+class Defaults(_Strict):
+    """Fields of a case, which a file may also set for all of its cases."""
+
+    template: str | None = None
+    prompt: str | None = None
+    system: str | None = None
+    stdin: str | None = None
+    variables: dict[str, Value] = Field({}, alias="vars")
+    json_schema: str | dict[str, Any] | None = Field(None, alias="schema")
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    reasoning_effort: str | None = None
+    params: dict[str, Any] = {}
+    expect: Expect = Field(default_factory=lambda: Expect.model_validate({}))
+
+
+class CaseEntry(Defaults):
+    """One of ``[[cases]]``, or one line of JSONL."""
+
+    name: str | None = None
+
+
+class CaseFile(Defaults):
+    """A TOML file. Its own fields are defaults for its cases, except for ``models`` and ``judge``."""
+
+    models: Annotated[list[str], BeforeValidator(_listed)] = []
+    judge: str | None = None
+    cases: Annotated[list[CaseEntry], Field(min_length=1)]
+
+
+class Case(Struct):
+    """A case that can be run, with the defaults of its file filled in."""
+
+    file: str
+    name: str
+    prompt: str
+    system: str
+    template: str | None
+    extract: bool
+    """Whether the checks are for the first code block of the answer, as the template asks for."""
+    schema: dict[str, Json] | None
+    fields: dict[str, Any]
+    """Fields of the ``Request``."""
+    expected: Expectations
+    models: tuple[str, ...]
+    """The models that the file names, or the template."""
+    judge: str | None
+
+
+def find_files(paths: Sequence[str]) -> list[Path]:
+    """The files that are named, and those in folders: JSONL files, and TOML files with cases.
+
+    Raises ``click.UsageError`` if there is none.
+    """
+    found: dict[Path, None] = {}
+    for name in paths:
+        path = Path(name)
+        if not path.is_dir():
+            found[path] = None
+            continue
+        inside = sorted(each for each in path.rglob("*") if each.suffix in (".toml", ".jsonl", ".ndjson"))
+        chosen = [each for each in inside if each.is_file() and (each.suffix != ".toml" or _has_cases(each))]
+        if not chosen:
+            raise click.UsageError(
+                f"{name} has no test cases\nThey are in .jsonl files, or in .toml files under [[cases]]."
+            )
+        found |= dict.fromkeys(chosen)
+    return list(found)
+
+
+def _has_cases(path: Path) -> bool:
+    """Whether a TOML file has cases; the others in a folder may be templates."""
+    return re.search(r"^\s*(\[\[\s*cases\s*\]\]|cases\s*=)", _text(path), re.MULTILINE) is not None
+
+
+def _text(path: Path) -> str:
+    try:
+        return files.read_text(path, limit=limits.TEXT_FILE)
+    except CoreError as error:
+        raise click.UsageError(error.message) from None
+
+
+def read_cases(path: Path, find_template: Callable[[str], templates.Template]) -> list[Case]:
+    """The cases of a file. Raises ``click.UsageError`` with the place of each mistake."""
+    text = _text(path)
+    file = CaseFile.model_construct(cases=[])
+    if path.suffix == ".toml":
+        import tomllib
+
+        try:
+            file = CaseFile.model_validate(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise click.UsageError(f"{path}: {error}") from None
+        except ValidationError as error:
+            raise _invalid(path, error, _toml_place) from None
+        entries = [(f"case {number}", entry) for number, entry in enumerate(file.cases, start=1)]
+    else:
+        entries = list(_lines(path, text))
+    made = []
+    for place, entry in entries:
+        try:
+            made.append(_case(path, file, entry, place, find_template))
+        except CoreError as error:
+            raise click.UsageError(f"{path}: {entry.name or place}: {error.message}") from None
+    names = [case.name for case in made]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise click.UsageError(f"{path}: two cases are called {twice!r}")
+    return made
+
+
+def _lines(path: Path, text: str) -> Iterable[tuple[str, CaseEntry]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            yield f"line {number}", CaseEntry.model_validate(json.loads(line))
+        except ValidationError as error:
+            raise _invalid(path, error, partial(_line_place, number)) from None
+        except (ValueError, RecursionError):
+            raise click.UsageError(f"{path}: line {number} is not valid JSON") from None
+
+
+def _toml_place(location: Sequence[int | str]) -> tuple[str, Sequence[int | str]]:
+    if location[:1] == ("cases",) and len(location) > 1 and isinstance(location[1], int):
+        return f"case {location[1] + 1}", location[2:]
+    return "", location
+
+
+def _line_place(number: int, location: Sequence[int | str]) -> tuple[str, Sequence[int | str]]:
+    return f"line {number}", location
+
+
+def _invalid(path: Path, error: ValidationError, place_of: Callable[[Any], Any]) -> click.UsageError:
+    lines = []
+    for each in error.errors(include_url=False, include_input=False, include_context=False)[:_MOST_SHOWN]:
+        place, rest = place_of(each["loc"])
+        # pydantic adds the branches of unions, and "[key]", which are not in the file.
+        names = [
+            str(name) for name in rest if name != "[key]" and not str(name).startswith(("function-", "list["))
+        ]
+        words = {
+            "extra_forbidden": "is not a field",
+            "missing": "is missing",
+        }.get(each["type"]) or each["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        lines.append(f"{path}: {' '.join(filter(None, (place, '.'.join(names))))}: {words}")
+    return click.UsageError("\n".join(dict.fromkeys(lines)))
+
+
+def _case(
+    path: Path,
+    file: CaseFile,
+    entry: CaseEntry,
+    place: str,
+    find_template: Callable[[str], templates.Template],
+) -> Case:
+    """Fill in the file's defaults and the template, and insert the variables."""
+
+    def given(name: str) -> Any:
+        return getattr(entry if name in entry.model_fields_set else file, name)
+
+    name = given("template")
+    template = _template(path, name, find_template) if name else None
+    prompt, system = given("prompt") or "", given("system") or ""
+    parts = [templates.inline(prompt, "the prompt"), templates.inline(system, "the system message")]
+    known = {each for part in (template or parts[0], parts[1]) for each in templates.variables(part)}
+    for each in entry.variables:
+        if each not in known:
+            raise InvalidInputError(f"the prompt has no variable {each!r}")
+    variables = file.variables | entry.variables
+    values = {each: _as_text(value) for each, value in variables.items() if each in known}
+    try:
+        system = templates.insert(parts[1], values).prompt
+        if template is not None:
+            own = {each: value for each, value in values.items() if each in templates.variables(template)}
+            filled = templates.fill(template, stdin=given("stdin"), typed=prompt, values=own)
+            prompt, system = filled.prompt, system or filled.system
+        else:
+            prompt = templates.insert(parts[0], values, before=given("stdin")).prompt
+    except VariableError as error:
+        if not error.missing:
+            raise
+        raise InvalidInputError(f"no value for {' and '.join(error.missing)} (see vars)") from None
+    if not prompt.strip():
+        raise InvalidInputError("it has no prompt")
+    schema = given("json_schema")
+    folder = path.parent
+    if schema is None and template is not None and template.schema is not None:
+        schema, folder = template.schema, template.path.parent
+    fields = {
+        each: value
+        for each in ("temperature", "max_tokens", "reasoning_effort")
+        if (value := given(each)) is not None or (template and (value := getattr(template, each)) is not None)
+    }
+    fields["params"] = {**(template.params if template else {}), **file.params, **entry.params}
+    return Case(
+        file=str(path),
+        name=entry.name or place,
+        prompt=prompt,
+        system=system,
+        template=template.name if template is not None else None,
+        extract=template is not None and template.extract,
+        schema=None if schema is None else schema_from(schema, folder=folder),
+        fields=fields,
+        expected=_expectations(file.expect, entry.expect, path.parent),
+        models=tuple(file.models) or ((template.model,) if template and template.model else ()),
+        judge=file.judge,
+    )
+
+
+def _template(
+    path: Path, name: str, find_template: Callable[[str], templates.Template]
+) -> templates.Template:
+    """A template in the folder of the cases, or a saved one."""
+    if "/" not in name and "\\" not in name:
+        own = templates.names(path.parent)
+        return templates.load(path.parent, name) if name in own else find_template(name)
+    return templates.load(path.parent, str(path.parent / name))
+
+
+def _expectations(common: Expect, own: Expect, folder: Path) -> Expectations:
+    """Those of the file and of the case together; the case overrides single values."""
+    schema = own.json_schema if own.json_schema is not None else common.json_schema
+    return Expectations(
+        contains=(*common.contains, *own.contains),
+        not_contains=(*common.not_contains, *own.not_contains),
+        regex=(*common.regex, *own.regex),
+        equals=own.equals if own.equals is not None else common.equals,
+        schema=None if schema is None else schema_from(schema, folder=folder),
+        paths={**common.paths, **own.paths},
+        judge=(*common.judge, *own.judge),
+        max_cost=own.max_cost or common.max_cost,
+        max_seconds=own.max_seconds or common.max_seconds,
+    )
+
+
+def _as_text(value: Value) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

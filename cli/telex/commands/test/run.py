@@ -1,0 +1,433 @@
+"""Runs the cases of ``telex test`` with each model, from saved answers where there are any, and checks the answers."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import threading
+import time
+from collections import Counter
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from provider_core import files, limits
+from provider_core.batches import BatchRun, Row, RowPlanner
+from provider_core.batches.lanes import Lanes
+from provider_core.budget import dollars
+from provider_core.chat.runner import ChatPlan
+from provider_core.errors import BudgetError, CoreError, FileError
+from provider_core.expectations import failures, judge_request, verdict_of
+from provider_core.structs import Struct, replace
+from provider_core.types import Message, Request
+from telex.commands.test.cases import find_files, read_cases
+from telex.commands.test.report import Outcome, Reporter, write_junit
+from telex.exit_codes import ExitCode, Stop
+from telex.signals import Interrupts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from provider_core.batches import Result
+    from provider_core.history import LedgerEntry
+    from provider_core.prices import Cost, Pricing
+    from provider_core.types import Json, Target, Usage
+    from telex.app import App
+    from telex.commands.test.cases import Case
+
+_LEDGER_SECONDS: Final = 1.0
+_UNUSED: Final = 30 * 86_400
+"""Seconds after which a saved answer that no run has used is deleted."""
+
+
+class Options(Struct):
+    """The command line of ``telex test``."""
+
+    paths: tuple[str, ...]
+    models: tuple[str, ...]
+    judge: str | None
+    only: tuple[str, ...]
+    fresh: bool
+    junit: str | None
+    max_cost: Decimal | None
+    jobs: int | None
+    as_json: bool
+    quiet: bool
+    network: Mapping[str, Any]
+
+
+class Job(Struct):
+    """A request of the run: a case with one model, or a question to the judge about the answer to it."""
+
+    target: Target
+    request: Request
+    case: Case
+    index: int
+    """Its number among the outcomes."""
+    statement: str = ""
+    """For the judge."""
+
+
+class SavedAnswer(Struct):
+    """An answer as it is saved, by the content of its request."""
+
+    text: str
+    cost: Decimal | None
+    seconds: float | None
+
+
+class _Spending:
+    """Prices answers, and adds up their costs in all threads; ``check`` raises ``BudgetError`` at the limit."""
+
+    def __init__(self, price: Pricing, limit: Decimal | None) -> None:
+        self._price = price
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._spent = Decimal(0)
+
+    def __call__(self, target: Target, usage: Usage) -> Cost | None:
+        cost = self._price(target, usage)
+        if cost is not None:
+            with self._lock:
+                self._spent += cost.amount
+        return cost
+
+    def check(self) -> None:
+        limit, spent = self._limit, self._spent
+        if limit is not None and spent >= limit:
+            words = f"the cost limit of {dollars(limit)} is reached: {dollars(spent)} spent"
+            raise BudgetError(words, code="max_cost", limit=limit, spent=spent)
+
+
+class _JobPlanner(RowPlanner):
+    """Plans the jobs, as long as they may cost more: the number of a row is that of its job."""
+
+    jobs: Sequence[Job] = ()
+    spending: _Spending
+
+    def model(self, row: Row) -> str | None:
+        return str(self.jobs[row.number - 1].target)
+
+    def plan(self, row: Row, target: Target) -> ChatPlan:
+        job = self.jobs[row.number - 1]
+        self.spending.check()
+        return ChatPlan(
+            target=target,
+            request=job.request,
+            new_messages=job.request.messages,
+            schema_retries=1 if job.statement else 0 if job.request.schema is not None else None,
+        )
+
+
+def run(app: App, options: Options) -> None:
+    """Run ``telex test``. Raises ``Stop`` if not all cases pass, and errors of the core."""
+    with Interrupts(), contextlib.ExitStack() as stack:
+        cases = [
+            case
+            for path in find_files(options.paths)
+            for case in read_cases(path, app.runtime.template)
+            if not options.only or any(word.casefold() in case.name.casefold() for word in options.only)
+        ]
+        if not cases:
+            raise click.UsageError("no case has a name that contains the text of --only")
+        _Run(app, options, cases).run(stack)
+
+
+class _Run:
+    """One run of the command."""
+
+    def __init__(self, app: App, options: Options, cases: Sequence[Case]) -> None:
+        self._app = app
+        self._options = options
+        self._targets: dict[str, Target] = {}
+        self._saved = SavedAnswers(app.runtime.paths.cache / "tests", fresh=options.fresh)
+        self._spending = _Spending(app.runtime.prices, options.max_cost)
+        self._stopped: tuple[ExitCode, str, str | None] | None = None
+        self._jobs: list[Job] = []
+        self._outcomes: list[Outcome] = []
+        self._judges: dict[int, Target] = {}
+        for case in cases:
+            for name in options.models or case.models or ("",):
+                target = self._target(name)
+                request = self._request(case, target)
+                index = len(self._outcomes)
+                self._outcomes.append(Outcome(case=case, model=str(target)))
+                self._jobs.append(Job(target=target, request=request, case=case, index=index))
+                if case.expected.judge:
+                    self._judges[index] = self._judge(case)
+        self._reporter = Reporter(app.console, self._outcomes, as_json=options.as_json, quiet=options.quiet)
+
+    def run(self, stack: contextlib.ExitStack) -> None:
+        lanes = stack.enter_context(Lanes(self._app.runtime, find=self._target, most=self._options.jobs))
+        interrupted = False
+        if self._options.max_cost is not None:
+            self._report_unknown_prices()
+        try:
+            questions: list[Job] = []
+            for job, saved in self._answers(self._jobs, lanes):
+                outcome = self._checked(job, saved)
+                self._outcomes[job.index] = outcome
+                if outcome.status == "passed" and job.case.expected.judge:
+                    self._outcomes[job.index] = replace(outcome, status="not run")
+                    questions += self._questions(job, outcome)
+                self._reporter.show(self._outcomes)
+            if questions and self._stopped is None:
+                self._ask_judges(questions, lanes)
+        except KeyboardInterrupt:
+            interrupted = True
+        self._reporter.finish(self._outcomes)
+        if self._options.junit is not None:
+            write_junit(self._options.junit, self._outcomes)
+        self._saved.prune()
+        self._end(interrupted=interrupted)
+
+    def _end(self, *, interrupted: bool) -> None:
+        """Raise ``Stop`` with the exit code unless that is 0."""
+        if interrupted:
+            self._app.console.note(
+                "Interrupted. Answers that have come are saved: repeat the command to do the rest."
+            )
+            raise Stop(ExitCode.INTERRUPTED)
+        if self._stopped is not None:
+            code, message, hint = self._stopped
+            self._app.console.error(message, hint)
+            raise Stop(code)
+        if any(outcome.status != "passed" for outcome in self._outcomes):
+            raise Stop(ExitCode.TEST)
+
+    # --- planning ------------------------------------------------------------------------------------------
+
+    def _target(self, name: str) -> Target:
+        from telex.options import with_network
+
+        if name not in self._targets:
+            target = with_network(self._app.target(name or None), self._options.network)
+            self._targets[name] = self._targets[str(target)] = target
+        return self._targets[name]
+
+    def _judge(self, case: Case) -> Target:
+        name = self._options.judge or case.judge
+        if name is None:
+            raise click.UsageError(
+                f"{case.file}: {case.name}: a model has to judge the answer, and none is named\n"
+                'Name one: --judge MODEL, or judge = "MODEL" in the file.'
+            )
+        return self._target(name)
+
+    @staticmethod
+    def _request(case: Case, target: Target) -> Request:
+        system = (Message(role="system", content=case.system),) if case.system else ()
+        return Request(
+            model=target.model,
+            messages=(*system, Message(role="user", content=case.prompt)),
+            max_characters=limits.ANSWER,
+            schema=case.schema,
+            **case.fields,
+        )
+
+    # --- answers -------------------------------------------------------------------------------------------
+
+    def _answers(self, jobs: Sequence[Job], lanes: Lanes) -> Iterator[tuple[Job, SavedAnswer | CoreError]]:
+        """The answer to each job, or its error: saved ones first, then those of requests as they come."""
+        missing = []
+        for job in jobs:
+            saved = self._saved.find(job)
+            if saved is None:
+                missing.append(job)
+                continue
+            if not job.statement:
+                self._outcomes[job.index] = replace(self._outcomes[job.index], is_saved=True)
+            yield job, saved
+        if missing:
+            yield from self._asked(missing, lanes)
+
+    def _asked(self, jobs: Sequence[Job], lanes: Lanes) -> Iterator[tuple[Job, SavedAnswer | CoreError]]:
+        budget = self._app.runtime.budget
+        targets = dict.fromkeys(str(job.target) for job in jobs)
+        batch = BatchRun(
+            (Row(number=number, id=number) for number in range(1, len(jobs) + 1)),
+            _JobPlanner(request=Request(model="", messages=()), jobs=jobs, spending=self._spending),
+            [lane for name in targets for lane in lanes.open(self._targets[name])],
+            lane_for=lanes.lane_for,
+            price=self._spending,
+        )
+        if budget is not None:
+            budget.interval = _LEDGER_SECONDS
+        entries: list[LedgerEntry] = []
+        try:
+            if budget is not None:
+                budget.check()
+            for result in batch:
+                if result is not None:
+                    if isinstance(result.error, BudgetError):
+                        raise result.error
+                    job = jobs[result.row.number - 1]
+                    entries += self._entries(job, result)
+                    yield job, self._answer(job, result)
+                if entries and (result is None or len(entries) > 100):
+                    self._count(entries)
+                if budget is not None:
+                    budget.check()
+        except BudgetError as error:
+            batch.stop("error", error)
+        finally:
+            self._count(entries)
+        if batch.ended_by == "error":
+            why = batch.error or CoreError("the run ended early")
+            code, hint = self._app.advice(why)
+            self._stopped = code, why.message, hint
+
+    def _answer(self, job: Job, result: Result) -> SavedAnswer | CoreError:
+        """The answer of a result, which is saved if it is complete; or why there is none."""
+        answer = result.answer
+        costs = [request.answer.cost for request in result.requests if not request.answer.is_free]
+        known = [cost.amount for cost in costs if cost is not None]
+        if answer is None or not result.ok:
+            return result.error or CoreError(f"the answer is {result.verdict.value}")
+        saved = SavedAnswer(
+            text=answer.text,
+            cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,
+            seconds=answer.timing.total,
+        )
+        self._saved.add(job, saved)
+        return saved
+
+    def _entries(self, job: Job, result: Result) -> Iterator[LedgerEntry]:
+        if self._app.runtime.settings.ledger:
+            from provider_core.history import entry_of
+
+            for request in result.requests:
+                if (entry := entry_of(request, time.time(), "test", template=job.case.template)) is not None:
+                    yield entry
+
+    def _count(self, entries: list[LedgerEntry]) -> None:
+        """Add the entries to the ledger; a failure is reported and does not end the run."""
+        if entries:
+            try:
+                self._app.runtime.history.ledger.add(entries)
+            except CoreError as error:
+                self._app.console.note(
+                    f"Warning: the tokens of {len(entries)} requests are not counted: {error.message}"
+                )
+            entries.clear()
+
+    def _report_unknown_prices(self) -> None:
+        from provider_core.types import Usage
+
+        for name in dict.fromkeys(map(str, self._targets.values())):
+            if self._app.runtime.prices(self._targets[name], Usage(input=1, output=1)) is None:
+                self._app.console.note(
+                    f"The price of {name} is unknown: --max-cost counts only what the server reports."
+                )
+
+    # --- checks --------------------------------------------------------------------------------------------
+
+    def _checked(self, job: Job, answer: SavedAnswer | CoreError) -> Outcome:
+        outcome = self._outcomes[job.index]
+        if isinstance(answer, CoreError):
+            return replace(outcome, status="error", reasons=(answer.message,))
+        text = answer.text
+        if job.case.extract:
+            from telex.render.extract import first_block
+
+            text = first_block(text) or text
+        found = tuple(failures(job.case.expected, text, cost=answer.cost, seconds=answer.seconds))
+        return replace(
+            outcome,
+            status="failed" if found else "passed",
+            reasons=found,
+            answer=text,
+            cost=answer.cost,
+            seconds=answer.seconds,
+        )
+
+    def _questions(self, job: Job, outcome: Outcome) -> Iterator[Job]:
+        judge = self._judges[job.index]
+        for statement in job.case.expected.judge:
+            request = judge_request(judge.model, job.case.prompt, outcome.answer, statement)
+            yield replace(job, target=judge, request=request, statement=statement)
+
+    def _ask_judges(self, questions: Sequence[Job], lanes: Lanes) -> None:
+        left = Counter(question.index for question in questions)
+        for question, answer in self._answers(questions, lanes):
+            outcome = self._outcomes[question.index]
+            left[question.index] -= 1
+            status, reason = "passed", ""
+            try:
+                if isinstance(answer, CoreError):
+                    raise answer
+                holds, why = verdict_of(answer.text)
+                if not holds:
+                    status, reason = "failed", f"is not judged so: {question.statement} ({why})"
+            except CoreError as error:
+                status, reason = "error", f"{question.target} did not judge: {error.message}"
+            reasons = (*outcome.reasons, *([reason] if reason else []))
+            worst = next(
+                (each for each in ("error", "failed") if each in (status, outcome.pending)), "passed"
+            )
+            outcome = replace(outcome, reasons=reasons, pending=worst)
+            if not left[question.index]:
+                outcome = replace(outcome, status=worst)
+            self._outcomes[question.index] = outcome
+            self._reporter.show(self._outcomes)
+
+
+class SavedAnswers:
+    """Answers in a folder of private files, found by the content of the request and the address of the model."""
+
+    def __init__(self, folder: Path, *, fresh: bool) -> None:
+        self._folder = folder
+        self._fresh = fresh
+
+    def find(self, job: Job) -> SavedAnswer | None:
+        """The saved answer to the same request; None if there is none, or none is wanted."""
+        if self._fresh:
+            return None
+        path = self._path(job)
+        try:
+            found = json.loads(files.read_bytes(path))
+            text, cost, seconds = found["text"], found["cost"], found["seconds"]
+            if not isinstance(text, str):
+                return None
+            saved = SavedAnswer(
+                text=text,
+                cost=None if cost is None else Decimal(cost),
+                seconds=None if seconds is None else float(seconds),
+            )
+            path.touch()
+        except (FileError, OSError, ValueError, KeyError, TypeError, ArithmeticError):
+            return None  # it is asked for again
+        return saved
+
+    def add(self, job: Job, answer: SavedAnswer) -> None:
+        """Save an answer, if the folder can be written."""
+        stored = {
+            "text": answer.text,
+            "cost": None if answer.cost is None else f"{answer.cost:f}",
+            "seconds": answer.seconds,
+        }
+        with contextlib.suppress(FileError, OSError):
+            files.private_folder(self._folder)
+            files.replace(self._path(job), json.dumps(stored).encode())
+
+    def prune(self) -> None:
+        """Delete answers that were not used for 30 days."""
+        with contextlib.suppress(OSError):
+            for path in self._folder.iterdir():
+                with contextlib.suppress(OSError):
+                    if path.stat().st_mtime < time.time() - _UNUSED:
+                        path.unlink()
+
+    def _path(self, job: Job) -> Path:
+        from provider_core.request import build_body
+
+        provider = job.target.provider
+        body: Mapping[str, Json] = build_body(provider, job.request)
+        content = json.dumps([provider.name, provider.base_url, body], sort_keys=True, default=str)
+        return (
+            self._folder
+            / f"{hashlib.blake2b(content.encode('utf-8', 'surrogatepass'), digest_size=20).hexdigest()}.json"
+        )
