@@ -357,4 +357,19 @@ def _ignore_spec(path: Path) -> Any:
         except ValueError:  # git ignores such a line as well
             continue
         valid.append(line)
-    return GitIgnoreSpec.from_lines(valid) if valid else None
+    if not valid:
+        return None
+    return GitIgnoreSpec([_without_backtracking(each) for each in GitIgnoreSpec.from_lines(valid).patterns])
+
+
+_STAR: Final = re.compile(r"\[\^/\]\*((?:(?!\[\^/\]\*)(?:\[\^/\]|[^/]))+?)(?=\[\^/\]\*)")
+"""In a regular expression of pathspec, a ``*`` of .gitignore, and what follows it up to the next one."""
+
+
+def _without_backtracking(pattern: Any) -> Any:
+    """The pattern, so that ``*a*a*a*b`` takes no exponential time on "aaaa…".
+
+    The first place where the text after a ``*`` matches is as good as any later one, as in ``fnmatch``.
+    """
+    source = pattern.regex.pattern
+    return type(pattern)(re.compile(_STAR.sub(r"(?>[^/]*?\1)", source)), pattern.include)

@@ -85,6 +85,13 @@ def test_gitignore_files_apply_as_in_git(here: Path) -> None:
     assert names(".") == ["keep.log", "sub/b.log", "sub/build", "sub/root.txt"]
 
 
+def test_gitignore_with_many_stars_takes_no_exponential_time(here: Path) -> None:
+    write(_dot_gitignore=f"{'*a' * 20}*b\n{'*?' * 20}*b\n")
+    Path("a" * 200).touch()
+    Path("a" * 100 + "xb").touch()
+    assert names(".") == ["a" * 200]
+
+
 def test_gitignore_above_the_folder_applies_within_a_repository_unless_it_excludes_the_folder(
     here: Path,
 ) -> None:
