@@ -151,12 +151,15 @@ def table(
     groups = [(listing, models) for listing, models in shown if models]
     if groups:
         drawn = _drawn(console, groups, default, prices, grouped=grouped)
-        tables.paged(console, drawn, long=is_long(console, shown))
+        tables.paged(console, drawn, long=is_long(console, shown, grouped=grouped))
 
 
-def is_long(console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]]) -> bool:
+def is_long(
+    console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]], *, grouped: bool = True
+) -> bool:
     """Whether the table is longer than the screen, and goes through the pager."""
-    return sum(len(models) + 2 for _, models in shown if models) >= console.height()
+    rows = sum(len(models) + 2 * grouped for _, models in shown if models)
+    return rows + 2 * (not grouped) >= console.height()
 
 
 def _drawn(

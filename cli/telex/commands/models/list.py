@@ -115,13 +115,15 @@ def list_(
             app.console.note(f"Hidden, because they do not chat: {others} (--all shows them).")
 
     # The pager clears the screen, so notes come before it.
-    paged = app.console.out_is_terminal and not as_json and render.is_long(app.console, shown)
+    grouped = sort != "price"
+    long = render.is_long(app.console, shown, grouped=grouped)
+    paged = app.console.out_is_terminal and not as_json and long
     if paged:
         note()
     if as_json:
         render.as_json(app.console, shown, default_target(app), prices)
     elif app.console.out_is_terminal:
-        render.table(app.console, shown, default_target(app), prices, grouped=sort != "price")
+        render.table(app.console, shown, default_target(app), prices, grouped=grouped)
     else:
         render.lines(app.console, shown)
     if not paged:
