@@ -86,7 +86,7 @@ _CHOICES: Final = {
         'telex shell "files over 1 GB, newest first"',
         "telex shell --explain 'tar xzf x'",
         'ls -l | telex shell "rename these to lower case"',
-        'eval "$(telex shell --widget zsh)"',
+        'eval "$(telex shell --widget bash)"',
     ),
     exits=ASKING,
     otherwise='If it belongs to the request, put "--" before the request: telex shell -- {word}',
@@ -149,8 +149,9 @@ def command(
     The model is told the name and version of your shell, the system, and which common tools are installed; not your
     name, your folders, your environment or your machine's name. Proposals are not saved in the history.
 
-    The key of --widget is Alt-I. To use another, set TELEX_WIDGET_KEY before the eval, in the shell's own notation:
-    '\C-g' in bash, '^G' in zsh, \cg in fish. The widget only changes the line; you press Enter.
+    The key of --widget is Alt-I; bash has to be version 4 or newer. To use another key, set TELEX_WIDGET_KEY before the
+    eval, in the shell's own notation: '\C-g' in bash, '^G' in zsh, \cg in fish. The widget only changes the line; you
+    press Enter.
     """
     if widget is not None:
         if request or explain is not None:
@@ -284,6 +285,7 @@ class Proposal:
         report_outcome(self._app, turn.run(interrupts))
 
     def _propose(self, plan: Plan, chat: ChatPlan, interrupts: Interrupts) -> None:
+        from provider_core.redaction import printable
         from telex.chat.run import Turn, report_outcome
 
         renderer = _WithoutText(self._app.console)
@@ -291,11 +293,11 @@ class Proposal:
         answer = turn.run(interrupts)
         report_outcome(self._app, answer)
         found = json.loads(answer.text)
-        proposed = found["command"].strip()
+        proposed, self.explanation = found["command"].strip(), printable(found["explanation"].strip(), 500)
         if not proposed:
-            self._app.console.error("the model proposed no command", found["explanation"].strip() or None)
+            self._app.console.error("the model proposed no command", self.explanation or None)
             raise Stop(ExitCode.PROVIDER)
-        self.command, self.explanation, self._edited = proposed, found["explanation"].strip(), False
+        self.command, self._edited = proposed, False
         self._messages = turn.messages or ()
 
     def _print(self) -> None:
