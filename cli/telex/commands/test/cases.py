@@ -122,7 +122,7 @@ class Case(Struct):
 
 
 def find_files(paths: Sequence[str]) -> list[Path]:
-    """The files that are named, and those in folders: JSONL files, and TOML files with cases.
+    """The files that are named, and those in folders that are not hidden: JSONL files, and TOML files with cases.
 
     Raises ``click.UsageError`` if there is none.
     """
@@ -132,7 +132,12 @@ def find_files(paths: Sequence[str]) -> list[Path]:
         if not path.is_dir():
             found[path] = None
             continue
-        inside = sorted(each for each in path.rglob("*") if each.suffix in (".toml", ".jsonl", ".ndjson"))
+        inside = sorted(
+            each
+            for each in path.rglob("*")
+            if each.suffix in (".toml", ".jsonl", ".ndjson")
+            and not any(part.startswith(".") for part in each.relative_to(path).parts)
+        )
         chosen = [each for each in inside if each.is_file() and (each.suffix != ".toml" or _has_cases(each))]
         if not chosen:
             raise click.UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -13,7 +14,6 @@ from telex.humanize import elapsed, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from decimal import Decimal
 
     from telex.commands.test.cases import Case
     from telex.console import Console
@@ -62,8 +62,8 @@ class Reporter:
             self._print(outcomes[self._printed])
             self._printed += 1
 
-    def finish(self, outcomes: Sequence[Outcome]) -> None:
-        """Print the others too, and the counts."""
+    def finish(self, outcomes: Sequence[Outcome], spent: Decimal) -> None:
+        """Print the others too, and the counts; ``spent`` is what the run has cost."""
         for outcome in outcomes[self._printed :]:
             self._print(outcome)
         self._printed = len(outcomes)
@@ -76,7 +76,7 @@ class Reporter:
                     self._console.note(
                         f"{model}: {summary([each for each in outcomes if each.model == model])}"
                     )
-            self._console.note(summary(outcomes))
+            self._console.note(summary(outcomes, spent))
 
     def _print(self, outcome: Outcome) -> None:
         console, case = self._console, outcome.case
@@ -112,18 +112,19 @@ class Reporter:
             console.out(f"      {reason}\n")
 
 
-def summary(outcomes: Sequence[Outcome]) -> str:
-    """The counts, and what the answers have cost."""
-    counts = [
-        f"{count} {status}"
-        for status in _MARKS
-        if (count := sum(outcome.status == status for outcome in outcomes)) or status == "passed"
-    ]
+def summary(outcomes: Sequence[Outcome], spent: Decimal | None = None) -> str:
+    """The counts, and what the answers have cost; ``spent`` is what this run has cost with its judges."""
+    counts = []
+    for status in _MARKS:
+        count = sum(outcome.status == status for outcome in outcomes)
+        if count or status == "passed":
+            counts.append(f"{count} {'errors' if status == 'error' and count > 1 else status}")
     saved = sum(outcome.is_saved for outcome in outcomes)
     facts = [plural(saved, "saved answer")] if saved else []
-    spent = [each.cost for each in outcomes if each.cost is not None and not each.is_saved]
-    if spent and (total := sum(spent[1:], spent[0])):
-        facts.append(dollars(total, digits=3))
+    if spent is None:
+        spent = sum((each.cost for each in outcomes if each.cost and not each.is_saved), Decimal(0))
+    if spent:
+        facts.append(dollars(spent, digits=3))
     more = f" ({', '.join(facts)})" if facts else ""
     return f"{', '.join(counts)}{more}."
 

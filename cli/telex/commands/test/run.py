@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -29,7 +30,6 @@ from telex.signals import Interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from provider_core.batches import Result
     from provider_core.history import LedgerEntry
@@ -86,17 +86,17 @@ class _Spending:
         self._price = price
         self._limit = limit
         self._lock = threading.Lock()
-        self._spent = Decimal(0)
+        self.spent: Decimal = Decimal(0)
 
     def __call__(self, target: Target, usage: Usage) -> Cost | None:
         cost = self._price(target, usage)
         if cost is not None:
             with self._lock:
-                self._spent += cost.amount
+                self.spent += cost.amount
         return cost
 
     def check(self) -> None:
-        limit, spent = self._limit, self._spent
+        limit, spent = self._limit, self.spent
         if limit is not None and spent >= limit:
             words = f"the cost limit of {dollars(limit)} is reached: {dollars(spent)} spent"
             raise BudgetError(words, code="max_cost", limit=limit, spent=spent)
@@ -124,6 +124,8 @@ class _JobPlanner(RowPlanner):
 
 def run(app: App, options: Options) -> None:
     """Run ``telex test``. Raises ``Stop`` if not all cases pass, and errors of the core."""
+    if options.junit is not None and not Path(options.junit).parent.is_dir():
+        raise click.UsageError(f"--junit {options.junit}: there is no such folder")
     with Interrupts(), contextlib.ExitStack() as stack:
         cases = [
             case
@@ -178,7 +180,7 @@ class _Run:
                 self._ask_judges(questions, lanes)
         except KeyboardInterrupt:
             interrupted = True
-        self._reporter.finish(self._outcomes)
+        self._reporter.finish(self._outcomes, self._spending.spent)
         if self._options.junit is not None:
             write_junit(self._options.junit, self._outcomes)
         self._saved.prune()
