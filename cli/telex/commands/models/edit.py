@@ -96,6 +96,7 @@ def add(app: App, /, *, model: str, id: str | None, **options: Any) -> None:  # 
     cls=Command,
     examples=(
         "telex models edit lab/qwen3-8b -t 0.6 --param top_k=20 --unset tools",
+        "telex models edit lab/qwen3-8b --price-in 0.27 --price-out 1.10 --price-cached 0.07",
         "telex models edit lab/qwen3-8b --vision && telex models list --vision | grep qwen3",
     ),
     exits=(ExitCode.SETTINGS,),
