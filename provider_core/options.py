@@ -131,7 +131,7 @@ def layers_of(
     Raises what ``load_template`` raises if the template of an alias cannot be used.
     """
     layers = [*given]
-    has_template = any("template" in layer.values for layer in given)
+    has_template = any(layer.values.get("template") for layer in given)
     for alias in name.aliases:
         values = settings.aliases[alias].options
         layers.append(Layer(source=f"alias {alias}", values=values))

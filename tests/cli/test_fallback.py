@@ -218,3 +218,14 @@ def test_the_ledger_counts_the_failed_request(telex: Inside, server: Scripted) -
     used = json.loads(telex("usage", "--by", "model", "--json").out)
     rows = used if isinstance(used, list) else used["rows"]
     assert {row["model"]: row["requests"] for row in rows} == {"a/m": 1, "b/m": 1}
+
+
+def test_an_alias_limits_the_cost_of_its_chats(telex: Inside, server: Scripted) -> None:
+    text = telex.settings.read_text().replace(
+        '"b/m"]', '"b/m"]\ncheap = { target = "a/m", max_cost = 0.000001 }'
+    )
+    telex.configure(text)
+    telex("models", "edit", "a/m", "--price-in", "1000", "--price-out", "1000")
+    server.will(answer("no"))
+    ran = telex("chat", "-m", "cheap", "hi")
+    assert (ran.code, server.asked) == (5, []), ran.err

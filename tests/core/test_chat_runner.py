@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from provider_core.answer import Answer
+from provider_core.chat.fallback import Fallback
 from provider_core.chat.parallel import ParallelRuns
 from provider_core.chat.runner import ChatPlan, ChatRun
 from provider_core.client import Client, OpenProvider
@@ -446,3 +447,86 @@ def test_parallel_runs_that_are_stopped_at_any_event_end_once_with_the_text_that
             assert answer.text.startswith("".join(texts(events))) or answer.error is not None
             if answer.verdict is not Verdict.INTERRUPTED:
                 assert answer.text == "".join(texts(events))
+
+
+# --- fallback ----------------------------------------------------------------------------------------------
+
+
+def fallback_of(name: str, **options: Any) -> Fallback:
+    target = Target(provider=Provider(name=name, base_url=f"http://{name}.test/v1", auth="none"), model="m")
+    return Fallback(name=str(target), target=target, request=Request(model="m", messages=(), **options))
+
+
+def chain_of(network: FakeTransport, *names: str, **options: Any) -> ChatRun:
+    """A run that falls back from lab/m to the named providers."""
+    client = Client(network, sleep=lambda _: None)
+    plan = ChatPlan(
+        target=TARGET,
+        request=Request(model="m", messages=(*EARLIER, *NEW)),
+        new_messages=NEW,
+        fallbacks=tuple(fallback_of(name, temperature=0.5) for name in names),
+    )
+    return ChatRun(
+        plan, lambda target: nullcontext(OpenProvider(client=client, provider=target.provider)), **options
+    )
+
+
+def hosts(network: FakeTransport) -> list[str]:
+    return [call.url.removeprefix("http://").partition(".")[0] for call in network.calls]
+
+
+def test_the_next_model_continues_between_tool_calls_with_their_results() -> None:
+    thinking = says(reasoning="Hm.", calls=[("weather", {"city": "Oslo"})])
+    network = FakeTransport(thinking, refuses(503, "busy"), says("It rains."))
+    run = chain_of(network, "two", toolboxes=[FunctionTools([weather])])
+    events = list(run)
+    assert [name for name in names(events) if name in ("FellBack", "ToolEnded", "AnswerEnded")] == [
+        "AnswerEnded", "ToolEnded", "FellBack", "AnswerEnded"
+    ]  # fmt: skip
+    assert hosts(network) == ["lab", "lab", "two"]
+    last = network.bodies[-1]
+    assert [message["role"] for message in last["messages"]] == [
+        "user",
+        "assistant",
+        "user",
+        "assistant",
+        "tool",
+    ]
+    assert last["messages"][-1]["content"] == "rain in Oslo"
+    assert "Hm." not in json.dumps(last), "another provider gets no reasoning"
+    assert (last["temperature"], bool(last["tools"])) == (0.5, True)
+    answer = last_answer(events)
+    assert (answer.text, answer.target.provider.name) == ("It rains.", "two")
+    assert [attempt.name for attempt in answer.attempts] == ["lab/m"]
+    assert run.messages[-1].provider == "two"
+
+
+def test_numbers_and_new_messages_of_a_request_are_the_same_for_the_next_model() -> None:
+    events = list(chain_of(FakeTransport(refuses(500, "a"), refuses(429, "b"), says("x")), "two", "three"))
+    started = [event for event in events if isinstance(event, RequestStarted)]
+    assert [(each.number, each.new_messages) for each in started] == [(1, NEW)] * 3
+    assert isinstance(events[-1], ChatEnded)
+
+
+@pytest.mark.parametrize(
+    ("steps", "asked"),
+    [
+        ([cut, "x"], ["lab", "lab"]),  # an idle connection that the server has closed
+        ([cut, cut, "x"], ["lab", "lab", "two"]),
+        ([refuses(429, "slow", retry_after=1), "x"], ["lab", "two"]),
+        ([refuses(503, "busy"), refuses(503, "busy"), "x"], ["lab", "two", "two"]),  # the last one is retried
+    ],
+)
+def test_only_a_lost_connection_is_retried_while_another_model_is_left(steps: Any, asked: list[str]) -> None:
+    network = FakeTransport(*(says(step) if step is cut else step for step in steps))
+    assert last_answer(chain_of(network, "two")).text == "x"
+    assert hosts(network) == asked
+
+
+def test_an_interrupt_while_the_next_model_is_asked_ends_its_answer() -> None:
+    run = chain_of(FakeTransport(refuses(503, "busy"), says("Hel", "lo")), "two")
+    until(run, Text)
+    ended, last = run.end()
+    assert isinstance(ended, AnswerEnded)
+    assert (ended.answer.target.provider.name, ended.answer.text) == ("two", "Hel")
+    assert last_answer([last]).verdict is Verdict.INTERRUPTED

@@ -5,6 +5,7 @@ Imported only for a chat that has options from elsewhere than the command line, 
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -72,7 +73,8 @@ def options_of_the_chat(found: Sequence[Candidate], *, continued: bool) -> dict[
 
     A ``continued`` conversation keeps its system message unless the command line, a template or an alias has one.
     """
-    chosen, options = first(found).options, {}
+    chosen = first(found).options
+    options: dict[str, Any] = {}
     for name in _OF_THE_CHAT:
         value = chosen.values.get(name)
         if value is None:
@@ -80,7 +82,10 @@ def options_of_the_chat(found: Sequence[Candidate], *, continued: bool) -> dict[
         source = chosen.sources[name].partition(" ")[0]
         if name == "system" and (source == "template" or (continued and source not in ("command", "alias"))):
             continue  # that of a template is filled in with its variables
-        options[name] = tuple(value) if isinstance(value, list) else value
+        if name == "max_cost":
+            options[name] = value if isinstance(value, Decimal) else Decimal(str(value))
+        else:
+            options[name] = tuple(value) if isinstance(value, list) else value
     return options
 
 

@@ -216,8 +216,10 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         save_images = image_folder(options.save_images)
     several = len(options.models) > 1
     wants_tools = bool(options.allow or options.tool_choice)
-    if wants_tools and not app.runtime.settings.aliases:
-        _check_tools(options)
+    if wants_tools:
+        asked = options.models or (app.runtime.settings.model or "",)
+        if not any(name.strip() in app.runtime.settings.aliases for name in asked):
+            _check_tools(options)
     schema = _schema(options, template) if options.schema or template is not None else None
     if several:
         _check_several(options, schema)

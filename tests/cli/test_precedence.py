@@ -1,0 +1,166 @@
+"""Options of a chat from all layers that may set them: the stronger one is used, and the source of each is shown."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import tomlkit
+from inprocess import Inside
+
+from provider_core.options import LAYERS, Layer, merge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CI = {"CI": "1", "TELEX_TRUST_PROJECT": "1"}
+OPTIONS = {
+    "temperature": (0.25, 1.5),
+    "params.top_k": (20, 40),
+    "max_tokens": (100, 200),
+    "system": ("weaker", "stronger"),
+}
+SOURCES = {
+    "command line": "command line",
+    "template of the command line": "template given",
+    "alias": "alias outer",
+    "template of the alias": "template own",
+    "project": "project",
+    "model": "model lab/m",
+    "provider": "provider lab",
+    "settings": "settings",
+}
+
+
+class Setup:
+    """Everything that sets options; ``add`` sets one in one layer, ``sent`` is the request and the sources."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._telex = Inside(home / "home")
+        self._here = home / "project"
+        (self._here / ".git").mkdir(parents=True)
+        monkeypatch.chdir(self._here)
+        self._model: dict[str, Any] = {"id": "m"}
+        self._provider: dict[str, Any] = {
+            "base_url": "http://127.0.0.1:9/v1", "key": "none", "models": [self._model]
+        }  # fmt: skip
+        self._outer: dict[str, Any] = {"target": "inner"}
+        self._inner: dict[str, Any] = {"target": "lab/m"}
+        self._settings: dict[str, Any] = {}
+        self._project: dict[str, Any] = {}
+        self._templates: dict[str, dict[str, Any]] = {}
+        self._arguments = ["chat", "--dry-run", "-m", "outer", "hi"]
+
+    def add(self, layer: str, option: str, value: Any) -> None:
+        name, _, key = option.partition(".")
+        field = {name: {key: value}} if key else {name: value}
+        match layer:
+            case "command line":
+                flag = {"params": "--param", "max_tokens": "--max-tokens"}.get(name, f"--{name}")
+                self._arguments += [flag, f"{key}={json.dumps(value)}" if key else str(value)]
+            case "template of the command line":
+                if "given" not in self._templates:
+                    self._arguments += ["--template", "given"]
+                self._templates.setdefault("given", {}).update(field)
+            case "template of the alias":
+                self._templates.setdefault("own", {}).update(field)
+                self._outer["template"] = "own"
+            case "alias":
+                self._outer |= field
+            case "inner alias":
+                self._inner |= field
+            case "project":
+                self._project |= field
+            case "model":
+                self._model |= field
+            case "provider":
+                self._provider |= field
+            case "settings":
+                self._settings |= field
+
+    def sent(self) -> tuple[dict[str, Any], dict[str, str]]:
+        self._telex.configure(
+            tomlkit.dumps(
+                {
+                    **self._settings,
+                    "aliases": {"outer": self._outer, "inner": self._inner},
+                    "providers": {"lab": self._provider},
+                }
+            )
+        )
+        self._telex.paths.templates.mkdir(parents=True, exist_ok=True)
+        for name, template in self._templates.items():
+            (self._telex.paths.templates / f"{name}.toml").write_text(tomlkit.dumps(template))
+        (self._here / ".telex.toml").write_text(tomlkit.dumps(self._project))
+        ran = self._telex(*self._arguments, env=CI)
+        assert ran.code == 0, ran.err
+        found = json.loads(ran.out)
+        return found["body"], found["sources"]
+
+
+def value_of(body: dict[str, Any], option: str) -> Any:
+    if option == "system":
+        return next(each["content"] for each in body["messages"] if each["role"] == "system")
+    return body[option.removeprefix("params.")]
+
+
+@pytest.fixture
+def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
+    return Setup(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("pair", [*combinations(LAYERS, 2)], ids=" over ".join)
+def test_each_layer_overrides_every_weaker_one(setup: Setup, pair: tuple[str, str]) -> None:
+    assert tuple(SOURCES) == LAYERS
+    stronger, weaker = pair
+    options = {name: each for name, each in OPTIONS.items() if name != "system" or _holds_system(weaker)}
+    for option, (less, more) in options.items():
+        setup.add(weaker, option, less)
+        if option != "system" or _holds_system(stronger):
+            setup.add(stronger, option, more)
+    body, sources = setup.sent()
+    for option, (less, more) in options.items():
+        overridden = option != "system" or _holds_system(stronger)
+        assert value_of(body, option) == (more if overridden else less)
+        assert sources[option] == SOURCES[stronger if overridden else weaker]
+
+
+def _holds_system(layer: str) -> bool:
+    return layer not in ("model", "provider")
+
+
+def test_an_alias_overrides_the_one_that_it_leads_to(setup: Setup) -> None:
+    setup.add("inner alias", "temperature", 0.1)
+    setup.add("inner alias", "params.seed", 1)
+    setup.add("alias", "temperature", 0.9)
+    body, sources = setup.sent()
+    assert (body["temperature"], body["seed"]) == (0.9, 1)
+    assert (sources["temperature"], sources["params.seed"]) == ("alias outer", "alias inner")
+
+
+MERGED = [
+    # A field of the body is the same option as the one that telex sends in it.
+    ([{"temperature": 1}, {"params": {"temperature": 0, "top_k": 1}}], {"temperature": 1, "params": {"top_k": 1}}),
+    ([{"params": {"temperature": None}}, {"temperature": 0}], {"params": {"temperature": None}}),
+    ([{"max_tokens": 5}, {"params": {"max_completion_tokens": 9}}], {"max_tokens": 5}),
+    ([{"params": {"options": {"num_predict": 9}}}, {"max_tokens": 5}], {"params": {"options": {"num_predict": 9}}}),
+    ([{"reasoning_effort": "low"}, {"params": {"reasoning": {"effort": "high"}}}], {"reasoning_effort": "low"}),
+    ([{"stream": False}, {"params": {"stream": True}}], {"stream": False}),
+    # Zero, false and an empty text are values; None and empty lists are not.
+    ([{"temperature": 0, "stream": False}, {"temperature": 1, "stream": True}], {"temperature": 0, "stream": False}),
+    ([{"temperature": None, "tools": ()}, {"temperature": 1, "tools": ["a"]}], {"temperature": 1, "tools": ["a"]}),
+    # Headers have no case.
+    ([{"headers": {"x-a": "1"}}, {"headers": {"X-A": "2", "X-B": "3"}}], {"headers": {"x-a": "1", "X-B": "3"}}),
+    # What is allowed for some tools is not allowed for others.
+    ([{"tools": ["shell"]}, {"tools": ["files"], "allow": ["*"]}], {"tools": ["shell"]}),
+    ([{"allow": ["a/*"]}, {"tools": ["a"], "allow": ["*"]}], {"allow": ["a/*"], "tools": ["a"]}),
+    ([{"temperature": 1}, {"tools": ["a"], "allow": ["*"]}], {"temperature": 1, "tools": ["a"], "allow": ["*"]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("layers", "merged"), MERGED)
+def test_options_are_merged_by_what_they_mean(layers: list[dict[str, Any]], merged: dict[str, Any]) -> None:
+    found = merge(Layer(source=str(number), values=values) for number, values in enumerate(layers))
+    assert found.values == merged
