@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from provider_core import files, templates
-from provider_core.errors import SettingsError
+from provider_core.errors import SettingsError, TemplateError
 from provider_core.settings import file, project
 from provider_core.structs import replace
 
@@ -60,9 +60,12 @@ def template(settings: Settings, name: str) -> Template | None:
     if found is None:
         return None
     named = template_files(found)
-    path = named.get(name) or next((each for each in named.values() if each.name == name), None)
+    bare = name.removeprefix(f"{found.templates}{os.sep}")  # as aliases of the project have it
+    path = named.get(bare) or next((each for each in named.values() if each.name == bare), None)
     if path is None:
-        return None
+        if bare == name:
+            return None
+        raise TemplateError(f"unknown template: {name}", name=bare, code="unknown_template")
     raw = project.read_inside(path, found.path.parent)
     if found.trusted_templates is not None and found.trusted_templates.get(path.name) != file.digest(raw):
         words = f"{path} was added or changed after you trusted the project"

@@ -450,13 +450,16 @@ def _with_project(settings: Settings, values: Mapping[str, Any], found: Found) -
         if settings.sources.get(f"aliases.{name}") != "project":
             continue
         targets = tuple(target for target in alias.targets if is_own(target))
+        options = dict(alias.options)
+        if "template" in options:  # one of the project, and not of the user
+            options["template"] = str(found.path.parent / values["templates"] / options["template"])
         if name.casefold() in (each.casefold() for each in own):
             del aliases[name]  # ``-m lab`` is what the user calls so
             problems[f"{found.path.name}: {name}"] = SettingsError(
                 f"the alias {name} has the name of a provider of yours", path=found.path
             )
         elif targets:
-            aliases[name] = replace(alias, targets=targets)
+            aliases[name] = replace(alias, targets=targets, options=options)
         else:
             del aliases[name]
             refuse(f"aliases.{name}", f"is {', '.join(alias.targets)}, {_NOT_YOURS}", "not_set_up")

@@ -162,7 +162,7 @@ _SNAPSHOTS = 8
 def load_snapshot(cache: Path, text: str, variables: Mapping[str, str]) -> dict[str, Any] | None:
     """The values that were saved for this text and these variables, or None."""
     try:
-        mark, _, content = files.read_bytes(_snapshot_path(cache, variables)).partition(b"\n")
+        mark, _, content = files.read_bytes(_snapshot_path(cache, text, variables)).partition(b"\n")
         if mark != _checksum(content):  # somebody changed it
             return None
         saved = json.loads(content)
@@ -195,7 +195,7 @@ def save_snapshot(cache: Path, text: str, variables: Mapping[str, str], checked:
     with contextlib.suppress(FileError, OSError, UnicodeEncodeError):
         files.private_folder(cache / _FOLDER)
         whole = content.encode()
-        files.replace(_snapshot_path(cache, variables), _checksum(whole) + b"\n" + whole)
+        files.replace(_snapshot_path(cache, text, variables), _checksum(whole) + b"\n" + whole)
         found = list((cache / _FOLDER).glob("*.json"))
         for old in sorted(found, key=lambda path: path.stat().st_mtime_ns)[:-_SNAPSHOTS]:
             old.unlink()
@@ -218,9 +218,10 @@ def _upper(variables: Mapping[str, str]) -> dict[str, str]:
     return {name.upper(): value for name, value in variables.items()}
 
 
-def _snapshot_path(cache: Path, variables: Mapping[str, str]) -> Path:
-    # Only for the name of the file: its content has the whole digest.
-    return cache / _FOLDER / f"{_digest('', variables)[:8]}.json"
+def _snapshot_path(cache: Path, text: str, variables: Mapping[str, str]) -> Path:
+    # Only for the name of the file: its content has the whole digest. After a null byte come the profile and the
+    # project, which have a snapshot each.
+    return cache / _FOLDER / f"{_digest(text.partition(chr(0))[2], variables)[:8]}.json"
 
 
 def _checksum(content: bytes) -> bytes:

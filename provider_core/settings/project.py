@@ -17,7 +17,8 @@ it. What an attacker wants is a key, the text of prompts, files and conversation
 - ``allow`` narrows: a tool that the settings let run without a question does so only if the project's patterns match,
   too. Patterns on the command line are the user's own, and are not narrowed.
 - Templates are files in the project's folder, also after links are followed, and are used only with the content that
-  was trusted. Their schemas have to be in the project as well.
+  was trusted. Their schemas have to be in the project as well. An alias of the project can name only these, and not the
+  user's own.
 
 A trusted system message can still try to talk a model into calling tools; that a call needs approval protects from it.
 """
@@ -215,8 +216,12 @@ def parse(text: str, path: Path) -> dict[str, Any]:
         fields = value if isinstance(value, dict) else {}
         for name in fields.get("params", {}):
             check_param(f"aliases.{alias}.params.{name}", name, path)
-        if "/" in fields.get("template", "") or "\\" in fields.get("template", ""):
+        template = fields.get("template", "")
+        if "/" in template or "\\" in template:
             raise SettingsError(f"{path}: aliases.{alias}.template must be a name, not a path", path=path)
+        if template and "templates" not in values:
+            words = f"{path}: aliases.{alias}.template needs templates, the project's folder of templates"
+            raise SettingsError(words, path=path)
     if "templates" in values:
         folder = path.parent / values["templates"]
         if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(path.parent)):

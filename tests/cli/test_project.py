@@ -416,6 +416,29 @@ def test_templates_are_used_as_they_were_trusted(project: Project, server: Scrip
     assert len(server.asked) == 1
 
 
+def test_alias_of_a_project_uses_only_templates_of_the_project(project: Project, server: Scripted) -> None:
+    own = project.telex.paths.templates
+    own.mkdir(parents=True)
+    (own / "private.toml").write_text(f'prompt = "{KEY}"\n')
+    (own / "t.toml").write_text(f'prompt = "{KEY}"\n')
+    folder = project.root / "prompts"
+    folder.mkdir()
+    (folder / "t.toml").write_text('prompt = "T: {{ prompt }}"\n')
+    assert "needs templates" in project.trust('[aliases.a]\ntarget = "lab/m"\ntemplate = "private"\n').err
+    aliases = "".join(
+        f'[aliases.{name}]\ntarget = "lab/m"\ntemplate = "{name}"\n' for name in ("t", "private")
+    )
+    assert project.trust(f'templates = "prompts"\n{aliases}').code == 0
+    assert project.chat("-m", "t", "x").code == 0
+    assert server.asked[-1].body["messages"][-1]["content"] == "T: x"
+    ran = project.chat("-m", "private", "x")
+    assert (ran.code, len(server.asked)) == (3, 1)
+    assert "unknown template" in ran.err
+    (folder / "t.toml").unlink()
+    assert project.chat("-m", "t", "x").code == 3
+    assert len(server.asked) == 1
+
+
 @pytest.mark.parametrize(
     ("template", "words"),
     [
