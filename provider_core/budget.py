@@ -131,8 +131,8 @@ def check_max_cost(
         if next_cost is None or spent + next_cost.amount <= limit:
             return
         about = dollars(next_cost.amount, digits=2)
-        before = f", after {dollars(spent)} spent," if spent else ""
-        words = f"the input of the request alone would cost about {about}{before} and the limit is {dollars(limit)}"
+        after = f"after {dollars(spent)} spent, " if spent else ""
+        words = f"{after}the input of the request alone would cost about {about}, and the limit is {dollars(limit)}"
     raise BudgetError(words, provider=target.provider.name, code="max_cost", limit=limit, spent=spent)
 
 

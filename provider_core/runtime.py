@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from provider_core.errors import (
@@ -183,10 +183,14 @@ class Runtime:
         from provider_core import presets
         from provider_core.types import Provider, Target
 
-        prices, providers = self.prices, self.providers
+        prices = self.prices
+
+        @cache
+        def providers() -> Mapping[str, Provider]:
+            return self.providers  # the settings are read only if there is an entry without a cost
 
         def target(entry: LedgerEntry) -> Target:
-            provider = providers.get(entry.provider)
+            provider = providers().get(entry.provider)
             if provider is None or provider.preset != entry.preset:  # removed since
                 preset = presets.get(entry.preset) if entry.preset else None
                 url = preset.base_url if preset is not None else ""

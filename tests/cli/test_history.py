@@ -16,7 +16,7 @@ from scripted import answer as reply
 
 from provider_core.answer import Answer
 from provider_core.errors import ConnectionLostError
-from provider_core.history import History
+from provider_core.history import History, LedgerEntry
 from provider_core.types import (
     ImagePart,
     Message,
@@ -331,6 +331,38 @@ def test_removed_conversations_are_in_no_file(telex: Inside, history: Filled) ->
     assert telex("history", "remove", "--all", "--yes").code == 0
     assert history.conversations() == ()
     assert telex("history", "remove", "--all", "--yes").code == 0
+
+
+def test_removal_says_what_of_the_ledger_stays(telex: Inside, history: Filled) -> None:
+    def removed(*arguments: str) -> list[str]:
+        ran = telex("history", *arguments)
+        assert ran.code == 0, ran.err
+        return ran.err.splitlines()
+
+    usual = {"provider": "lab", "model": "m", "command": "chat", "verdict": "complete"}
+    first, second = history.said("one"), history.said("two")
+    with History(telex.paths.history) as opened:
+        opened.ledger.add(
+            LedgerEntry(at=time.time(), conversation=each, **usual) for each in (first, first, second, None)
+        )
+        assert removed("remove", first, "--yes") == [
+            "1 conversation removed.",
+            (
+                "telex usage still counts 2 requests: their times, models, tokens and costs, without text. "
+                "--with-usage removes that too."
+            ),
+        ]
+        assert opened.ledger.total().requests == 4
+        assert removed("remove", second, "--yes", "--with-usage") == [
+            "1 conversation removed, and 1 request from the ledger."
+        ]
+        assert removed("prune", "--older-than", "1d", "--with-usage") == [
+            "0 conversations removed, and 0 requests from the ledger."
+        ]
+        assert removed("remove", "--all", "--yes", "--with-usage") == [
+            "0 conversations removed, and 3 requests from the ledger."
+        ]
+        assert opened.ledger.total().requests == 0
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,32 @@ def test_an_empty_ledger_is_said_and_no_file_is_made(lab: Inside) -> None:
     assert not lab.paths.data.exists()
 
 
+def test_requests_are_priced_later_and_the_price_is_stored(lab: Inside, server: Scripted) -> None:
+    server.will(answer("Yes.", usage={"prompt_tokens": 1_000_000, "completion_tokens": 500_000}))
+    assert lab("chat", "hi").code == 0
+    (row,) = rows(lab)
+    assert (row["cost"], row["unpriced"]) == ("", "1")
+    lab.configure(lab.settings.read_text().replace('"a"', '{id = "a", price_in = 0.2, price_out = 0.5}'))
+    assert rows(lab)[0]["cost"] == "0.45"
+    lab.configure(lab.settings.read_text().replace("price_in = 0.2", "price_in = 9.0"))
+    assert rows(lab)[0]["cost"] == "0.45"
+    with History(lab.paths.history) as history:
+        assert history.ledger.total().unpriced == 0
+
+
+def test_a_budget_prices_requests_first(lab: Inside, server: Scripted) -> None:
+    server.will(answer("Yes.", usage={"prompt_tokens": 1_000_000, "completion_tokens": 0}))
+    assert lab("chat", "hi").code == 0
+    lab.configure(lab.settings.read_text().replace('"a"', '{id = "a", price_in = 0.2, price_out = 0.5}'))
+    assert lab("chat", "hi", env={"TELEX_BUDGET__DAY": "0.2"}).code == 5
+
+
+def test_usage_is_shown_although_the_settings_are_invalid(lab: Inside) -> None:
+    fill(lab, {"input": 5}, {"cost": Decimal(1)})
+    lab.configure("[")
+    assert rows(lab)[0]["cost"] == "1"
+
+
 def test_a_pipe_imports_no_rich_and_prices_nothing_that_is_priced(telex: Telex) -> None:
     fill(telex, {"cost": Decimal(1)})
     code = "import sys; from telex.main import main; main(['usage']); print(*sys.modules)"

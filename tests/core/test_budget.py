@@ -109,7 +109,7 @@ def test_first_request_is_not_sent_if_its_input_alone_is_too_expensive() -> None
     error = ended_by(run)
     assert error is not None
     assert run.answers[0].usage is None
-    assert error.message == "the input of the request alone would cost about $0.13 and the limit is $0.05"
+    assert error.message == "the input of the request alone would cost about $0.13, and the limit is $0.05"
     assert ended_by(run_of(DONE, max_cost="0.2", prompt="word " * 1000)) is None
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from provider_core.errors import HistoryError, SettingsError
 from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ExitCode
@@ -107,7 +109,8 @@ def command(
     if as_json and as_csv:
         raise click.UsageError("--json and --csv cannot be used together")
     console, ledger = app.console, app.runtime.history.ledger
-    app.runtime.fill_in_costs(since=since)
+    with contextlib.suppress(HistoryError, SettingsError):  # what is known can be shown
+        app.runtime.fill_in_costs(since=since)
     filters: Any = {"since": since, "provider": provider, "model": model}
     totals = ledger.totals(by, **filters)
     whole = render.add_up("", totals)
@@ -126,8 +129,9 @@ def command(
         first = time.strftime("%Y-%m-%d", time.localtime(since)) if since else days[0].key
         render.table(console, by, totals, whole)
         render.chart(console, days, first, whole)
-        if app.runtime.budget is not None:
-            render.budgets(console, app.runtime.budget.spending())
+        with contextlib.suppress(SettingsError):
+            if app.runtime.budget is not None:
+                render.budgets(console, app.runtime.budget.spending())
     if not totals:
         console.note("The ledger has no requests of this period.")
     elif whole.unpriced:
