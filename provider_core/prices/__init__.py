@@ -164,7 +164,8 @@ class Prices:
 
     @staticmethod
     def _may_use_library(target: Target) -> bool:
-        return not target.provider.embedded and target.provider.preset not in _IN_YUAN
+        # It knows public servers, all of them by https: a server on this machine is not worth the import.
+        return _address(target.provider).startswith("https:") and target.provider.preset not in _IN_YUAN
 
     def _known(self, target: Target, at: float | None) -> ModelPrice | None:
         provider = target.provider
@@ -179,7 +180,8 @@ class Prices:
 def _address(provider: Provider) -> str:
     """The address by which ``genai-prices`` knows a provider: its preset's, if requests go through a proxy."""
     preset = presets.of(provider)
-    return provider.base_url if preset is None or preset.serves(provider.base_url) else preset.base_url
+    url = provider.base_url if preset is None or preset.serves(provider.base_url) else preset.base_url
+    return url.partition("?")[0]
 
 
 @cache

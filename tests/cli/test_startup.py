@@ -154,6 +154,10 @@ def test_prices_are_imported_only_if_a_cost_is_shown_and_after_the_request_is_se
     code = WATCHED.format(arguments=("chat", "--json", "hi"))
     alone = json.loads(python(code, telex.env | {"LAB_KEY": "sk-lab"}).splitlines()[-1])
     assert "genai_prices" in alone["modules"]
+    telex.provider("own", server.url, key=None, key_env="LAB_KEY", models=["m"])
+    code = WATCHED.format(arguments=("chat", "-m", "own/m", "--json", "hi"))
+    own = json.loads(python(code, telex.env | {"LAB_KEY": "sk-lab"}).splitlines()[-1])
+    assert "genai_prices" not in own["modules"], "it knows no server on this machine"
     assert not set(alone["early"]) & prices
 
 
