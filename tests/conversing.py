@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import struct
 import sys
-import termios
 import time
 from typing import TYPE_CHECKING, Any
+
+import pytest
+
+try:
+    import fcntl
+    import termios
+except ImportError:
+    pytest.skip("Windows has no pseudo-terminals", allow_module_level=True)
 
 from running import COMMAND, Telex
 from terminal import Pty

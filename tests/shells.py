@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import pty
 import re
 import select
 import shutil
 import signal
 import struct
-import termios
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+import pytest
+
+try:
+    import fcntl
+    import pty
+    import termios
+except ImportError:
+    pytest.skip("Windows has no pseudo-terminals", allow_module_level=True)
 
 import pyte
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import os
-import pty
 import re
 import select
 import signal
 import struct
 import subprocess
-import termios
 import time
 from typing import TYPE_CHECKING, Self
+
+import pytest
+
+try:
+    import fcntl
+    import pty
+    import termios
+except ImportError:
+    pytest.skip("Windows has no pseudo-terminals", allow_module_level=True)
 
 import pyte
 from pyte.modes import DECAWM

@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import sqlite3
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+try:
+    import resource
+except ImportError:
+    pytest.skip("Windows has no limits on resources", allow_module_level=True)
+
 from inprocess import Inside
 from running import COMMAND, Telex
 from scripted import Scripted, answer, delta, sse

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from running import Telex
 
+if sys.platform == "win32":
+    pytest.skip("Windows sends no such signals", allow_module_level=True)
+
 needs_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no timers")
 
 

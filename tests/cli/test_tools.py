@@ -410,11 +410,11 @@ TWO_CALLS = calling(call("lab__spawn"), call("lab__wait", {"n": 30}, id="b", ind
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, -15), (signal.SIGHUP, -1), (signal.SIGKILL, -9)],
-    ids=lambda value: getattr(value, "name", ""),
+    [("SIGINT", 130), ("SIGTERM", -15), ("SIGHUP", -1), ("SIGKILL", -9)],
+    ids=str,
 )
 def test_a_signal_ends_the_servers_and_all_that_they_started(
-    desk: Desk, server: Scripted, number: signal.Signals, code: int
+    desk: Desk, server: Scripted, number: str, code: int
 ) -> None:
     server.will(TWO_CALLS)
     lab(desk, "two")
@@ -423,11 +423,11 @@ def test_a_signal_ends_the_servers_and_all_that_they_started(
     with process:
         child = spawned(process)
         assert alive(child)
-        process.send_signal(number)
+        process.send_signal(getattr(signal, number))
         rest, _ = process.communicate(timeout=20)
     assert process.returncode == code
     assert within(5, lambda: running(desk.home) == [] and not alive(child))
-    if number != signal.SIGKILL:
+    if number != "SIGKILL":
         end = json.loads(rest.splitlines()[-1])
         assert (end["type"], end["verdict"]) == ("end", "interrupted")
 

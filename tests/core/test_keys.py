@@ -33,6 +33,7 @@ from provider_core.testing import FakeKeyStore
 from provider_core.types import Provider
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from keyring.backend import KeyringBackend
@@ -252,6 +253,19 @@ def test_keys_are_stored_for_the_service_telex(keyring_in_use: Any) -> None:
     keyring_in_use(backend)
     KeyringStore().set("cloud", "key")
     assert backend.kept == {("telex", "cloud"): "key"}
+
+
+@pytest.mark.skipif(
+    sys.platform not in {"darwin", "win32"} or "CI" not in os.environ,
+    reason="writes to the user's own keyring, so only in CI on macOS and Windows; Linux: tests/real/test_keyring.py",
+)
+class TestTheSystemsKeyring(KeyStoreConformance):
+    @pytest.fixture
+    def store(self) -> Iterator[KeyringStore]:
+        store = KeyringStore()
+        yield store
+        for name in ("one", "two"):
+            store.delete(name)
 
 
 class TestKeyringWithAMemory(KeyStoreConformance):

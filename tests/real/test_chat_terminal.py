@@ -7,12 +7,17 @@ import os
 import re
 import select
 import signal
-import termios
 import time
-import tty
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+try:
+    import termios
+    import tty
+except ImportError:
+    pytest.skip("Windows has no pseudo-terminals", allow_module_level=True)
+
 from running import COMMAND, Telex
 from scripted import DONE, Answer, Pause, Scripted, answer, delta, sse
 from terminal import Pty
