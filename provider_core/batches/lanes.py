@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
@@ -41,6 +42,7 @@ class Lanes:
         self._by_provider: dict[str, Throttle] = {}
         self._opened: dict[str, list[Lane]] = {}
         self._stack = ExitStack()
+        self._lock = threading.Lock()
         if hasattr(transport := runtime.transport, "separate_threads"):
             transport.separate_threads()
 
@@ -55,6 +57,11 @@ class Lanes:
     def lane_for(self, name: str) -> Lane:
         """The lane of a model that a row names."""
         return self.open(self._find(name))[0]
+
+    def opened(self, target: Target) -> OpenProvider:
+        """The provider of a model that rows fall back to. Raises ``ApiKeyError`` and others."""
+        with self._lock:
+            return self.open(target)[0].opened
 
     def _lane(self, target: Target) -> Lane:
         opened = self._stack.enter_context(self._runtime.open_provider(target))

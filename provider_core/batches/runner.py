@@ -18,21 +18,24 @@ from provider_core.batches.pace import rate_error, retry_after
 from provider_core.chat.runner import ChatRun
 from provider_core.client import backoff, max_retries_for
 from provider_core.errors import CoreError
-from provider_core.events import AnswerEnded
+from provider_core.events import AnswerEnded, FellBack
 from provider_core.structs import Struct, replace
 from provider_core.types import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from decimal import Decimal
 
     from provider_core.answer import Answer
     from provider_core.batches.pace import Lane
     from provider_core.batches.planner import RowPlanner
     from provider_core.batches.rows import Row
+    from provider_core.chat.fallback import Rests
     from provider_core.chat.runner import ChatPlan
+    from provider_core.client import OpenProvider
     from provider_core.prices import Pricing
-    from provider_core.types import Notice
+    from provider_core.types import Notice, Target
 
 _RATE_RETRIES: Final = 20
 """How often a row is sent again because of rate limits. The pauses between are the lane's."""
@@ -103,7 +106,8 @@ class BatchRun:
     """A batch while it runs. Iterate for its results as they come, and None after ``tick`` seconds without one.
 
     ``rows`` is read in threads, one row at a time. ``lane_for`` returns the lane of a model that a row names; without
-    it, such rows fail. ``window`` is the number of rows that may be started before the oldest unfinished one ends.
+    it, such rows fail. ``open_fallback`` opens the models that rows fall back to, and ``rests`` remembers which ones
+    failed. ``window`` is the number of rows that may be started before the oldest unfinished one ends.
 
     ``stop`` starts no further row; the iteration ends when those in flight have. If you stop iterating, they are
     abandoned. Rows that were not finished have no result.
@@ -119,6 +123,8 @@ class BatchRun:
         limits: BatchLimits | None = None,
         price: Pricing | None = None,
         window: int | None = None,
+        open_fallback: Callable[[Target], OpenProvider] | None = None,
+        rests: Rests | None = None,
         log: Callable[[str, str], None] | None = None,
         tick: float = 0.2,
     ) -> None:
@@ -137,6 +143,8 @@ class BatchRun:
         self._limits = limits or BatchLimits()
         self._price = price
         self._window = window
+        self._open_fallback = open_fallback
+        self._rests = rests
         self._log = log
         self._tick = tick
         self._results: queue.SimpleQueue[Result | BaseException | None] = queue.SimpleQueue()
@@ -335,7 +343,14 @@ class BatchRun:
         target = lane.target
         if plan.target is not target:
             plan = replace(plan, target=target, request=replace(plan.request, model=target.model))
-        return ask(plan, lane, price=self._price, log=self._log)
+        return ask(
+            plan,
+            lane,
+            price=self._price,
+            log=self._log,
+            open_fallback=self._open_fallback,
+            rests=self._rests if plan.fallbacks else None,
+        )
 
     def _acquire(self, job: _Job) -> Lane | None:
         """Wait for a lane; None if the batch has ended."""
@@ -367,6 +382,10 @@ class BatchRun:
             final = True
             if result.ok:
                 lane.succeeded(now)
+            elif answer is not None and answer.attempts:  # the last error is another model's
+                final = job.retries >= _worth(result, lane.target.provider.network.retries)
+                job.retries += 1
+                job.not_before = now + backoff(job.retries - 1, lambda: 0.5)
             elif rate_error(error):
                 wait = retry_after(error)
                 lane.refused(now, started, wait)
@@ -415,12 +434,23 @@ def ask(
     price: Pricing | None = None,
     log: Callable[[str, str], None] | None = None,
     notify: Callable[[Notice], None] | None = None,
+    open_fallback: Callable[[Target], OpenProvider] | None = None,
+    rests: Rests | None = None,
 ) -> tuple[Answer, list[AnswerEnded]]:
     """One turn to its end: the answer, which has the error if it failed; and its requests."""
-    run = ChatRun(plan, lambda _: nullcontext(lane.opened), price=price, log=log, notify=notify)
+
+    def open_provider(target: Target) -> AbstractContextManager[OpenProvider]:
+        is_own = open_fallback is None or target == plan.target
+        return nullcontext(lane.opened if is_own or open_fallback is None else open_fallback(target))
+
+    run = ChatRun(plan, open_provider, price=price, log=log, notify=notify, rests=rests)
     ended: list[AnswerEnded] = []
     try:
-        ended.extend(event for event in run if type(event) is AnswerEnded)
+        for event in run:
+            if type(event) is AnswerEnded:
+                ended.append(event)
+            elif isinstance(event, FellBack) and event.ended is not None:
+                ended.append(event.ended)
     except CoreError as error:
         ended += [event for event in run.end(error) if isinstance(event, AnswerEnded)]
     return run.answer, ended

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from provider_core.batches import InputFormat, Row, RowPlanner
+    from provider_core.options import Candidate
     from provider_core.templates import Template
     from provider_core.types import Json, Target
     from telex.app import App
@@ -51,7 +52,7 @@ class Options:
     temperature: float | None
     params: Sequence[tuple[str, Json]]
     reasoning_effort: str | None
-    stream: bool
+    stream: bool | None
     input_format: InputFormat | None
     id_column: str
     each_file: bool
@@ -90,6 +91,8 @@ class Plan(Struct):
     layout: Layout
     made_with: Mapping[str, Json]
     """What the results depend on, each under the name that a message gives it."""
+    candidates: dict[str, tuple[Candidate, ...]]
+    """The models that aliases lead to, by the name of the first; rows that name a model add theirs."""
 
 
 class Source:
@@ -136,17 +139,15 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
     """
     _check(options)
     template = _template(app, options) if options.template is not None else None
-    targets = tuple(
-        with_network(app.target(name, ask=not options.dry_run), vars(options))
-        for name in options.models or (None,)
-    )
+    candidates: dict[str, tuple[Candidate, ...]] = {}
+    targets = tuple(find(app, options, name, candidates) for name in options.models or (None,))
     source, prompt = _input(app, options)
     stack.callback(source.close)
     schema = _schema(options, template)
     request = Request(
         model="",
         messages=(),
-        stream=options.stream,
+        stream=options.stream is not False,
         max_tokens=options.max_tokens,
         temperature=options.temperature,
         reasoning_effort=options.reasoning_effort,
@@ -164,6 +165,7 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
         values=values,
         request=request,
         schema_retries=options.schema_retries if schema is not None else None,
+        candidates=candidates,
     )
     columns = _listed(options.columns)
     layout = Layout(
@@ -183,7 +185,40 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
         ],
         "the format": [layout.format, columns, options.csv_safe, options.id_column],
     }  # fmt: skip
-    return Plan(source=source, planner=made, targets=targets, layout=layout, made_with=made_with)
+    return Plan(
+        source=source,
+        planner=made,
+        targets=targets,
+        layout=layout,
+        made_with=made_with,
+        candidates=candidates,
+    )
+
+
+def find(
+    app: App, options: Options, name: str | None, candidates: dict[str, tuple[Candidate, ...]]
+) -> Target:
+    """The first model that ``name`` leads to. If it has options or fallbacks, they are added to ``candidates``."""
+    settings = app.runtime.settings
+    typed = name or settings.model
+    if typed is not None and typed.strip() in settings.aliases:
+        from telex.chat.candidates import candidates as of_alias
+        from telex.chat.candidates import first
+
+        found = of_alias(app, vars(options), None, name)
+        target = first(found).target
+        if target is not None:
+            candidates[str(target)] = found
+            return target
+    target = app.target(name, ask=not options.dry_run)
+    provider = target.provider
+    if provider.options or provider.model_options or settings.project or settings.chat_options:
+        from telex.chat.candidates import candidate
+
+        (only,) = candidate(app, vars(options), None, target)
+        candidates[str(target)] = (only,)
+        return only.target or target
+    return with_network(target, vars(options))
 
 
 def _check(options: Options) -> None:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from provider_core.batches import BatchLimits, BatchRun
 from provider_core.batches.lanes import Lanes
+from provider_core.chat.fallback import Rests
 from provider_core.errors import CoreError
 from telex.batch.journal import Journal, KnownRows, is_stream, open_stream
-from telex.batch.plan import Pending, make_plan
+from telex.batch.plan import Pending, find, make_plan
 from telex.batch.progress import Progress
 from telex.console import OutputError
 from telex.exit_codes import ExitCode, Stop
-from telex.options import with_network
 from telex.signals import Interrupts
 
 if TYPE_CHECKING:
@@ -207,6 +207,8 @@ class _Batch:
             ),
             price=app.runtime.prices,
             window=_WINDOW if streamed_in_order else None,
+            open_fallback=lanes.opened,
+            rests=Rests(app.runtime.paths.rests),
         )
         progress = Progress(
             app.console,
@@ -262,7 +264,7 @@ class _Batch:
             batch.stop("error", error)
 
     def _find(self, name: str) -> Target:
-        return with_network(self._app.runtime.target(name), vars(self._options))
+        return find(self._app, self._options, name, self._plan.candidates)
 
     def _numbered(self) -> Any:
         for row in self._rows:

@@ -159,7 +159,7 @@ class Duration(click.ParamType[float]):
 @schema_retries_option
 @click.option(
     "--stream/--no-stream",
-    default=True,
+    default=None,
     help="Receive answers as they arrive (default), or each all at once.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors and failed rows on stderr.")
