@@ -102,7 +102,9 @@ def warn_references(app: App, provider: str, model: str = "", *, then: str) -> N
 def describe_references(references: Sequence[str]) -> str:
     """Names of settings in words, such as "the default model and the alias fast"."""
     words = [
-        "the default model" if each == "model" else each.replace("aliases.", "the alias ")
+        "the default model"
+        if each == "model"
+        else each.replace("aliases.", "the alias ").replace("profiles.", "the profile ")
         for each in references
     ]
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -7,6 +7,7 @@ embedded model.
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ def problems(folder: Path) -> Mapping[str, SettingsError]:
 
 
 def _own(folder: Path | None) -> Mapping[str, Preset]:
-    if folder is None or not folder.is_dir():
+    if folder is None or not os.path.isdir(folder):  # noqa: PTH112 - Path raises if a folder above is not readable
         return {}
     from provider_core.presets import user
 

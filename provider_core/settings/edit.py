@@ -45,7 +45,7 @@ def entries(path: Path, group: Group = "providers") -> dict[str, dict[str, Any]]
 
 
 def references(data: Mapping[str, Any], name: str, model: str = "") -> tuple[str, ...]:
-    """The settings that name the provider ``name``, or its ``model``: "model", "aliases.fast"."""
+    """The settings that name the provider ``name``, or its ``model``: "model", "aliases.fast", "profiles.work"."""
     found = ["model"] if points_at(data.get("model"), name, model) else []
     aliases = data.get("aliases")
     if isinstance(aliases, dict):
@@ -54,7 +54,20 @@ def references(data: Mapping[str, Any], name: str, model: str = "") -> tuple[str
             for alias, written in aliases.items()
             if any(points_at(to, name, model) for to in targets(written))
         ]
+    profiles = data.get("profiles")
+    if isinstance(profiles, dict):
+        found += [
+            f"profiles.{profile}"
+            for profile, table in profiles.items()
+            if isinstance(table, dict) and any(points_at(to, name, model) for to in _named_in(table))
+        ]
     return tuple(found)
+
+
+def _named_in(profile: Fields) -> list[Any]:
+    """The default model and the providers of a profile."""
+    providers = profile.get("providers")
+    return [profile.get("model"), *(providers if isinstance(providers, list) else ())]
 
 
 def targets(written: object) -> list[Any]:
@@ -139,7 +152,7 @@ def remove(path: Path, name: str, group: Group = "providers", *, around: Around 
 
 
 def rename_provider(path: Path, old: str, new: str, *, around: Around = None) -> tuple[str, ...]:
-    """Rename ``[providers.OLD]``, and update the default model and the aliases that name it.
+    """Rename ``[providers.OLD]``, and update the default model, the aliases and the profiles that name it.
 
     Returns the settings that were updated, as ``references`` names them.
     """
@@ -153,14 +166,24 @@ def rename_provider(path: Path, old: str, new: str, *, around: Around = None) ->
         moved = references(data, old)
         del data["providers"][old]
         data["providers"][new] = table
+
+        def renamed(to: Any) -> Any:
+            return new + to[len(old) :] if points_at(to, old) else to
+
         for place in moved:
-            name, _, alias = place.partition(".")
-            if not alias:
-                data[name] = new + data[name][len(old) :]
-                continue
-            written = data["aliases"][alias]
-            renamed = [new + to[len(old) :] if points_at(to, old) else to for to in targets(written)]
-            data["aliases"][alias] = _with_targets(written, renamed)
+            group, _, name = place.partition(".")
+            match group:
+                case "aliases":
+                    written = data["aliases"][name]
+                    data["aliases"][name] = _with_targets(written, [renamed(to) for to in targets(written)])
+                case "profiles":
+                    profile = data["profiles"][name]
+                    if "model" in profile:
+                        profile["model"] = renamed(profile["model"])
+                    if isinstance(profile.get("providers"), list):
+                        profile["providers"] = [renamed(each) for each in profile["providers"]]
+                case _:
+                    data[group] = renamed(data[group])
 
     _apply(path, change, around)
     return moved

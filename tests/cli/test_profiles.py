@@ -97,6 +97,41 @@ def test_profile_that_cannot_be_used_exits_3(inside: Inside, server: Scripted, n
     assert server.asked == []
 
 
+def test_renaming_a_provider_changes_the_profiles_that_name_it(inside: Inside, server: Scripted) -> None:
+    ran = inside("providers", "rename", "b", "c")
+    assert ran.code == 0, ran.err
+    assert "the profile work" in ran.err
+    assert asked(inside("--profile", "work", "chat", "hi"), server) == "n"
+    assert "profile work" in inside("providers", "remove", "c", "--yes").err
+
+
+def test_doctor_shows_profile_and_project(inside: Inside, tmp_path: Path) -> None:
+    report = inside("--profile", "work", "doctor", "settings").text
+    assert "work, only with the providers B" in report
+    assert "b/n (the profile work)" in report
+    ran = inside("doctor", "settings", env={"TELEX_PROFILE": "wrok"})
+    assert ran.code != 0
+    assert "unknown profile: wrok" in ran.text
+    file = tmp_path / "work" / ".telex.toml"
+    file.write_text('model = "a/m"\n')
+    assert f"{file} is not trusted" in inside("doctor", "settings").text
+    assert inside("trust").code == 0
+    text = inside("doctor", "settings").text
+    assert f"{file}: model a/m" in text
+    assert f"a/m ({file})" in text
+    file.write_text('model = "a/n"\n')
+    assert "has changed since you trusted it" in inside("doctor", "settings").text
+
+
+def test_profile_has_a_budget_of_its_own(inside: Inside, server: Scripted) -> None:
+    inside.configure(
+        inside.settings.read_text().replace("[profiles.home]", "budget = { day = 1.0 }\n[profiles.home]")
+    )
+    runtime = Runtime(environ=inside.env, profile="work")
+    assert runtime.settings.budget == {"day": 1.0}
+    assert Runtime(environ=inside.env).settings.budget == {}
+
+
 def test_profiles_are_completed(inside: Inside) -> None:
     assert inside("--profile", "home", "models", "list").code == 0
     lists = inside.paths.cache / "completion"

@@ -188,13 +188,15 @@ class DoctorContext:
         from provider_core import presets
         from provider_core.settings import file
 
-        names = {name for preset in presets.all_presets(self.paths.presets) for name in preset.key_env}
+        names: set[str] = set()
+        tables: Mapping[str, Any] = {}
         try:
+            names |= {name for preset in presets.all_presets(self.paths.presets) for name in preset.key_env}
             names |= {name for each in self.settings.providers.values() for name in each.key_env}
             # As they are written: invalid ones may hold secrets, too.
             tables = file.parse(self.text, self.paths.settings_file)
         except SettingsError:  # there is no home folder
-            tables = {}
+            names |= {name for preset in presets.all_presets() for name in preset.key_env}
         for name, value in self.environ.items():
             words = name.upper().split("_")
             if name in names or {"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD"} & set(words):
