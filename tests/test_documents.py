@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,6 +127,12 @@ def test_every_command_and_option_in_the_text_exists() -> None:
             if options - known[name] or (len(words) > 1 and unknown):
                 wrong.append(f"{page}: {named}")
     assert wrong == []
+
+
+def test_every_extra_is_described() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    text = (ROOT / "docs" / "installation.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == set(project["optional-dependencies"])
 
 
 def test_the_threat_model_names_tests_that_exist() -> None:

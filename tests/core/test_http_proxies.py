@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from calls import KEY, call, fetch
+from running import python
 from scripted import Scripted
 from scripted_proxy import HttpProxy, Proxy, SocksProxy
 
@@ -64,6 +65,31 @@ def test_the_environment_names_the_proxy(
 ) -> None:
     found, why = find_proxy(url, environ)
     assert (found and str(found), why) == (proxy, source)
+
+
+MAC = f"""
+import os, sys, urllib.request
+sys.platform = "darwin"
+urllib.request.getproxies = lambda: {{"https": "{P}"}}
+urllib.request.proxy_bypass = lambda host: host == "intra.test"
+from provider_core.http._proxies import find_proxy
+for url, environ in (
+    ("https://api.test", os.environ), ("https://intra.test", os.environ), ("http://api.test", os.environ),
+    ("https://127.0.0.1", os.environ), ("https://api.test", {{}}), ("https://api.test", {{"all_proxy": "{Q}"}}),
+):
+    print(*find_proxy(url, environ), sep=", ")
+"""
+
+
+def test_macos_has_proxies_in_its_network_settings() -> None:
+    assert python(MAC, {}).splitlines() == [
+        f"{P}, the system's proxy",
+        "None, ",
+        "None, ",
+        "None, loopback",
+        "None, ",
+        f"{Q}, all_proxy",
+    ]
 
 
 @pytest.mark.parametrize(
