@@ -10,8 +10,11 @@ from xml.etree import ElementTree
 import pytest
 from inprocess import Inside
 from scripted import Answer, Asked, Cut, Pause, Scripted, answer, delta, sse
+from terminal import Terminal, on_terminal
 
 from provider_core.history import History
+from telex.app import App
+from telex.main import main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +99,7 @@ def test_a_folder_has_cases_in_toml_and_jsonl_and_templates(lab: Inside, folder:
     (folder / ".hidden" / "other.jsonl").write_text("not a case\n")
     (folder / "more.jsonl").write_text(
         '{"name": "hi", "prompt": "Say {{ word }}", "vars": {"word": "hi"}, "expect": {"contains": ["hi"]}}\n\n'
-        '{"prompt": "Sum up.", "stdin": "A text.", "expect": {"equals": "echo A text.\\n\\nSum up."}}\n'
+        '{"prompt": "Sum\u2028up.", "stdin": "A text.", "expect": {"equals": "echo A text.\\n\\nSum\u2028up."}}\n'
     )
     ran = lab("test", str(folder))
     assert (ran.code, ran.err) == (0, "4 passed ($1).\n")
@@ -118,6 +121,7 @@ def test_a_folder_has_cases_in_toml_and_jsonl_and_templates(lab: Inside, folder:
             "[[cases]]\nprompt = 'x'\nexpect.judge = 'polite'",
             "a model has to judge the answer, and none is named",
         ),
+        ("[[cases]]\nprompt = 'x'\nvars.y = [1]", "case 1 vars.y: must be a text, a number, true or false"),
         ("[[cases]]\nname = 'n'", "n: it has no prompt"),
         ("[[cases]]\nprompt = '{{ x }}'", "case 1: no value for x (see vars)"),
         ("[[cases]]\nprompt = 'a'\nvars = { x = 1 }", "case 1: the prompt has no variable 'x'"),
@@ -202,6 +206,15 @@ def test_several_models_are_compared(lab: Inside, folder: Path, brain: Brain, se
     ]
     assert lab("test", path, "-q").text == ""
     assert sorted(asked.body["model"] for asked in server.asked) == ["a", "b"]
+
+
+def test_a_template_that_extracts_is_checked_by_its_code_block(
+    lab: Inside, folder: Path, brain: Brain
+) -> None:
+    brain.answers = {"x": "Here:\n```sh\nls -l\n```\nThat is it."}
+    toml(folder, "prompt = '{{ prompt }}'\nextract = true\n", "command.toml")
+    path = toml(folder, "[[cases]]\ntemplate = 'command'\nprompt = 'x'\nexpect.equals = 'ls -l'\n")
+    assert lab("test", path).code == 0
 
 
 def test_max_seconds_is_checked(lab: Inside, folder: Path, brain: Brain) -> None:
@@ -320,6 +333,37 @@ def test_a_judge_that_answers_nonsense_is_an_error(lab: Inside, folder: Path, br
 
 
 # --- the end -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_terminal_shows_marks_reasons_and_progress(
+    lab: Inside, folder: Path, brain: Brain, columns: int
+) -> None:
+    brain.answers = {"y": Answer([Pause(0.4), *answer("\x1b[31my")])}
+    path = toml(
+        folder,
+        """
+        [[cases]]
+        name = "a \\u001b[31m"
+        prompt = "x"
+        [[cases]]
+        prompt = "y"
+        expect.equals = "z"
+        """,
+    )
+    with on_terminal(columns, TERM="xterm-256color") as (stream, console):
+        app = App(environ={**lab.env, **console.environ}, console=console)
+        assert main(["test", path, "-m", "lab/a"], app) == 9
+    written = stream.getvalue()
+    assert "1 of 2 done, 1 request in flight"[: columns - 1] in written
+    assert "\x1b[31m" not in written
+    terminal = Terminal(columns)
+    terminal.feed(written)
+    rows = [row for row in terminal.text() if not row.startswith("/")]
+    assert any(row.startswith("  ✓ a ␛[31m") for row in rows)
+    assert any(row.startswith("  ✗ case 2") for row in rows)
+    assert rows[-1] == "1 passed, 1 failed ($0.25)."
+    assert not any("in flight" in row for row in rows)
 
 
 def test_a_refused_key_ends_the_run_with_its_exit_code(lab: Inside, folder: Path, brain: Brain) -> None:

@@ -49,9 +49,14 @@ def _check_pattern(pattern: str) -> None:
         raise InvalidInputError(f"{pattern!r} is not a valid regular expression: {error}") from None
 
 
+def _check_value(value: object) -> None:
+    if not isinstance(value, str | int | float | bool):
+        raise InvalidInputError("must be a text, a number, true or false")
+
+
 Texts = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_listed)]
 Pattern = Annotated[str, _by(_check_pattern)]
-Value = str | int | float | bool
+Value = Annotated[Any, _by(_check_value)]
 
 
 class _Strict(BaseModel):
@@ -188,7 +193,7 @@ def read_cases(path: Path, find_template: Callable[[str], templates.Template]) -
 
 
 def _lines(path: Path, text: str) -> Iterable[tuple[str, CaseEntry]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -312,5 +317,5 @@ def _expectations(common: Expect, own: Expect, folder: Path) -> Expectations:
     )
 
 
-def _as_text(value: Value) -> str:
+def _as_text(value: Json) -> str:
     return value if isinstance(value, str) else json.dumps(value)

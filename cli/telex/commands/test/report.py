@@ -55,15 +55,35 @@ class Reporter:
         self._several = len({outcome.model for outcome in outcomes}) > 1
         self._printed = 0
         self._file = ""
+        self._draws = console.err_can_move and not quiet
+        self._line = ""
+
+    def tick(self, outcomes: Sequence[Outcome], in_flight: int) -> None:
+        """Show how far the run has come, in one line of the terminal that the next output replaces."""
+        if self._draws:
+            known = sum(outcome.status != "not run" for outcome in outcomes)
+            line = f"{known} of {len(outcomes)} done, {plural(in_flight, 'request')} in flight"
+            if line != self._line:
+                self._clear()
+                self._console.err(line[: self._console.width() - 1], dim=True)
+                self._line = line
+
+    def _clear(self) -> None:
+        if self._line:
+            self._console.raw_err("\r\x1b[K")
+            self._line = ""
 
     def show(self, outcomes: Sequence[Outcome]) -> None:
         """Print the outcomes that are known, up to the first that is not."""
+        if self._printed < len(outcomes) and outcomes[self._printed].status != "not run":
+            self._clear()
         while self._printed < len(outcomes) and outcomes[self._printed].status != "not run":
             self._print(outcomes[self._printed])
             self._printed += 1
 
     def finish(self, outcomes: Sequence[Outcome], spent: Decimal) -> None:
         """Print the others too, and the counts; ``spent`` is what the run has cost."""
+        self._clear()
         for outcome in outcomes[self._printed :]:
             self._print(outcome)
         self._printed = len(outcomes)

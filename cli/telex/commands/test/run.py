@@ -269,6 +269,7 @@ class _Run:
                     job = jobs[result.row.number - 1]
                     entries += self._entries(job, result)
                     yield job, self._answer(job, result)
+                self._reporter.tick(self._outcomes, batch.in_flight)
                 if entries and (result is None or len(entries) > 100):
                     self._count(entries)
                 if budget is not None:
