@@ -135,8 +135,8 @@ def fill(model: Model, other: Model | None) -> Model:
 def _filled_price(
     price: Mapping[str, Json] | None, other: Mapping[str, Json] | None
 ) -> Mapping[str, Json] | None:
-    if not price or not other:
-        return price or other
+    if not isinstance(price, dict) or not isinstance(other, dict):  # a saved list may be damaged
+        return price if isinstance(price, dict) else other
     if "input" in price or "output" in price:  # the others' prices of long requests do not belong to these
         other = {name: value for name, value in other.items() if name != "above"}
     return {**other, **price}

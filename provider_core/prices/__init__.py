@@ -157,9 +157,10 @@ class Prices:
         key = target.provider.name, target.model
         if key not in self._owned:
             plain = self._listed(target.provider, target.model)
-            self._owned[key] = (
-                ModelPrice(price=Price.read(plain), source=plain.get("source", "list")) if plain else None
-            )
+            price = Price.read(plain)
+            set_by_user = isinstance(plain, dict) and plain.get("source") == "settings"
+            source: CostSource = "settings" if set_by_user else "list"
+            self._owned[key] = None if price.is_empty else ModelPrice(price=price, source=source)
         return self._owned[key]
 
     @staticmethod

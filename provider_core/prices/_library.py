@@ -74,7 +74,9 @@ class Library:
             if known in self._found:
                 return self._found[known]
         if at is None and key in rows:
-            return None if rows[key] is None else Price.read(rows[key])
+            saved = Price.read(rows[key])
+            if rows[key] is None or not saved.is_empty:
+                return None if rows[key] is None else saved
         found = self._load()
         if found is None:
             return None

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 from provider_core.structs import Struct, replace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from provider_core.types import Json, Usage
 
 _MILLION = 6
@@ -39,15 +37,20 @@ class Price(Struct):
     """The prices of requests that are sent through the provider's Batch API."""
 
     @classmethod
-    def read(cls, plain: Mapping[str, Json]) -> Price:
-        """The prices in ``Model.price``. Amounts that are not valid are unknown."""
-        above = plain.get("above") or ()
+    def read(cls, plain: Json) -> Price:
+        """The prices in ``Model.price``, or in a file that may be damaged: what is not valid is unknown."""
+        if not isinstance(plain, dict):
+            return cls()
+        tiers = plain.get("above")
+        above = [
+            (tier["tokens"], cls.read({**tier, "above": None}))
+            for tier in (tiers if isinstance(tiers, list) else ())
+            if isinstance(tier, dict) and type(tier.get("tokens")) is int
+        ]
         batch = {name.removeprefix("batch_"): plain[name] for name in plain if name.startswith("batch_")}
         return cls(
             **{name: amount(plain.get(name)) for name in _AMOUNTS},
-            above=tuple(
-                sorted(((tier["tokens"], cls.read(tier)) for tier in above), key=lambda tier: tier[0])
-            ),
+            above=tuple(sorted(above, key=lambda tier: tier[0])),
             batch=cls.read(batch) if batch else None,
         )
 

@@ -11,10 +11,11 @@ import pytest
 
 from provider_core import presets
 from provider_core.answer import Answer, merge_answers
+from provider_core.catalog._catalog import fill
 from provider_core.catalog._parse import parse_models
 from provider_core.prices import Cost, Price, Prices, add_costs
 from provider_core.stream.extras import read_usage, with_cost
-from provider_core.types import Provider, Target, Usage, Verdict
+from provider_core.types import Model, Provider, Target, Usage, Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -281,6 +282,7 @@ def test_prices_are_saved_for_the_day(tmp_path: Path) -> None:
         price.price.batch,
     )  # read, and not asked for again
     for damaged in (
+        json.dumps({**saved, "prices": {key: {"input": [], "output": {}, "above": [5, {"tokens": "x"}]}}}),
         "",
         "{}",
         "[]",
@@ -347,3 +349,10 @@ def test_prices_in_lists_of_models(preset: str, entry: dict[str, Any], price: di
 )
 def test_amounts_that_are_not_valid_are_unknown(bad: Any) -> None:
     assert Price.read({"input": bad, "output": "1"}).input is None
+
+
+@pytest.mark.parametrize("damaged", ["x", 5, [1], {"input": []}])
+def test_damaged_price_in_a_saved_list_is_unknown(damaged: Any) -> None:
+    found = fill(Model(id="m", price={"input": "1", "source": "settings"}), Model(id="m", price=damaged))
+    assert Price.read(found.price).input == 1
+    assert Prices(lambda *_: damaged).price(preset_target("openai", "no-such-model")) is None
