@@ -91,8 +91,12 @@ def batch(
     from contextlib import ExitStack, closing
 
     from provider_core import limits as sizes
-    from provider_core.batches.lanes import Lanes
+    from provider_core.batches.lanes import Lanes, model_of
+    from provider_core.chat.fallback import Fallback
+    from provider_core.options import Layer
     from provider_core.runtime import Runtime
+    from provider_core.settings import REQUEST_OPTIONS
+    from provider_core.structs import replace
     from provider_core.templates import inline
     from provider_core.types import Provider, Request, Target
 
@@ -100,28 +104,47 @@ def batch(
         from provider_core.structured import schema_from
 
         schema = schema_from(schema)
+    options.setdefault("max_characters", sizes.ANSWER)
+    request = Request(model="", messages=(), schema=schema, **options)
+
+    def models(name: str | None) -> list[Fallback]:
+        assert runtime is not None  # noqa: S101 - for the type checker
+        own = {option: options[option] for option in REQUEST_OPTIONS if option in options}
+        candidates = runtime.candidates(name, [Layer(source="program", values=own)])
+        return [
+            Fallback(
+                name=each.name,
+                target=each.target,
+                request=replace(
+                    request,
+                    **{key: value for key, value in each.options.values.items() if key in REQUEST_OPTIONS},
+                ),
+                error=each.error,
+            )
+            for each in candidates
+        ]
+
     with ExitStack() as stack:
         if runtime is None:
             runtime = Runtime()
             stack.callback(runtime.close)
         if isinstance(to, Provider):
             runtime = runtime.only(to)
-            targets = [Target(provider=to, model=model) if model else runtime.target(to.name)]
+            found = [[model_of(Target(provider=to, model=model) if model else runtime.target(to.name))]]
         else:
             names = [to] if to is None or isinstance(to, str) else list(to)
-            targets = [runtime.target("/".join(filter(None, (name, model))) or None) for name in names]
-        lanes = stack.enter_context(Lanes(runtime, most=workers, rpm=rpm, tpm=tpm))
-        options.setdefault("max_characters", sizes.ANSWER)
+            found = [models("/".join(filter(None, (name, model))) or None) for name in names]
+        lanes = stack.enter_context(Lanes(runtime, find=models, most=workers, rpm=rpm, tpm=tpm))
         run = BatchRun(
             rows_of(rows),
             planner(
                 prompt=inline(prompt, "the prompt") if prompt else None,
                 system=inline(system, "the system message") if system else None,
-                request=Request(model="", messages=(), schema=schema, **options),
+                request=request,
                 schema_retries=schema_retries if schema is not None else None,
             ),
-            [lane for target in targets for lane in lanes.open(target)],
-            lane_for=lanes.lane_for,
+            [lane for models in found for lane in lanes.open(models)],
+            lanes_for=lanes.lanes_for,
             limits=limits,
             price=runtime.prices,
         )

@@ -2,68 +2,83 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
 from provider_core.batches.pace import Lane, Throttle
+from provider_core.chat.fallback import Fallback
 from provider_core.client import OpenProvider
+from provider_core.errors import CoreError
 from provider_core.structs import replace
 from provider_core.types import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from provider_core.runtime import Runtime
-    from provider_core.types import Call, Provider, Reply, Transport
+    from provider_core.types import Call, Provider, Reply, Request, Transport
 
 
 class Lanes:
     """The lanes of a batch, opened when they are needed and closed together.
 
     ``most`` is the number of requests that each model may have in flight; ``rpm`` and ``tpm`` limit the whole batch,
-    besides the limits in the settings of each provider. ``find`` returns the target of a model that a row names.
+    besides the limits in the settings of each provider. ``find`` returns what a row means that names a model: the model
+    and those to ask if it fails.
     """
 
     def __init__(
         self,
         runtime: Runtime,
         *,
-        find: Callable[[str], Target] | None = None,
+        find: Callable[[str], Sequence[Fallback]] | None = None,
         most: int | None = None,
         rpm: float | None = None,
         tpm: float | None = None,
     ) -> None:
         self._runtime = runtime
-        self._find = find or runtime.target
+        self._find = find or (lambda name: [model_of(runtime.target(name))])
         self._most = most
         self._own = (Throttle(rpm, tpm),) if rpm or tpm else ()
         self._by_provider: dict[str, Throttle] = {}
         self._opened: dict[str, list[Lane]] = {}
         self._stack = ExitStack()
-        self._lock = threading.Lock()
         if hasattr(transport := runtime.transport, "separate_threads"):
             transport.separate_threads()
 
-    def open(self, target: Target) -> list[Lane]:
-        """The lanes of a target: one for each address of its provider. Raises ``ApiKeyError`` and others."""
-        lanes = self._opened.get(str(target))
-        if lanes is None:
-            lanes = [self._lane(each) for each in replicas(target)]
-            self._opened[str(target)] = lanes
-        return lanes
+    def open(self, models: Sequence[Fallback]) -> list[Lane]:
+        """The lanes of models, the preferred first: one for each address of a provider.
 
-    def lane_for(self, name: str) -> Lane:
-        """The lane of a model that a row names."""
-        return self.open(self._find(name))[0]
+        A model that cannot be asked is left out. Raises ``ApiKeyError`` and others if none can.
+        """
+        found: list[Lane] = []
+        failed: CoreError | None = None
+        for rank, model in enumerate(models):
+            if model.target is None:
+                failed = model.error
+                continue
+            key = f"{rank} {model.target} {model.request!r}"
+            try:
+                if key not in self._opened:
+                    self._opened[key] = [
+                        self._lane(each, model.request, rank) for each in replicas(model.target)
+                    ]
+            except CoreError as error:
+                if len(models) == 1:
+                    raise
+                failed = error
+            else:
+                found += self._opened[key]
+        if not found and failed is not None:
+            raise failed
+        return found
 
-    def opened(self, target: Target) -> OpenProvider:
-        """The provider of a model that rows fall back to. Raises ``ApiKeyError`` and others."""
-        with self._lock:
-            return self.open(target)[0].opened
+    def lanes_for(self, name: str) -> list[Lane]:
+        """The lanes of a model that a row names."""
+        return self.open(self._find(name))
 
-    def _lane(self, target: Target) -> Lane:
+    def _lane(self, target: Target, request: Request | None, rank: int) -> Lane:
         opened = self._stack.enter_context(self._runtime.open_provider(target))
         observed: list[_Observed] = []
 
@@ -80,6 +95,8 @@ class Lanes:
             OpenProvider(client=client, provider=provider, key=opened.key),
             most=1 if provider.embedded else self._most,
             throttles=(*self._own, *self._throttle(target.provider)),
+            request=request,
+            rank=rank,
         )
         observed[0].lane = lane
         return lane
@@ -99,6 +116,11 @@ class Lanes:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def model_of(target: Target, request: Request | None = None) -> Fallback:
+    """A model without others to ask if it fails."""
+    return Fallback(name=str(target), target=target, request=request)
 
 
 def replicas(target: Target) -> list[Target]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from provider_core.client import OpenProvider
     from provider_core.errors import CoreError
-    from provider_core.types import Target
+    from provider_core.types import Request, Target
 
 FIRST: Final = 4
 """Requests in flight at the beginning, unless their number is given."""
@@ -82,10 +82,16 @@ class Lane:
         *,
         most: int | None = None,
         throttles: Sequence[Throttle] = (),
+        request: Request | None = None,
+        rank: int = 0,
     ) -> None:
         self.target: Target = target
         self.opened: OpenProvider = opened
         self.throttles: Sequence[Throttle] = throttles
+        self.request: Request | None = request
+        """The options for this model, if they differ from those of the batch."""
+        self.rank: int = rank
+        """0 for a model that is preferred, more for those that are asked only while it fails."""
         self.most: int = most or MOST
         self.limit: int = most or FIRST
         """Requests that may be in flight now."""

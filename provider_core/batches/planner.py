@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from provider_core import templates
 from provider_core.answer import append_messages
-from provider_core.chat.fallback import Fallback
 from provider_core.chat.runner import ChatPlan
 from provider_core.errors import InvalidInputError, VariableError
 from provider_core.redaction import printable
-from provider_core.settings import REQUEST_OPTIONS
 from provider_core.structs import Struct, field, replace
 from provider_core.types import ImagePart, Message, TextPart
 
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provider_core.batches.rows import Row
-    from provider_core.options import Candidate
     from provider_core.templates import Template
     from provider_core.types import Json, Part, Request, Target
 
@@ -56,8 +53,6 @@ class RowPlanner(Struct):
     max_turns: int = 10
     used: frozenset[str] = frozenset()
     """The variables of all three, see ``planner``."""
-    candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
-    """The models of an alias with their options, the options of the batch included, by the first one's name."""
 
     def model(self, row: Row) -> str | None:
         """The name of the model that the row itself asks for."""
@@ -67,46 +62,34 @@ class RowPlanner(Struct):
             raise InvalidInputError("the column model is not a text")
         return name
 
-    def plan(self, row: Row, target: Target) -> ChatPlan:
-        """Raises ``InvalidInputError`` for a row that cannot be sent."""
-        candidates = [each for each in self.candidates.get(str(target), ()) if each.target is not None]
-        options = candidates[0].options.values if candidates else {}
-        request = _with_options(self.request, options)
+    def plan(self, row: Row, target: Target, request: Request | None = None) -> ChatPlan:
+        """The chat of a row; ``request`` has the options for this model, if they differ from the usual ones.
+
+        Raises ``InvalidInputError`` for a row that cannot be sent.
+        """
+        request = request or self.request
         own = {name: value for name in SETTINGS if (value := self._setting(row, name)) not in (None, "")}
         messages = _messages(own["messages"]) if "messages" in own else ()
         system, prompt = self._filled(row, is_optional=bool(messages))
         if "system" in own:
             system = _text(own["system"], "system")
         new = (*messages, Message(role="user", content=prompt)) if prompt.strip() else messages
-        system = system or options.get("system", "")
         if system:
             new = (Message(role="system", content=system), *new)
         new = append_messages((), new)
-        fields: dict[str, Any] = {}
+        fields: dict[str, Any] = {"model": target.model, "messages": new}
         if "temperature" in own:
             fields["temperature"] = _number(own["temperature"], "temperature")
         if "max_tokens" in own:
             fields["max_tokens"] = _count(own["max_tokens"])
         if "reasoning_effort" in own:
             fields["reasoning_effort"] = _text(own["reasoning_effort"], "reasoning_effort")
-        params = _object(own["params"]) if "params" in own else {}
-
-        def filled(base: Request, model: str) -> Request:
-            return replace(base, model=model, params={**base.params, **params}, **fields)
-
+        if "params" in own:
+            fields["params"] = {**request.params, **_object(own["params"])}
         return ChatPlan(
             target=target,
-            request=replace(filled(request, target.model), messages=new),
+            request=replace(request, **fields),
             new_messages=new,
-            fallbacks=tuple(
-                Fallback(
-                    name=str(each.target),
-                    target=each.target,
-                    request=filled(_with_options(self.request, each.options.values), each.target.model),
-                )
-                for each in candidates[1:]
-                if each.target is not None
-            ),
             schema_retries=self.schema_retries,
             max_turns=self.max_turns,
         )
@@ -177,14 +160,6 @@ class RowPlanner(Struct):
             if default is None and name not in given and name in row.columns
         }
         return {**given, **empty}
-
-
-def _with_options(request: Request, options: Mapping[str, Json]) -> Request:
-    """The request with merged options; those of the batch are among them."""
-    if not options:
-        return request
-    found = {name: options[name] for name in REQUEST_OPTIONS if name in options}
-    return replace(request, **found)
 
 
 def planner(**fields: Any) -> RowPlanner:

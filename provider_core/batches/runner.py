@@ -15,27 +15,25 @@ from typing import TYPE_CHECKING, Final
 
 from provider_core import errors
 from provider_core.batches.pace import rate_error, retry_after
+from provider_core.chat.fallback import may_fall_back, rest_after
 from provider_core.chat.runner import ChatRun
 from provider_core.client import backoff, max_retries_for
 from provider_core.errors import CoreError
-from provider_core.events import AnswerEnded, FellBack
+from provider_core.events import AnswerEnded
 from provider_core.structs import Struct, replace
 from provider_core.types import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
     from decimal import Decimal
 
     from provider_core.answer import Answer
     from provider_core.batches.pace import Lane
     from provider_core.batches.planner import RowPlanner
     from provider_core.batches.rows import Row
-    from provider_core.chat.fallback import Rests
     from provider_core.chat.runner import ChatPlan
-    from provider_core.client import OpenProvider
     from provider_core.prices import Pricing
-    from provider_core.types import Notice, Target
+    from provider_core.types import Notice
 
 _RATE_RETRIES: Final = 20
 """How often a row is sent again because of rate limits. The pauses between are the lane's."""
@@ -100,14 +98,16 @@ class _Job:
         self.not_before: float = -inf
         self.started: float = 0.0
         self.requests: list[AnswerEnded] = []
+        self.failed: list[Lane] = []
+        """Lanes that are not to be asked again, because others can be asked instead."""
 
 
 class BatchRun:
     """A batch while it runs. Iterate for its results as they come, and None after ``tick`` seconds without one.
 
-    ``rows`` is read in threads, one row at a time. ``lane_for`` returns the lane of a model that a row names; without
-    it, such rows fail. ``open_fallback`` opens the models that rows fall back to, and ``rests`` remembers which ones
-    failed. ``window`` is the number of rows that may be started before the oldest unfinished one ends.
+    ``rows`` is read in threads, one row at a time. ``lanes_for`` returns the lanes of a model that a row names;
+    without it, such rows fail. ``window`` is the number of rows that may be started before the oldest unfinished one
+    ends.
 
     ``stop`` starts no further row; the iteration ends when those in flight have. If you stop iterating, they are
     abandoned. Rows that were not finished have no result.
@@ -119,12 +119,10 @@ class BatchRun:
         planner: RowPlanner,
         lanes: Sequence[Lane],
         *,
-        lane_for: Callable[[str], Lane] | None = None,
+        lanes_for: Callable[[str], Sequence[Lane]] | None = None,
         limits: BatchLimits | None = None,
         price: Pricing | None = None,
         window: int | None = None,
-        open_fallback: Callable[[Target], OpenProvider] | None = None,
-        rests: Rests | None = None,
         log: Callable[[str, str], None] | None = None,
         tick: float = 0.2,
     ) -> None:
@@ -139,12 +137,10 @@ class BatchRun:
         """US dollars, as far as they are known; None if no cost is."""
         self._rows = iter(rows)
         self._planner = planner
-        self._lane_for = lane_for
+        self._lanes_for = lanes_for
         self._limits = limits or BatchLimits()
         self._price = price
         self._window = window
-        self._open_fallback = open_fallback
-        self._rests = rests
         self._log = log
         self._tick = tick
         self._results: queue.SimpleQueue[Result | BaseException | None] = queue.SimpleQueue()
@@ -155,7 +151,7 @@ class BatchRun:
         self._shared = list(lanes)
         self._unfinished: dict[int, None] = {}
         self._output_tokens = 0.0  # of an average answer
-        self._by_lane: dict[str, Lane] = {}
+        self._named: dict[str, Sequence[Lane]] = {}
         self._deadline = inf
 
     # --- for the caller ------------------------------------------------------------------------------------
@@ -297,16 +293,14 @@ class BatchRun:
         lanes: Sequence[Lane] = self._shared
         if name is not None:
             with self._changed:
-                lane = self._by_lane.get(name)
-                if lane is None:
-                    if self._lane_for is None:
+                if name not in self._named:
+                    if self._lanes_for is None:
                         raise errors.InvalidInputError("rows of this batch cannot name a model")
-                    lane = self._by_lane[name] = self._lane_for(name)
-                    if lane not in self.lanes:
-                        self.lanes.append(lane)
-                        self._hire()
-            lanes = (lane,)
-        job = _Job(row, self._planner.plan(row, lanes[0].target), lanes)
+                    self._named[name] = self._lanes_for(name)
+                    self.lanes += [lane for lane in self._named[name] if lane not in self.lanes]
+                    self._hire()
+                lanes = self._named[name]
+        job = _Job(row, self._planner.plan(row, lanes[0].target, lanes[0].request), lanes)
         if any(throttle.tpm for lane in lanes for throttle in lane.throttles):
             from provider_core.attachments import estimate_tokens
 
@@ -340,17 +334,9 @@ class BatchRun:
 
     def _ask(self, job: _Job, lane: Lane) -> tuple[Answer, list[AnswerEnded]]:
         plan = job.plan
-        target = lane.target
-        if plan.target is not target:
-            plan = replace(plan, target=target, request=replace(plan.request, model=target.model))
-        return ask(
-            plan,
-            lane,
-            price=self._price,
-            log=self._log,
-            open_fallback=self._open_fallback,
-            rests=self._rests if plan.fallbacks else None,
-        )
+        if plan.target is not lane.target:
+            plan = self._planner.plan(job.row, lane.target, lane.request)
+        return ask(plan, lane, price=self._price, log=self._log)
 
     def _acquire(self, job: _Job) -> Lane | None:
         """Wait for a lane; None if the batch has ended."""
@@ -362,6 +348,8 @@ class BatchRun:
                     self.stop("error", job.lanes[0].dead)
                     self._changed.notify_all()
                     return None
+                if len(lanes) > 1:
+                    lanes = _preferred(lanes, job, now)
                 free = [(lane.free_at(now), lane) for lane in lanes]
                 if job.not_before <= now and (ready := [lane for at, lane in free if at <= now]):
                     lane = ready[0] if len(ready) == 1 else min(ready, key=lambda lane: lane.load)
@@ -382,10 +370,6 @@ class BatchRun:
             final = True
             if result.ok:
                 lane.succeeded(now)
-            elif answer is not None and answer.attempts:  # the last error is another model's
-                final = job.retries >= _worth(result, lane.target.provider.network.retries)
-                job.retries += 1
-                job.not_before = now + backoff(job.retries - 1, lambda: 0.5)
             elif rate_error(error):
                 wait = retry_after(error)
                 lane.refused(now, started, wait)
@@ -412,6 +396,11 @@ class BatchRun:
             elif isinstance(error, _SERVER_FAILED) and lane.failed():
                 lane.dead = error
                 final = False
+            if error is not None and len(job.lanes) > 1 and _has_fallback(job, lane) and may_fall_back(error):
+                job.failed.append(lane)
+                job.not_before = now
+                lane.rests_until = max(lane.rests_until, now + rest_after(error))
+                final = False
             if answer is not None and (usage := answer.usage) is not None and job.tokens:
                 used = float((usage.input or 0) + (usage.output or 0))
                 if used:
@@ -434,26 +423,30 @@ def ask(
     price: Pricing | None = None,
     log: Callable[[str, str], None] | None = None,
     notify: Callable[[Notice], None] | None = None,
-    open_fallback: Callable[[Target], OpenProvider] | None = None,
-    rests: Rests | None = None,
 ) -> tuple[Answer, list[AnswerEnded]]:
     """One turn to its end: the answer, which has the error if it failed; and its requests."""
-
-    def open_provider(target: Target) -> AbstractContextManager[OpenProvider]:
-        is_own = open_fallback is None or target == plan.target
-        return nullcontext(lane.opened if is_own or open_fallback is None else open_fallback(target))
-
-    run = ChatRun(plan, open_provider, price=price, log=log, notify=notify, rests=rests)
+    run = ChatRun(plan, lambda _: nullcontext(lane.opened), price=price, log=log, notify=notify)
     ended: list[AnswerEnded] = []
     try:
-        for event in run:
-            if type(event) is AnswerEnded:
-                ended.append(event)
-            elif isinstance(event, FellBack) and event.ended is not None:
-                ended.append(event.ended)
+        ended.extend(event for event in run if type(event) is AnswerEnded)
     except CoreError as error:
         ended += [event for event in run.end(error) if isinstance(event, AnswerEnded)]
     return run.answer, ended
+
+
+def _preferred(lanes: Sequence[Lane], job: _Job, now: float) -> list[Lane]:
+    """The lanes of the best rank that has one which did not fail and does not rest, else all that did not fail."""
+    left = [lane for lane in lanes if lane not in job.failed] or list(lanes)
+    awake = [lane for lane in left if lane.rests_until <= now]
+    best = min((lane.rank for lane in awake), default=0)
+    return [lane for lane in awake if lane.rank == best] or left
+
+
+def _has_fallback(job: _Job, lane: Lane) -> bool:
+    """Whether a lane of lower rank is left for a row that failed."""
+    return any(
+        other.rank > lane.rank and other.dead is None and other not in job.failed for other in job.lanes
+    )
 
 
 def _no_connection(error: CoreError | None) -> bool:

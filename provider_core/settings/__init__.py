@@ -553,7 +553,8 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
     """The provider of a checked table; its preset fills in what the table does not set."""
     get = entry.get
     preset = presets.get(entry["preset"], paths.presets) if "preset" in entry else None
-    base_url = get("base_url") or (preset.base_url if preset else "")
+    base_url, *replicas = (*filter(None, (get("base_url"),)), *get("base_urls", ())) or ("",)
+    base_url = base_url or (preset.base_url if preset else "")
     for variable, value in get("variables", {}).items():
         base_url = base_url.replace(f"{{{variable}}}", value)
     gguf = Path(entry["gguf"]) if "gguf" in entry else None
@@ -563,8 +564,6 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         problem = wrong.message if wrong is not None else f"unknown preset: {entry['preset']}"
     elif not base_url and gguf is None:
         problem = "it needs preset, base_url or gguf"
-    elif get("base_urls") and "base_url" not in entry:
-        problem = "base_urls needs base_url"
     elif missing := re.search(r"\{([^}]*)\}", base_url):
         problem = f"its address needs variables.{missing[1]}"
     if problem:
@@ -606,7 +605,7 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         embedded=gguf is not None,
         network=replace(default_network, **network) if network else default_network,
         quirks=preset.quirks if preset else Quirks(),
-        base_urls=tuple(get("base_urls", ())),
+        base_urls=tuple(replicas),
         rpm=get("rpm"),
         tpm=get("tpm"),
         options={name: entry[name] for name in REQUEST_OPTIONS if name in entry},

@@ -185,7 +185,7 @@ PROVIDER_FIELDS = (
     _row(
         "base_urls",
         "addresses",
-        "A further address of the same models; the rows of a batch are shared among all. Repeatable.",
+        "A further address of the same models, to share the rows of a batch. Repeatable.",
         "URL",
         option="replica",
         validator=_base_url,

@@ -480,3 +480,45 @@ def test_no_column_and_no_answer_reaches_the_terminal_or_a_command(telex: Inside
     assert not Path("evil").exists()
     (found,) = lines(Path("out.jsonl").read_text())
     assert (found["id"], found["text"]) == (evil, evil)
+
+
+# --- aliases -----------------------------------------------------------------------------------------------
+
+
+def test_an_alias_has_options_and_models_to_fall_back_to(
+    telex: Inside, server: Scripted, tmp_path: Path
+) -> None:
+    telex.provider("gone", "http://127.0.0.1:9/v1", retries=0)
+    telex.configure(
+        "[aliases.fleet]\ntargets = ['gone/m', 'lab/n']\nsystem = 'Braces: {{ x }}'\ntemperature = 0.25\n"
+        + telex.settings.read_text()
+    )
+    ran = telex("batch", "-m", "fleet", "-o", "out.jsonl", "-t", "0.5", stdin=b"1\n2\n3\n")
+    assert ran.code == 0, ran.err
+    assert {line["model"] for line in lines((tmp_path / "out.jsonl").read_text())} == {"lab/n"}
+    body = server.asked[0].body
+    assert (body["model"], body["temperature"]) == ("n", 0.5)
+    assert body["messages"][0] == {"role": "system", "content": "Braces: {{ x }}"}
+    server.will(echo)
+    rows = b'{"prompt": "a", "model": "fleet"}\n{"prompt": "b", "model": "lab/o"}\n'
+    ran = telex("batch", "-m", "lab", "--input-format", "jsonl", stdin=rows)
+    assert ran.code == 0, ran.err
+    assert sorted((asked.body["model"], asked.body.get("temperature")) for asked in server.asked) == [
+        ("n", 0.25), ("o", None),
+    ]  # fmt: skip
+
+
+def test_a_fallback_is_asked_while_the_preferred_model_is_limited(telex: Inside, server: Scripted) -> None:
+    telex.configure("[aliases.fleet]\ntargets = ['lab/a', 'lab/b']\n" + telex.settings.read_text())
+
+    def serve(asked: Asked) -> Answer:
+        if asked.body["model"] == "a":
+            return Answer([b"{}"], status=429, headers={"retry-after": "20"})
+        return echo(asked)
+
+    server.will(serve)
+    ran = telex("batch", "-m", "fleet", "-j", "2", stdin="".join(f"{n}\n" for n in range(20)).encode())
+    assert ran.code == 0, ran.err
+    asked = [each.body["model"] for each in server.asked]
+    assert asked.count("b") == 20
+    assert asked.count("a") <= 2

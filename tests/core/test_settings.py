@@ -164,10 +164,16 @@ def test_every_row_of_a_provider_is_a_setting(tmp_path: Path) -> None:
     provider = preview("lab", fields, Paths.find({"TELEX_HOME": str(tmp_path)}))
     assert (provider.display_name, provider.headers["A"], provider.enabled) == ("lab", "b", False)
     assert (provider.rpm, provider.base_urls) == (60, ("http://127.0.0.1:2/v1",))
+
     assert provider.options == {row.name: values[row.type] for row in REQUEST_FIELDS} | {
         "reasoning_effort": "lab"
     }
     assert tuple(provider.options) == REQUEST_OPTIONS
+
+
+def test_the_first_of_several_addresses_is_the_usual_one(paths: Paths) -> None:
+    fleet = preview("fleet", {"base_urls": ["http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"]}, paths)
+    assert (fleet.base_url, fleet.base_urls) == ("http://127.0.0.1:1/v1", ("http://127.0.0.1:2/v1",))
 
 
 def test_preview_is_what_a_start_loads(paths: Paths) -> None:

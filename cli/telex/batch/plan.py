@@ -7,6 +7,7 @@ import io
 import itertools
 import os
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,17 +15,18 @@ import click
 
 from provider_core import limits, templates
 from provider_core.batches import RowReader, bad_row, file_rows, planner, suffix_format
+from provider_core.chat.fallback import Fallback
 from provider_core.errors import InvalidInputError
-from provider_core.structs import Struct
+from provider_core.settings import REQUEST_OPTIONS
+from provider_core.structs import Struct, replace
 from provider_core.types import Request
 from telex.batch.output import Layout
 from telex.chat.input import template_values
-from telex.options import require_utf8, with_network
+from telex.options import require_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import ExitStack
-    from decimal import Decimal
 
     from provider_core.batches import InputFormat, Row, RowPlanner
     from provider_core.options import Candidate
@@ -87,12 +89,22 @@ class Plan(Struct):
 
     source: Source
     planner: RowPlanner
-    targets: tuple[Target, ...]
+    models: tuple[tuple[Fallback, ...], ...]
+    """Models that share the rows, each with those to ask if it fails."""
     layout: Layout
     made_with: Mapping[str, Json]
     """What the results depend on, each under the name that a message gives it."""
-    candidates: dict[str, tuple[Candidate, ...]]
-    """The models that aliases lead to, by the name of the first; rows that name a model add theirs."""
+
+    @property
+    def targets(self) -> list[Target]:
+        """All models that can be asked."""
+        return [each.target for group in self.models for each in group if each.target is not None]
+
+    @property
+    def first(self) -> tuple[Target, Request | None]:
+        """The first model that can be asked, and its options."""
+        found = (each for group in self.models for each in group)
+        return next((each.target, each.request) for each in found if each.target is not None)
 
 
 class Source:
@@ -138,25 +150,26 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
     Raises ``click.UsageError`` and errors of the core.
     """
     _check(options)
+    if options.template is None and len(options.models) < 2:
+        from telex.chat.candidates import template_of_alias
+
+        typed = options.models[0] if options.models else app.runtime.settings.model
+        options.template = template_of_alias(app, typed) if typed else None
     template = _template(app, options) if options.template is not None else None
-    candidates: dict[str, tuple[Candidate, ...]] = {}
-    targets = tuple(find(app, options, name, candidates) for name in options.models or (None,))
+    found = [candidates(app, options, template, name) for name in options.models or (None,)]
+    if options.max_cost is None:
+        # An alias limits a chat; the limit of a batch is that of the cheapest one.
+        own = [value for group in found for each in group if (value := each.options.values.get("max_cost"))]
+        options.max_cost = min((Decimal(str(value)) for value in own), default=None)
     source, prompt = _input(app, options)
     stack.callback(source.close)
     schema = _schema(options, template)
-    request = Request(
-        model="",
-        messages=(),
-        stream=options.stream is not False,
-        max_tokens=options.max_tokens,
-        temperature=options.temperature,
-        reasoning_effort=options.reasoning_effort,
-        max_characters=limits.ANSWER,
-        schema=schema,
-        web=template is not None and template.web,
-        params=dict(options.params),
-    )
+    request = Request(model="", messages=(), max_characters=limits.ANSWER, schema=schema)
+    models = tuple(tuple(model_of(each, request) for each in group) for group in found)
     system = None if options.system is None else require_utf8(options.system, "the system message")
+    if system is None and len(found) == 1:
+        # That of an alias or of the settings is not a template: braces in it are literal.
+        system = _configured_system(found[0])
     values = template_values(options.variables)
     made = planner(
         prompt=templates.inline(prompt, "the prompt") if prompt else None,
@@ -165,7 +178,6 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
         values=values,
         request=request,
         schema_retries=options.schema_retries if schema is not None else None,
-        candidates=candidates,
     )
     columns = _listed(options.columns)
     layout = Layout(
@@ -178,47 +190,53 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
     text = (template.prompt, template.system) if template is not None else None
     made_with = {
         "the prompt": [prompt, text, system, values],
-        "the model": sorted(map(str, targets)),
+        "the model": sorted([each.name for each in group] for group in models),
         "the schema": schema,
-        "the parameters": [
-            options.max_tokens, options.temperature, options.reasoning_effort, dict(options.params),
-        ],
+        "the parameters": sorted({repr(_own_options(each)) for group in found for each in group}),
         "the format": [layout.format, columns, options.csv_safe, options.id_column],
     }  # fmt: skip
-    return Plan(
-        source=source,
-        planner=made,
-        targets=targets,
-        layout=layout,
-        made_with=made_with,
-        candidates=candidates,
-    )
+    return Plan(source=source, planner=made, models=models, layout=layout, made_with=made_with)
 
 
-def find(
-    app: App, options: Options, name: str | None, candidates: dict[str, tuple[Candidate, ...]]
-) -> Target:
-    """The first model that ``name`` leads to. If it has options or fallbacks, they are added to ``candidates``."""
+def candidates(
+    app: App, options: Options, template: Template | None, name: str | None
+) -> tuple[Candidate, ...]:
+    """The model ``name``, or the models of an alias, with the options of each. Raises ``ModelError`` and others."""
+    from telex.chat.candidates import candidate
+    from telex.chat.candidates import candidates as of_alias
+
     settings = app.runtime.settings
     typed = name or settings.model
     if typed is not None and typed.strip() in settings.aliases:
-        from telex.chat.candidates import candidates as of_alias
-        from telex.chat.candidates import first
+        found = of_alias(app, vars(options), template, name)
+    else:
+        found = candidate(app, vars(options), template, app.target(name, ask=not options.dry_run))
+    if any(each.options.values.get("tools") for each in found):
+        app.console.note(f"The tools of {typed} are not used: telex batch has none.")
+    return found
 
-        found = of_alias(app, vars(options), None, name)
-        target = first(found).target
-        if target is not None:
-            candidates[str(target)] = found
-            return target
-    target = app.target(name, ask=not options.dry_run)
-    provider = target.provider
-    if provider.options or provider.model_options or settings.project or settings.chat_options:
-        from telex.chat.candidates import candidate
 
-        (only,) = candidate(app, vars(options), None, target)
-        candidates[str(target)] = (only,)
-        return only.target or target
-    return with_network(target, vars(options))
+def model_of(found: Candidate, request: Request) -> Fallback:
+    """A model with its options; ``request`` has what is the same for all models."""
+    return Fallback(
+        name=str(found.target or found.name),
+        target=found.target,
+        request=replace(request, **_own_options(found)),
+        error=found.error,
+    )
+
+
+def _own_options(found: Candidate) -> dict[str, Any]:
+    """The fields of ``Request`` that the options of a model set."""
+    return {name: found.options.values[name] for name in REQUEST_OPTIONS if name in found.options.values}
+
+
+def _configured_system(found: Sequence[Candidate]) -> str | None:
+    """The system message of the alias, the model or the settings, if the template has no say in it."""
+    options = next(each.options for each in found if each.target is not None)
+    if options.sources.get("system", "template").startswith("template"):
+        return None
+    return str(options.values["system"]).replace("{{", r"\{{") or None
 
 
 def _check(options: Options) -> None:
@@ -256,14 +274,10 @@ def _check(options: Options) -> None:
 
 
 def _template(app: App, options: Options) -> Template:
-    """The template; its fields replace the options that were not given."""
+    """The template; its model is the one to use if none was given."""
     template = templates.load(app.runtime.paths.templates, options.template or "")
     if template.model and not options.models:
         options.models = (template.model,)
-    for name in ("temperature", "max_tokens", "reasoning_effort"):
-        if getattr(options, name) is None:
-            setattr(options, name, getattr(template, name))
-    options.params = (*template.params.items(), *options.params)
     return template
 
 
@@ -453,7 +467,7 @@ class Pending:
             skipped.append(row)
         if first is not None:
             try:
-                self._plan.planner.plan(first, self._plan.targets[0])
+                self._plan.planner.plan(first, *self._plan.first)
             except InvalidInputError as error:
                 if error.code in ("no_column", "no_text"):
                     columns = ", ".join(first.columns) or "none: each row is a text"

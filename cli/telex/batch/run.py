@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from provider_core.batches import BatchLimits, BatchRun
 from provider_core.batches.lanes import Lanes
-from provider_core.chat.fallback import Rests
 from provider_core.errors import CoreError
 from telex.batch.journal import Journal, KnownRows, is_stream, open_stream
-from telex.batch.plan import Pending, find, make_plan
+from telex.batch.plan import Pending, make_plan
 from telex.batch.progress import Progress
 from telex.console import OutputError
 from telex.exit_codes import ExitCode, Stop
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 
     from provider_core.batches import Lane, Result, Row
     from provider_core.budget import Budget
+    from provider_core.chat.fallback import Fallback
     from provider_core.history import LedgerEntry
-    from provider_core.types import Target
     from telex.app import App
     from telex.batch.folder import OutputFolder
     from telex.batch.output import Layout
@@ -72,7 +71,8 @@ def _dry_run(app: App, plan: Plan, options: Options) -> None:
     from provider_core.types import Usage
     from telex.render.json import request_object
 
-    target = plan.targets[0]
+    target, own = plan.first
+    limit = own.max_tokens if own is not None else None
     rows = bad = tokens = 0
     first: dict[str, Any] | None = None
     pending = Pending(plan, options, KnownRows(), has_file=lambda _: True)
@@ -81,7 +81,7 @@ def _dry_run(app: App, plan: Plan, options: Options) -> None:
         try:
             if row.error is not None:
                 raise row.error
-            chat = plan.planner.plan(row, target)
+            chat = plan.planner.plan(row, target, own)
         except CoreError as error:
             bad += 1
             if bad <= _BAD_SHOWN:
@@ -89,19 +89,19 @@ def _dry_run(app: App, plan: Plan, options: Options) -> None:
             continue
         tokens += estimate_tokens(chat.request.messages)
         first = first or request_object(app.runtime, app.console, target, chat.request)
-    price = app.runtime.prices(target, Usage(input=tokens, output=(options.max_tokens or 0) * (rows - bad)))
+    price = app.runtime.prices(target, Usage(input=tokens, output=(limit or 0) * (rows - bad)))
     app.console.json(
         {
             "rows": rows,
             "bad_rows": bad,
             "models": [str(each) for each in plan.targets],
             "input_tokens_estimate": tokens,
-            "output_tokens_at_most": options.max_tokens and options.max_tokens * (rows - bad),
+            "output_tokens_at_most": limit and limit * (rows - bad),
             "cost_estimate": None if price is None else float(price.amount),
             "first_request": first,
         }
     )
-    if price is not None and options.max_tokens is None:
+    if price is not None and limit is None:
         app.console.note("The estimate does not include the answers, whose length --max-tokens would limit.")
 
 
@@ -196,19 +196,17 @@ class _Batch:
         lanes = stack.enter_context(
             Lanes(app.runtime, find=self._find, most=options.jobs, rpm=options.rpm, tpm=options.tpm)
         )
-        opened = [lane for target in plan.targets for lane in lanes.open(target)]
+        opened = [lane for models in plan.models for lane in lanes.open(models)]
         batch = BatchRun(
             self._numbered() if streamed_in_order else self._rows,
             plan.planner,
             opened,
-            lane_for=lanes.lane_for,
+            lanes_for=lanes.lanes_for,
             limits=BatchLimits(
                 max_errors=options.max_errors, max_cost=options.max_cost, deadline=options.deadline
             ),
             price=app.runtime.prices,
             window=_WINDOW if streamed_in_order else None,
-            open_fallback=lanes.opened,
-            rests=Rests(app.runtime.paths.rests),
         )
         progress = Progress(
             app.console,
@@ -263,8 +261,11 @@ class _Batch:
         except CoreError as error:
             batch.stop("error", error)
 
-    def _find(self, name: str) -> Target:
-        return find(self._app, self._options, name, self._plan.candidates)
+    def _find(self, name: str) -> list[Fallback]:
+        from telex.batch.plan import candidates, model_of
+
+        request = self._plan.planner.request
+        return [model_of(each, request) for each in candidates(self._app, self._options, None, name)]
 
     def _numbered(self) -> Any:
         for row in self._rows:

@@ -16,7 +16,7 @@ import click
 
 from provider_core import files, limits
 from provider_core.batches import BatchRun, Row, RowPlanner
-from provider_core.batches.lanes import Lanes
+from provider_core.batches.lanes import Lanes, model_of
 from provider_core.budget import dollars
 from provider_core.chat.runner import ChatPlan
 from provider_core.errors import BudgetError, CoreError, FileError
@@ -111,7 +111,7 @@ class _JobPlanner(RowPlanner):
     def model(self, row: Row) -> str | None:
         return str(self.jobs[row.number - 1].target)
 
-    def plan(self, row: Row, target: Target) -> ChatPlan:
+    def plan(self, row: Row, target: Target, request: Request | None = None) -> ChatPlan:
         job = self.jobs[row.number - 1]
         self.spending.check()
         return ChatPlan(
@@ -163,7 +163,11 @@ class _Run:
         self._reporter = Reporter(app.console, self._outcomes, as_json=options.as_json, quiet=options.quiet)
 
     def run(self, stack: contextlib.ExitStack) -> None:
-        lanes = stack.enter_context(Lanes(self._app.runtime, find=self._target, most=self._options.jobs))
+        lanes = stack.enter_context(
+            Lanes(
+                self._app.runtime, find=lambda name: [model_of(self._target(name))], most=self._options.jobs
+            )
+        )
         interrupted = False
         if self._options.max_cost is not None:
             self._report_unknown_prices()
@@ -252,8 +256,8 @@ class _Run:
         batch = BatchRun(
             (Row(number=number, id=number) for number in range(1, len(jobs) + 1)),
             _JobPlanner(request=Request(model="", messages=()), jobs=jobs, spending=self._spending),
-            [lane for name in targets for lane in lanes.open(self._targets[name])],
-            lane_for=lanes.lane_for,
+            [lane for name in targets for lane in lanes.open([model_of(self._targets[name])])],
+            lanes_for=lanes.lanes_for,
             price=self._spending,
         )
         if budget is not None:
