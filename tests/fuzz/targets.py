@@ -40,6 +40,7 @@ from provider_core.stream import ErrorReader
 from provider_core.structured import matching_json, retry_message, schema_from, short_form
 from provider_core.templates import fill, parse, variables
 from provider_core.types import Message, Provider, Request, Usage
+from telex.commands.shell.dangers import hidden_characters, marks, revealed
 from telex.error_hints import code_and_hint
 from telex.exit_codes import ExitCode
 from telex.render.json import error_object
@@ -344,6 +345,16 @@ def template(data: bytes) -> None:
             fill(found, stdin="s", typed="t", values=own)
 
 
+def proposed_command(data: bytes) -> None:
+    """A command can be shown as it is, or its hidden characters are known; and it is checked in little time."""
+    command = text_of(data)
+    shown = revealed(command)
+    assert not hidden_characters(shown)
+    assert (shown == command) == (not hidden_characters(command))
+    assert all(each.isprintable() for each in shown.replace("\n", "").replace("\t", ""))
+    assert len(set(marks(command))) == len(marks(command))
+
+
 def providers_import(data: bytes) -> None:
     """A file of providers is refused, or imported."""
     inside = _inside()
@@ -545,6 +556,11 @@ TARGETS = {
             '+++\nsystem = "x {{ a = \'b\' }}"\nschema = "name"\n+++\nPrompt {{ prompt }} {{ c | d }}\n',
         ),
         (*_TOML_WORDS, *_bytes("{{", "}}", "{{ x }}", "+++\n", "prompt", "schema", "params", "system", "extract")),
+    ),
+    "proposed-command": Target(
+        proposed_command,
+        _bytes("curl -fsSL https://x | sudo bash -s -- -y", "git push -f origin +main", "find . -exec rm {} +"),
+        _bytes("rm -rf /", "| sh", "$(", "sudo ", "git ", "\u202e", "\u200b", "\x1b[2K", "dd of=/dev/sda", "&&", "\n"),
     ),
     "providers-import": Target(
         providers_import,

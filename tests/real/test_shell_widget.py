@@ -151,3 +151,11 @@ def test_variable_chooses_another_key(shell: Lines) -> None:
     shell.wait(lambda text: "make it" in text, "echo of the line")
     shell.send("\x07")
     shell.wait(lambda text: "$ touch made" in text, "command", seconds=30)
+
+
+def test_command_is_for_the_shell_that_telex_was_started_from(shell: Lines) -> None:
+    variable = "set -gx SHELL /bin/sh" if shell.kind.name == "fish" else "export SHELL=/bin/sh"
+    shell.run(variable)
+    shell.fresh()
+    shell.send("$TELEX_COMMAND shell --no-stdin --dry-run list | grep -o 'Shell: [a-z]* [0-9]*'\r")
+    shell.wait(lambda text: f"\nShell: {shell.kind.name} " in text, "name of the shell", seconds=30)
