@@ -184,13 +184,12 @@ class FallbackChain:
             self._resting = self._rests.left(each.target for each in models if each.target is not None)
         order = sorted(models, key=lambda each: self._resting.get(each.name, 0.0))
         self.current = next(each for each in order if each.target is not None)
-        self._others = [each for each in order if each is not self.current]
-        skipped = models[: models.index(self.current)]
+        skipped = (*self._unusable, *models[: models.index(self.current)])
+        self._others = [
+            each for each in order if each is not self.current and not (each.error and each in skipped)
+        ]
         return self._report(
-            [
-                *((each.name, each.error, 0.0, None) for each in (*self._unusable, *skipped) if each.error),
-                *((each.name, None, self._resting[each.name], None) for each in skipped if not each.error),
-            ]
+            [(each.name, each.error, self._resting.get(each.name, 0.0), None) for each in skipped]
         )
 
     def next(self, error: CoreError, ended: AnswerEnded | None) -> list[FellBack]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from conversing import Dialogue
 from inprocess import Inside
 from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
 
@@ -240,3 +242,41 @@ def test_a_batch_asks_a_model_that_failed_once(telex: Inside, server: Scripted, 
     assert (ran.code, {row["model"] for row in found}, len(found)) == (0, {"b/m"}, 20), ran.err
     assert (len(server.asked), len(other.asked)) == (1, 20)
     assert {asked.body["temperature"] for asked in other.asked} == {0.2}
+
+
+def test_a_model_that_cannot_be_asked_is_reported_once(
+    telex: Inside, server: Scripted, other: Scripted
+) -> None:
+    text = telex.settings.read_text().replace('["a/m", "b/m"]', '["a/m", "nowhere/m", "b/m", "a/small"]')
+    telex.configure(text)
+    server.will(refused(429, "slow down"))
+    telex("chat", "-m", "fast", "hi")
+    other.will(refused(503, "busy"))
+    ran = telex("chat", "-m", "fast", "--json", "hi")  # a/m rests, and is asked last
+    assert [model for model, _ in attempts(ran)] == ["nowhere/m", "b/m", "a/small", "a/m"]
+    assert ran.err.count("unknown provider: nowhere") == 1
+    assert ran.code == 5
+
+
+def test_headings_name_the_model_that_answers(telex: Inside, server: Scripted) -> None:
+    server.will(refused(503, "busy"))
+    text = telex("chat", "-m", "fast", "-m", "b/large", "hi").text
+    assert text == "## a/m\n\n## b/m\n\nfrom b\n\n## b/large\n\nfrom b\n"
+
+
+def test_a_conversation_falls_back_and_changes_aliases(
+    telex: Inside, server: Scripted, other: Scripted, tmp_path: Path
+) -> None:
+    text = telex.settings.read_text()
+    poet = 'poet = { target = "fast", system = "In verse.", temperature = 1 }'
+    telex.configure(text.replace("[aliases]\n", f"[aliases]\n{poet}\n"))
+    server.will(refused(503, "busy"))
+    talk = Dialogue(SimpleNamespace(env={**telex.env, "HOME": str(tmp_path)}))  # type: ignore[arg-type]
+    rows = talk("-m", "b/large", "-t", "0.5", lines=["one", "/model poet", "two", "/model b/m", "three"])
+    assert [row for row in rows if "Asking" in row] == ["a is overloaded or still loading (503): busy. Asking b/m instead."]
+    one, two, three = (asked.body for asked in other.asked)
+    assert [body["model"] for body in (one, two, three)] == ["large", "m", "m"]
+    assert [body["temperature"] for body in (one, two, three)] == [0.5, 0.5, 0.5]
+    assert two["messages"][0] == {"role": "system", "content": "In verse."}
+    turns = json.loads(telex("history", "show", "--json").out)["transcript"]
+    assert [(turn["provider"], turn["model"]) for turn in turns] == [("b", "large"), ("b", "m"), ("b", "m")]

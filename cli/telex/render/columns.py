@@ -228,7 +228,10 @@ class _Column:
             case Retrying(seconds=seconds):
                 self._label, self._until = "retry", time.monotonic() + seconds
                 self._note(f"{self.title}: {status_line(event, self._target)}")
-            case FellBack() | FieldDropped() | FieldIgnored() | CallAsText() | SchemaRetry():
+            case FellBack(target=target):
+                self._note(f"{self.title}: {status_line(event, self._target)}")
+                self._target, self.title = target, visible(str(target))
+            case FieldDropped() | FieldIgnored() | CallAsText() | SchemaRetry():
                 self._note(status_line(event, self._target))
             case StatusLine(text=text):
                 self._note(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from provider_core.events import ChatEnded, Connecting
+from provider_core.events import ChatEnded, Connecting, FellBack
 from provider_core.types import Text
 from telex.render.renderer import ChatFailed, MultiRenderer
 from telex.render.text import TextRenderer
@@ -31,6 +31,8 @@ class SectionsRenderer(MultiRenderer):
         self._shown = -1
         self._renderer = TextRenderer(console, options)
         self._has_text = False
+        self._title = ""
+        """The last heading."""
         self._now: float | None = None
         """When the event came that is being shown late."""
 
@@ -68,12 +70,15 @@ class SectionsRenderer(MultiRenderer):
             if not self._console.out_is_terminal:
                 self._console.out("\n")
         self._renderer.handle(event)
+        if isinstance(event, FellBack) and str(event.target) != self._title:
+            self._heading(str(event.target))
         if isinstance(event, ChatEnded | ChatFailed):
             self._next()
 
     def _heading(self, title: str) -> None:
         console = self._console
-        before = "\n" if self._shown else ""
+        before = "\n" if self._title else ""
+        self._title = title
         if console.out_is_terminal:
             bold, off = ("\x1b[1m", "\x1b[m") if console.out_has_colour else ("", "")
             console.raw_out(f"{before}{bold}")
