@@ -243,6 +243,7 @@ _CACHED = (
     "cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens", "cache_read_input_tokens",
     "cachedContentTokenCount",
 )  # fmt: skip
+_ANTHROPIC = frozenset(("cache_read_input_tokens", "cache_creation_input_tokens"))
 _CACHE_WRITES = ("cache_creation_input_tokens", "cache_write_tokens", "cache_creation_tokens")
 _REASONING_COUNTS = ("reasoning_tokens", "thoughtsTokenCount")
 _INPUT_DETAILS = ("prompt_tokens_details", "prompt_token_details", "input_tokens_details")
@@ -310,7 +311,7 @@ def _read_counts(usage: dict[str, Json]) -> Usage | None:
     reasoning = _first_count(_REASONING_COUNTS, outside, usage)
     if "candidatesTokenCount" in usage:  # Gemini's own names: reasoning is counted apart
         output = (_count(usage["candidatesTokenCount"]) or 0) + (reasoning or 0)
-    if "cache_read_input_tokens" in usage and "prompt_tokens" not in usage and prompt is not None:
+    if "prompt_tokens" not in usage and prompt is not None and _ANTHROPIC & usage.keys():
         # Anthropic's own names: tokens read from or written to the cache are counted apart.
         prompt += (cached or 0) + (written or 0)
     if total is not None and prompt is not None and output is not None:

@@ -83,6 +83,7 @@ EXAMPLES: list[tuple[str, dict[str, Any] | None, dict[str, Any], str | None]] = 
                          "output_tokens": 393}, "0.0623838"),
     (ANTHROPIC, SONNET, {"input_tokens": 50, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 1800,
                          "output_tokens": 500}, "0.0144"),
+    (ANTHROPIC, SONNET, {"input_tokens": 50, "cache_creation_input_tokens": 1800, "output_tokens": 500}, "0.0144"),
     ("docs.litellm.ai (Anthropic behind it)", SONNET,
      {"prompt_tokens": 2100, "completion_tokens": 500, "total_tokens": 2600, "cache_read_input_tokens": 1800,
       "cache_creation_input_tokens": 200}, "0.00909"),
