@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from provider_core import files, limits
 from provider_core.attachments._content import TextFile, kind_of, label, text_of
@@ -282,6 +282,10 @@ def _matcher(pattern: tuple[str, ...]) -> Callable[[frozenset[int], str], tuple[
 # --- .gitignore ----------------------------------------------------------------------------------------------
 
 
+_Patterns: TypeAlias = tuple[tuple[re.Pattern[str], bool], ...]
+"""The patterns of a .gitignore, the last one first, and whether they exclude what they match or include it again."""
+
+
 class _IgnoreRules:
     """The .gitignore files for the entries of a folder, the innermost first; see gitignore(5).
 
@@ -290,7 +294,7 @@ class _IgnoreRules:
     """
 
     def __init__(self, root: Path) -> None:
-        self._specs: tuple[tuple[str, Any], ...] = ()
+        self._specs: tuple[tuple[str, _Patterns], ...] = ()
         root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links
         above = [root, *root.parents]
         here = Path.cwd()
@@ -322,16 +326,28 @@ class _IgnoreRules:
         return bool(next((verdict for verdict in verdicts if verdict is not None), False))
 
 
-def _verdict(rules: tuple[str, Any], path: str, *, is_folder: bool) -> bool | None:
+def _verdict(rules: tuple[str, _Patterns], path: str, *, is_folder: bool) -> bool | None:
     """Whether the rules of a folder exclude the path in it, or include it again; None if none of them matches."""
-    folder, spec = rules
-    relative = path[len(folder) :].lstrip("/")
-    include: bool | None = spec.check_file(f"{relative}/" if is_folder else relative).include
-    return include
+    folder, patterns = rules
+    relative = path[len(folder) :].lstrip("/") + ("/" if is_folder else "")
+    return next((excludes for regex, excludes in patterns if _matches(regex, relative)), None)
 
 
-def _ignore_spec(path: Path) -> Any:
-    """The rules in a file, None if there are none; raises ``AttachmentError`` if pathspec is not installed."""
+def _matches(regex: re.Pattern[str], path: str) -> bool:
+    """Whether a regular expression of pathspec matches the path itself, and not only a folder above it.
+
+    What is above has been decided before. pathspec's own verdict for a path gives folders and files different weights.
+    """
+    found = regex.search(path)
+    if found is None:
+        return False
+    if "ps_d" in regex.groupindex and found["ps_d"]:  # it ends at a slash
+        return bool(found.end() == len(path) or regex.fullmatch(path) or regex.search(path, len(path) - 1))
+    return not (path.endswith("/") and found.end() == len(path))  # "folder/**" does not match the folder
+
+
+def _ignore_spec(path: Path) -> _Patterns | None:
+    """The patterns in a file, None if there are none; raises ``AttachmentError`` if pathspec is not installed."""
     try:
         with open(os.open(path, _FLAGS), "rb") as file:  # noqa: PTH123
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -357,19 +373,21 @@ def _ignore_spec(path: Path) -> Any:
         except ValueError:  # git ignores such a line as well
             continue
         valid.append(line)
-    if not valid:
-        return None
-    return GitIgnoreSpec([_without_backtracking(each) for each in GitIgnoreSpec.from_lines(valid).patterns])
+    patterns = GitIgnoreSpec.from_lines(valid).patterns
+    return tuple(
+        (_without_backtracking(each.regex.pattern), each.include)
+        for each in reversed(patterns)
+        if each.regex is not None and each.include is not None
+    )
 
 
 _STAR: Final = re.compile(r"\[\^/\]\*((?:(?!\[\^/\]\*)(?:\[\^/\]|[^/]))+?)(?=\[\^/\]\*)")
 """In a regular expression of pathspec, a ``*`` of .gitignore, and what follows it up to the next one."""
 
 
-def _without_backtracking(pattern: Any) -> Any:
-    """The pattern, so that ``*a*a*a*b`` takes no exponential time on "aaaa…".
+def _without_backtracking(source: str) -> re.Pattern[str]:
+    """The regular expression, so that ``*a*a*a*b`` takes no exponential time on "aaaa…".
 
     The first place where the text after a ``*`` matches is as good as any later one, as in ``fnmatch``.
     """
-    source = pattern.regex.pattern
-    return type(pattern)(re.compile(_STAR.sub(r"(?>[^/]*?\1)", source)), pattern.include)
+    return re.compile(_STAR.sub(r"(?>[^/]*?\1)", source))

@@ -72,7 +72,8 @@ def test_folder_has_its_text_files_in_order_and_counts_the_rest(here: Path) -> N
 
 def test_gitignore_files_apply_as_in_git(here: Path) -> None:
     write(
-        _dot_gitignore="*.log\n!keep.log\nbuild/\n/root.txt\ndoc/**/*.tmp\n!\n[\n",
+        _dot_gitignore="*.log\n!keep.log\nbuild/\n/root.txt\ndoc/**/*.tmp\n!\n[\nw/**\n!w/*/\n!w/**/*.py \n!**/\nfoo\n",
+        w__a_dot_py="", w__b_dot_txt="", w__d__c_dot_py="", w__d__d_dot_txt="", deep__foo__x="",
         a_dot_log="", keep_dot_log="", build__x_dot_py="", sub__build="", root_dot_txt="", sub__root_dot_txt="",
         doc__a__b_dot_tmp="", sub___dot_gitignore="*.py\n!*.log\n", sub__a_dot_py="", sub__b_dot_log="", a_dot_py="",
     )  # fmt: skip
@@ -82,7 +83,8 @@ def test_gitignore_files_apply_as_in_git(here: Path) -> None:
         ["git", "ls-files", "-o", "--exclude-standard"], check=True, capture_output=True, text=True
     ).stdout.split()
     assert names(".") == [name for name in sorted(by_git) if not Path(name).name.startswith(".")]
-    assert names(".") == ["keep.log", "sub/b.log", "sub/build", "sub/root.txt"]
+    expected = ["keep.log", "sub/b.log", "sub/build", "sub/root.txt", "w/a.py", "w/d/c.py"]
+    assert names(".") == expected
 
 
 def test_gitignore_with_many_stars_takes_no_exponential_time(here: Path) -> None:
