@@ -23,8 +23,7 @@ from typing import Any
 
 GONE = {
     os: """chown fchmod fchown geteuid getegid getgid getpgid getpgrp getsid getuid killpg lchown mkfifo
-        register_at_fork sched_getaffinity setegid seteuid setpgid setsid tcgetpgrp tcsetpgrp O_NONBLOCK
-        O_NOFOLLOW O_ASYNC""",
+        register_at_fork sched_getaffinity setegid seteuid setpgid setsid tcgetpgrp tcsetpgrp O_ASYNC""",
     signal: """SIGALRM SIGCHLD SIGCONT SIGHUP SIGKILL SIGPIPE SIGQUIT SIGTSTP SIGTTIN SIGTTOU SIGUSR1 SIGUSR2
         SIGVTALRM SIGWINCH ITIMER_REAL ITIMER_VIRTUAL alarm getitimer pthread_sigmask setitimer siginterrupt""",
 }
