@@ -609,6 +609,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 def _is_readable(connection: socket.socket, seconds: float) -> bool:
-    with selectors.DefaultSelector() as selector:
+    # One system call, where epoll needs four.
+    with getattr(selectors, "PollSelector", selectors.DefaultSelector)() as selector:
         selector.register(connection, selectors.EVENT_READ)
         return bool(selector.select(seconds))

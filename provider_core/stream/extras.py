@@ -262,7 +262,7 @@ def read_usage(chunk: dict[str, Json], choice: Json = None) -> Usage | None:
         dict_in(chunk, "usageMetadata"),
         own,
     )
-    found = next(filter(None, map(_read_counts, places)), None)
+    found = next(filter(None, map(_read_counts, filter(None, places))), None)
     if found is not None and found.cost is not None:
         return found
     cost = _cost_beside_usage(chunk, choice)
