@@ -32,6 +32,8 @@ PIECES = [
     "on until",
     " the end. ",
 ]
+NAMES = ("fast", "smart", "cheap")
+"""Aliases."""
 TERMINAL = {"LAB_KEY": "sk-1", "TERM": "xterm-256color", "COLORTERM": "truecolor", "COLORFGBG": "15;0"}
 
 
@@ -122,3 +124,19 @@ def test_a_request_is_sent_after_at_most_230_calls_in_34_files(tmp_path: Path, s
     names = "\n".join(f"{file} {name}" for file, name in counter.calls)
     assert 100 < len(counter.calls) <= 230, f"{len(counter.calls)} calls:\n{names}"
     assert len(counter.files) <= 34, sorted(counter.files)
+
+
+def test_an_alias_costs_next_to_nothing_before_the_request(tmp_path: Path, server: Server) -> None:
+    server.will(answer("Hello"))
+    counted = {}
+    for name, aliases in (("p/m", ""), ("fast", "[aliases]\n" + "".join(f'{x} = "p/m"\n' for x in NAMES))):
+        telex = Inside(tmp_path / name.replace("/", "-"))
+        telex.configure(f'{aliases}[providers.p]\nbase_url = "{server.url}"\nkey = "none"\nmodels = ["m"]\n')
+        for _ in range(2):
+            assert telex("chat", "-m", name, "hi").code == 0
+        counter = counted[name] = Counter()
+        with counter:
+            assert telex("chat", "-m", name, "hi").code == 0
+    more = len(counted["fast"].calls) - len(counted["p/m"].calls)
+    assert 0 < more <= 3 * len(NAMES) + 10
+    assert counted["fast"].files == counted["p/m"].files

@@ -169,11 +169,13 @@ def find_template(app: App, options: Options) -> Template | None:
     """The template of the command line, else that of the alias. It may set the model, and how the answer is shown."""
     name = options.template
     if name is None:
-        from telex.chat.candidates import template_of_alias
-
         continues = options.go_on or options.conversation is not None
         typed = options.models[0] if options.models else None if continues else app.runtime.settings.model
-        if typed is not None and len(options.models) < 2:
+        aliases = app.runtime.settings.aliases
+        has_templates = any("template" in alias.options for alias in aliases.values())
+        if has_templates and typed is not None and len(options.models) < 2:
+            from telex.chat.candidates import template_of_alias
+
             name = template_of_alias(app, typed)
     if name is None:
         return None
@@ -457,7 +459,9 @@ def _find(
     wanted = name or (earlier.model if earlier else None)
     typed = wanted or settings.model
     try:
-        if typed is not None and typed.strip() in settings.aliases:
+        alias = settings.aliases.get(typed.strip()) if typed is not None else None
+        # One that is only another name for a model needs nothing more.
+        if alias is not None and (alias.options or alias.targets[1:] or alias.targets[0] in settings.aliases):
             from telex.chat.candidates import candidates
 
             return candidates(app, vars(options), template, wanted)
