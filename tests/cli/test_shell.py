@@ -244,6 +244,19 @@ def test_dangerous_command_is_marked_on_stderr_only(inside: Inside, server: Scri
     assert ran.err == "Careful: the command deletes files; runs with the rights of another user.\n"
 
 
+@pytest.mark.parametrize(
+    "proposed", ["`ls -l`", "$ ls -l", "```sh\nls -l\n```", "```\n$ ls -l```", " ls -l\r\n", "`$ ls -l`"]
+)
+def test_what_models_put_around_a_command_is_removed(inside: Inside, server: Scripted, proposed: str) -> None:
+    server.will(proposal(proposed))
+    assert inside("shell", "list").out == b"ls -l\n"
+
+
+def test_backticks_that_belong_to_the_command_stay(inside: Inside, server: Scripted) -> None:
+    server.will(proposal("`which ls` -l `pwd`"))
+    assert inside("shell", "list").out == b"`which ls` -l `pwd`\n"
+
+
 def test_command_of_several_lines_is_printed_whole(inside: Inside, server: Scripted) -> None:
     server.will(proposal("for x in *; do\n  echo $x\ndone"))
     assert inside("shell", "all").out == b"for x in *; do\n  echo $x\ndone\n"

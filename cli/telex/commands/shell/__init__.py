@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -293,7 +294,7 @@ class Proposal:
         answer = turn.run(interrupts)
         report_outcome(self._app, answer)
         found = json.loads(answer.text)
-        proposed, self.explanation = found["command"].strip(), printable(found["explanation"].strip(), 500)
+        proposed, self.explanation = _bare(found["command"]), printable(found["explanation"].strip(), 500)
         if not proposed:
             self._app.console.error("the model proposed no command", self.explanation or None)
             raise Stop(ExitCode.PROVIDER)
@@ -450,6 +451,16 @@ class Proposal:
         finally:
             signal.signal(signal.SIGINT, before)
         return 128 - code if code < 0 else code
+
+
+def _bare(proposed: str) -> str:
+    """The command without the fence, backticks or prompt sign that some models put around it."""
+    text = proposed.replace("\r\n", "\n").strip()
+    if fenced := re.fullmatch(r"```[\w-]*\n(.*?)\n?```", text, re.DOTALL):
+        text = fenced[1].strip()
+    if re.fullmatch(r"`[^`]+`", text):
+        text = text[1:-1].strip()
+    return text.removeprefix("$ ").strip()
 
 
 def _listed(reasons: Sequence[str]) -> str:
