@@ -108,29 +108,40 @@ class Database:
         self._lock_timeout = lock_timeout
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._writing: sqlite3.Connection | None = None
+        """The connection in a transaction for writing; only the thread that has the lock may use it."""
         self._opened: tuple[int, int] | None = None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction for writing; if the block raises, nothing of it is stored. Within another one, a part of it."""
         with self._lock, self._map_errors():
-            if self._connection is not None and self._connection.in_transaction:
-                yield self._connection
+            if self._writing is not None:
+                yield self._writing
                 return
             connection = self._connected()
             try:
                 self._retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
+                self._writing = connection
                 yield connection
+                self._writing = None
                 # Readers have to finish first.
                 self._retry_while_busy(lambda: connection.execute("COMMIT"))
             except BaseException:
+                self._writing = None
                 _roll_back(connection)
                 raise
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
-        """A transaction for reading, also where the file cannot be written; None if there is no file."""
+        """A transaction for reading, also where the file cannot be written; None if there is no file.
+
+        Within one for writing, a part of that.
+        """
         with self._lock, self._map_errors():
+            if self._writing is not None:
+                yield self._writing
+                return
             if not self.exists():
                 yield None
                 return

@@ -259,6 +259,7 @@ def test_an_entry_and_its_turn_are_stored_together_or_not_at_all(history: Histor
     assert history.ledger.total().requests == 0
     with history.transaction():
         history.ledger.add([entry()])
+        assert history.ledger.total().requests == 1
         history.end(begun.turn, Answer(target=LAB, verdict=Verdict.COMPLETE, text="Yes."))
     assert history.ledger.total().requests == 1
     assert history.turns(begun.conversation)[0].answered

@@ -169,7 +169,7 @@ class _Run:
             )
         )
         interrupted = False
-        if self._options.max_cost is not None:
+        if self._options.max_cost is not None and not self._options.quiet:
             self._report_unknown_prices()
         try:
             questions: list[Job] = []
