@@ -80,6 +80,7 @@ def reader(tmp_path: Path, model_path: Path) -> Iterator[Reader]:
             work / "README.md": "It is all about the sky.",
             work / ".telex.toml": 'system = "Be brief."\n',
             work / "models" / "qwen3-8b.gguf": "",
+            work / "tickets.csv": "id,body\n1,It crashes.\n2,Please add a dark mode.\n",
             work
             / "prompts"
             / "classify.toml": '[[cases]]\nprompt = "Why is the sky blue?"\nmax_tokens = 5\n',

@@ -51,7 +51,7 @@ class Duration(click.ParamType[float]):
     examples=(
         'telex batch tickets.csv "Summarise in one sentence: {{ body }}" -o summaries.jsonl',
         'ls *.md | telex batch --each-file "Translate to English." --output-dir en',
-        'telex batch rows.jsonl --template classify --schema "label bug|wish|question" -o labels.csv',
+        'telex batch tickets.csv "Classify: {{ body }}" --schema "label bug|wish|question" -o labels.csv',
     ),
     exits=ASKING,
     meanings={
@@ -61,7 +61,7 @@ class Duration(click.ParamType[float]):
     },
     otherwise='If it belongs to the prompt, put "--" before the prompt: telex batch -- {word}',
 )
-@click.argument("words", nargs=-1, metavar="[INPUT] [PROMPT]")
+@click.argument("words", nargs=-1, type=click.Path(), metavar="[INPUT] [PROMPT]")
 @click.option(
     "-m",
     "--model",
@@ -94,6 +94,7 @@ class Duration(click.ParamType[float]):
 @click.option(
     "-o",
     "--output",
+    type=click.Path(),
     metavar="FILE",
     help="Append the results to FILE. Repeat the command to do what is missing, failed or incomplete.",
 )
