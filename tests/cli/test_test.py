@@ -133,6 +133,8 @@ def test_a_folder_has_cases_in_toml_and_jsonl_and_templates(lab: Inside, folder:
         ),
         ("cases = []", "cases: list should have at least 1 item"),
         ("[[cases]]\nprompt = ", "cases.toml: "),
+        (f"x = {'9' * 5000}", "cases.toml: "),
+        (f"x = {'[' * 3000}", "nested too deeply"),
         ("prompt = 'only a template'", "cases.toml: cases: is missing"),
     ],
 )

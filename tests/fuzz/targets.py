@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 from unittest import mock
 
 import click
@@ -345,6 +345,24 @@ def template(data: bytes) -> None:
             fill(found, stdin="s", typed="t", values=own)
 
 
+def case_file(data: bytes) -> None:
+    """A file of test cases is refused with the place of the mistake, or its cases can be checked."""
+    from provider_core.expectations import failures
+    from telex.commands.test.cases import read_cases
+
+    def no_template(name: str) -> NoReturn:
+        raise errors.TemplateError(f"unknown template: {name}")
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("x.toml", "x.jsonl"):
+            path = Path(folder, name)
+            path.write_bytes(data)
+            with contextlib.suppress(click.UsageError):
+                for case in read_cases(path, no_template):
+                    for answer in ("", '{"a": [{"b": 1}]}'):
+                        assert all(each.isprintable() for each in failures(case.expected, answer))
+
+
 def proposed_command(data: bytes) -> None:
     """A command can be shown as it is, or its hidden characters are known; and it is checked in little time."""
     command = text_of(data)
@@ -556,6 +574,16 @@ TARGETS = {
             '+++\nsystem = "x {{ a = \'b\' }}"\nschema = "name"\n+++\nPrompt {{ prompt }} {{ c | d }}\n',
         ),
         (*_TOML_WORDS, *_bytes("{{", "}}", "{{ x }}", "+++\n", "prompt", "schema", "params", "system", "extract")),
+    ),
+    "test-cases": Target(
+        case_file,
+        _bytes(
+            'judge = "m"\n[[cases]]\nprompt = "{{ a }}"\nvars = { a = 1 }\nexpect = { contains = "x", regex = "^a+" }\n',
+            '[[cases]]\nprompt = "x"\nschema = "a int"\nexpect.paths = { ".a[0].b" = 1, ".a[].b" = [1] }\n',
+            '{"prompt": "x", "expect": {"equals": "y", "schema": {"type": "array"}, "max_cost": 0.1}}\n{"name": 1}\n',
+        ),
+        (*_TOML_WORDS, *_JSON_WORDS, *_bytes("expect", "paths", ".a[", "[]", '."', "regex", "(?", "{{", "vars", "schema")),
+        slow=True,
     ),
     "proposed-command": Target(
         proposed_command,

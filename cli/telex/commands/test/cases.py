@@ -173,10 +173,12 @@ def read_cases(path: Path, find_template: Callable[[str], templates.Template]) -
 
         try:
             file = CaseFile.model_validate(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
-            raise click.UsageError(f"{path}: {error}") from None
         except ValidationError as error:
             raise _invalid(path, error, _toml_place) from None
+        except ValueError as error:  # also for a number with thousands of digits
+            raise click.UsageError(f"{path}: {error}") from None
+        except RecursionError:
+            raise click.UsageError(f"{path}: its values are nested too deeply") from None
         entries = [(f"case {number}", entry) for number, entry in enumerate(file.cases, start=1)]
     else:
         entries = list(_lines(path, text))
