@@ -70,7 +70,7 @@ _KEYS: Final = "[r]un, [e]dit, e[x]plain, [c]opy, [a]nother, [n]o: "
 _FEWER_KEYS: Final = "r, e, x, c, a, n (Enter explains): "
 _KEYS_EXPLAINED: Final = """\
 r  run the command in your shell; telex exits with its exit code
-e  edit it in your editor, and ask again
+e  edit it in your editor, then choose again
 x  explain it
 c  copy it to the clipboard, and exit
 a  ask for another command
@@ -148,8 +148,9 @@ def command(
     Commands that delete, overwrite or rewrite something, or fetch and run code, are marked. A command without a mark
     may still do harm: read it. A command with hidden characters is refused.
 
-    The model is told the name and version of your shell, the system, and which common tools are installed; not your
-    name, your folders, your environment or your machine's name. Proposals are not saved in the history.
+    The request contains the name and version of your shell, the system, and the names of common tools that are
+    installed. It does not contain your name, folders, environment or the machine's name. Proposals are not saved in the
+    history.
 
     The key of --widget is Alt-I; bash has to be version 4 or newer. To use another key, set TELEX_WIDGET_KEY before the
     eval, in the shell's own notation: '\C-g' in bash, '^G' in zsh, \cg in fish. The widget only changes the line; you
@@ -303,7 +304,7 @@ class Proposal:
         self._messages = turn.messages or ()
 
     def _print(self) -> None:
-        """Print the command alone; what is dangerous about it is on stderr."""
+        """Print the command alone; a note on stderr says why it is dangerous."""
         from telex.commands.shell.dangers import marks
 
         self._refuse_hidden()

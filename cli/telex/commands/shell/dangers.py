@@ -1,4 +1,4 @@
-"""What to look at twice in a proposed command: hidden characters, and forms that destroy, or fetch and run.
+"""Checks of a proposed command: hidden characters, and forms that destroy, or fetch and run.
 
 The marks are a help for people who read a command before they run it. A command without a mark is not safe by that:
 shells have more ways to destroy something than a table can list.
@@ -42,7 +42,7 @@ _HIDDEN_CATEGORIES: Final = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zs", "Zl",
 
 
 def marks(command: str) -> tuple[str, ...]:
-    """What is dangerous about ``command``, as far as the table knows; each reason is a phrase after "it"."""
+    """The reasons to look at ``command`` twice, each a phrase after "it"; empty if the table has none."""
     if len(command) > _MOST:
         return ("is too long to be checked",)
     bare = re.sub(r"\$\{?IFS\}?", " ", command)

@@ -1,4 +1,4 @@
-"""The user's shell, and what a model is told about it and the system: nothing that belongs to the person."""
+"""The user's shell, and the description of shell, system and tools in a request, without anything private."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def find_shell(environ: Mapping[str, str], wanted: str | None = None) -> ShellPr
 
 
 def _parent_shell() -> ShellProgram | None:
-    """The parent process, if it is an interactive shell: one that gave this command a process group of its own."""
+    """The parent process, if it is an interactive shell. Only such a shell gives each command a process group."""
     if sys.platform == "win32":
         return None
     try:
