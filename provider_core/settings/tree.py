@@ -39,6 +39,9 @@ class Place(Struct):
 class UnknownKeyError(LookupError):
     """There is no such setting; ``known`` are the names that its table has."""
 
+    keys: list[str]
+    known: list[str]
+
     def __init__(self, keys: Sequence[str], known: Sequence[str]) -> None:
         super().__init__(".".join(keys))
         self.keys = list(keys)
