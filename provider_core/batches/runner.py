@@ -189,6 +189,8 @@ class BatchRun:
                             self._changed.notify_all()
                     if self.ended_by == "deadline" and time.monotonic() > self._deadline + _GRACE:
                         return
+                    if self.ended_by and not self.in_flight and self._results.empty():
+                        return  # at most, a thread waits for the next row of a pipe
                     yield None
                     continue
                 if item is None:

@@ -337,9 +337,15 @@ def test_a_changed_command_is_refused_and_fresh_starts_over(
 
 def test_a_file_of_somebody_else_is_never_touched(telex: Inside, server: Scripted, tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").write_text('{"a": 1}\n')
-    ran = batch(telex, "-o", "mine.jsonl", stdin=b"x\n")
-    assert (ran.code, (tmp_path / "mine.jsonl").read_text()) == (2, '{"a": 1}\n')
-    assert "is not the output of telex batch" in ran.err
+    for more in ((), ("--fresh",)):
+        ran = batch(telex, "-o", "mine.jsonl", *more, stdin=b"x\n")
+        assert (ran.code, (tmp_path / "mine.jsonl").read_text()) == (2, '{"a": 1}\n')
+        assert "is not the output of telex batch" in ran.err
+        assert not (tmp_path / "mine.jsonl.state").exists()
+    (tmp_path / "rows.txt").write_text("one\n")
+    for name in ("rows.txt", "./rows.txt"):
+        assert "is the input, too" in batch(telex, "rows.txt", "-o", name, "--fresh").err
+    assert (tmp_path / "rows.txt").read_text() == "one\n"
     assert batch(telex, "-o", "out.jsonl", stdin=b"x\n").code == 0
     with (tmp_path / "out.jsonl").open("a") as file:
         file.write("a note of mine\n")

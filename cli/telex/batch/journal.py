@@ -142,11 +142,11 @@ class Journal:
             self._file = self._open(path)
             if not stat.S_ISREG(os.fstat(self._file).st_mode):
                 raise click.UsageError(f"cannot write {path}: it is not a regular file")
+            if os.fstat(self._file).st_size:
+                self._check(hashes, fresh=fresh)
             if fresh:
                 os.ftruncate(self._file, 0)
-            size = os.fstat(self._file).st_size
-            if size:
-                self._check(hashes)
+            if os.fstat(self._file).st_size:
                 self._read()
             else:
                 self._write_state(hashes)
@@ -163,18 +163,23 @@ class Journal:
             reason = getattr(error, "strerror", None) or error
             raise click.UsageError(f"cannot write {path}: {reason}") from None
 
-    def _check(self, hashes: Mapping[str, str]) -> None:
-        """Compare what the results in the file were made with."""
+    def _check(self, hashes: Mapping[str, str], *, fresh: bool) -> None:
+        """Compare what the results in the file were made with. A ``fresh`` start needs a file of telex batch, too."""
         start = "\nTo discard its results and start over, add --fresh."
         try:
             state = json.loads(_read_all(self._state))
             before = dict(state["made_with"])
             version = state["telex_batch"]
         except (ValueError, TypeError, LookupError):
+            if not _read_all(self._state):
+                with contextlib.suppress(OSError):
+                    os.unlink(self._state_path)  # noqa: PTH108 - made just now
             raise click.UsageError(
                 f"{self.path} exists, and is not the output of telex batch ({self._state_path.name} is missing)"
-                f"\nUse another file.{start}"
+                "\nUse another file, or remove this one."
             ) from None
+        if fresh:
+            return
         if version != _VERSION:
             raise click.UsageError(f"{self.path} was written by another release of telex{start}")
         changed = [name for name in {**before, **hashes} if before.get(name) != hashes.get(name)]

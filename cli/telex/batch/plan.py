@@ -6,6 +6,7 @@ import heapq
 import io
 import itertools
 import os
+import stat
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -138,6 +139,16 @@ class Source:
         with self._file:
             yield from self._reader
 
+    def is_file(self, name: str) -> bool:
+        """Whether the file ``name`` is an input."""
+        try:
+            found = os.stat(name)  # noqa: PTH116
+            if self._file is not None:
+                return os.path.samestat(found, os.fstat(self._file.fileno())) and stat.S_ISREG(found.st_mode)
+            return any(os.path.samestat(found, os.stat(each)) for each in self.files)  # noqa: PTH116
+        except (OSError, ValueError):
+            return False
+
     def close(self) -> None:
         """Close the file, unless its rows were asked for: then a thread may still be reading it."""
         if self._file is not None and not self._started:
@@ -179,6 +190,8 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
         request=request,
         schema_retries=options.schema_retries if schema is not None else None,
     )
+    if options.output is not None and source.is_file(options.output):
+        raise click.UsageError(f"{options.output} is the input, too\nUse another file for the results.")
     columns = _listed(options.columns)
     layout = Layout(
         options.format or _format(options.output),
