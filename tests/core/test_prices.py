@@ -13,7 +13,7 @@ from provider_core import presets
 from provider_core.answer import Answer, merge_answers
 from provider_core.catalog._catalog import fill
 from provider_core.catalog._parse import parse_models
-from provider_core.prices import Cost, Price, Prices, add_costs
+from provider_core.prices import Cost, Price, Prices, _preset_rows, add_costs
 from provider_core.stream.extras import read_usage, with_cost
 from provider_core.types import Model, Provider, Target, Usage, Verdict
 
@@ -255,6 +255,17 @@ def test_the_order_of_sources() -> None:
 )
 def test_price_of_a_model_that_no_list_has(target: Target, expected: Cost | None) -> None:
     assert Prices(lambda *_: None).cost(target, USAGE) == expected
+
+
+def test_own_table_has_complete_prices_of_presets() -> None:
+    rows = _preset_rows()
+    assert {"qwen", "zhipu"} <= rows.keys()
+    for preset, models in rows.items():
+        assert presets.get(preset) is not None, preset
+        for model, row in models.items():
+            price = Price.read(row)
+            assert price.is_complete, model
+            assert price.input or price.output, f"{model}: 0 in the source of the table means unknown"
 
 
 def test_former_prices() -> None:
