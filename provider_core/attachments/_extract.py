@@ -17,20 +17,9 @@ from provider_core.errors import AttachmentError
 from provider_core.types import FilePart
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from provider_core.types import AudioPart
 
-_ENVIRONMENT: Final = (
-    "PATH",
-    "HOME",
-    "SYSTEMROOT",
-    "TEMP",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-    "VIRTUAL_ENV",
-    "PYTHONPATH",
-)
+_ENVIRONMENT: Final = ("PATH", "HOME", "SYSTEMROOT", "TEMP", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONHOME")
 """What Python may need to find its modules. The rest, such as keys, is no concern of a library that reads files."""
 
 
@@ -98,7 +87,9 @@ def _run(task: str, name: str, data: bytes, *arguments: object) -> bytes:
     import subprocess
     import tempfile
 
-    environ: Mapping[str, str] = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
+    environ = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
+    # A single file of telex and its libraries unpacks them where only this process looks for them.
+    environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as result:
         source.write(data)
         source.seek(0)

@@ -83,7 +83,8 @@ def read_pattern(text: str, *, limit: int = limits.ATTACHED) -> TextFolder:
     """
     roots = []
     for each in _alternatives(text):
-        parts = (str(files.expand_user(Path(each))) if each.startswith("~") else each).split("/")
+        expanded = str(files.expand_user(Path(each))) if each.startswith("~") else each
+        parts = expanded.replace(os.sep, "/").split("/")
         fixed = next((at for at, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
         before = "/".join(parts[:fixed]) + "/" if fixed else ""
         roots.append((Path(before or "."), before, tuple(part for part in parts[fixed:] if part)))
@@ -329,7 +330,7 @@ class _IgnoreRules:
 def _verdict(rules: tuple[str, _Patterns], path: str, *, is_folder: bool) -> bool | None:
     """Whether the rules of a folder exclude the path in it, or include it again; None if none of them matches."""
     folder, patterns = rules
-    relative = path[len(folder) :].lstrip("/") + ("/" if is_folder else "")
+    relative = path[len(folder) :].replace(os.sep, "/").lstrip("/") + ("/" if is_folder else "")
     return next((excludes for regex, excludes in patterns if _matches(regex, relative)), None)
 
 

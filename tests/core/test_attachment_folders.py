@@ -83,8 +83,8 @@ def test_gitignore_files_apply_as_in_git(here: Path) -> None:
         ["git", "ls-files", "-o", "--exclude-standard"], check=True, capture_output=True, text=True
     ).stdout.split()
     assert names(".") == [name for name in sorted(by_git) if not Path(name).name.startswith(".")]
-    expected = ["keep.log", "sub/b.log", "sub/build", "sub/root.txt", "w/a.py", "w/d/c.py"]
-    assert names(".") == expected
+    assert {"keep.log", "sub/b.log", "w/d/c.py"} <= set(names("."))
+    assert not {"a.log", "a.py", "root.txt", "sub/a.py", "w/d/d.txt", "deep/foo/x"} & set(names("."))
 
 
 def test_gitignore_with_many_stars_takes_no_exponential_time(here: Path) -> None:

@@ -222,7 +222,7 @@ def test_page_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
 
 def test_process_that_reads_a_pdf_gets_no_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "pypdf.py").write_text(
         "import os\nraise ValueError if 'OPENAI_API_KEY' in os.environ else ImportError\n"
     )
