@@ -150,6 +150,7 @@ class BatchRun:
         self._exhausted = False
         self._shared = list(lanes)
         self._unfinished: dict[int, None] = {}
+        self._priced = 0  # requests whose cost is known
         self._output_tokens = 0.0  # of an average answer
         self._named: dict[str, Sequence[Lane]] = {}
         self._deadline = inf
@@ -207,19 +208,10 @@ class BatchRun:
 
     def _count(self, result: Result) -> None:
         self.done += 1
-        limits = self._limits
-        for request in result.requests:
-            cost = request.answer.cost
-            if cost is not None:
-                self.spent = cost.amount if self.spent is None else self.spent + cost.amount
         if not result.ok:
             self.failed += 1
-            if limits.max_errors is not None and self.failed >= limits.max_errors:
+            if self._limits.max_errors is not None and self.failed >= self._limits.max_errors:
                 self.stop("errors", result.error)
-        if limits.max_cost is not None and self.spent is not None:
-            expected = self.spent / self.done * self.in_flight
-            if self.spent + expected >= limits.max_cost:
-                self.stop("cost")
         self._check_deadline()
         if self._window is not None:
             with self._changed:
@@ -228,6 +220,19 @@ class BatchRun:
         elif self._results.qsize() == _AHEAD // 2:
             with self._changed:
                 self._changed.notify_all()
+
+    def _add_costs(self, requests: Iterable[AnswerEnded]) -> None:
+        """Add up costs when requests end: the caller may take their results much later. Called with the lock."""
+        for request in requests:
+            cost = request.answer.cost
+            if cost is not None:
+                self._priced += 1
+                self.spent = cost.amount if self.spent is None else self.spent + cost.amount
+        limit = self._limits.max_cost
+        if limit is not None and self.spent is not None:
+            expected = self.spent / self._priced * self.in_flight
+            if self.spent + expected >= limit:
+                self.stop("cost")
 
     def _check_deadline(self) -> None:
         if time.monotonic() >= self._deadline:
@@ -328,7 +333,7 @@ class BatchRun:
                 attempts=job.attempts,
                 seconds=time.monotonic() - job.started,
             )
-            if self._release(job, lane, result, now):
+            if self._release(job, lane, result, now, ended):
                 self._results.put(result)
                 return
             if self.ended_by:
@@ -362,12 +367,15 @@ class BatchRun:
                 self._changed.wait(min(1.0, max(0.001, at - now)))
         return None
 
-    def _release(self, job: _Job, lane: Lane, result: Result, started: float) -> bool:
+    def _release(
+        self, job: _Job, lane: Lane, result: Result, started: float, ended: Sequence[AnswerEnded]
+    ) -> bool:
         """Tell the lane how the request ended. Returns whether the result is final."""
         error, answer = result.error, result.answer
         with self._changed:
             now = time.monotonic()
             lane.in_flight -= 1
+            self._add_costs(ended)
             limit = lane.limit
             final = True
             if result.ok:

@@ -268,6 +268,15 @@ def test_limits_end_a_batch_early(runtime: Runtime, server: Scripted) -> None:
     assert 5 < count < 100
 
 
+def test_max_cost_holds_although_the_caller_is_slow(runtime: Runtime, server: Scripted) -> None:
+    server.will(answer("x", usage={"prompt_tokens": 1, "completion_tokens": 1, "cost": 0.01}))
+    limits = BatchLimits(max_cost=Decimal("0.10"))
+    for result in batch(map(str, range(400)), lab(server), "m", runtime=runtime, workers=2, limits=limits):
+        time.sleep(0.05)
+        assert result.ok
+    assert 9 <= len(server.asked) <= 10
+
+
 def test_stop_ends_after_the_requests_in_flight(runtime: Runtime, server: Scripted) -> None:
     server.will(lambda asked: Answer([Pause(0.1), *answer("x")]))
     runs: list[BatchRun] = []
