@@ -111,6 +111,7 @@ class Lane:
         self._refusals = 0  # rate limits and overloads since the last answer
         self._failures = 0  # failed connections since the last answer
         self._rows_failed = 0
+        self._window_until, self._window_left = -inf, inf  # of the limit that the server reports
 
     @property
     def load(self) -> float:
@@ -121,11 +122,13 @@ class Lane:
         """When the next request may start: now or earlier, a later time, or infinity until one in flight has ended."""
         if self.in_flight >= self.limit:
             return inf
-        return max(self.rests_until, *(each.free_at for each in self.throttles), -inf)
+        window = self._window_until if self._window_left <= 0 else -inf
+        return max(self.rests_until, window, *(each.free_at for each in self.throttles), -inf)
 
     def start(self, now: float, tokens: float) -> None:
         """A request starts."""
         self.in_flight += 1
+        self._window_left -= 1
         for throttle in self.throttles:
             throttle.take(now, tokens)
 
@@ -178,15 +181,26 @@ class Lane:
         self.rests_until = now + min(_LONGEST_REST, _FIRST_REST * 2.0 ** (self._failures - 1))
 
     def learn(self, now: float, headers: Mapping[str, str]) -> None:
-        """Rest if the headers of an answer say that no request or token is left in this window."""
+        """Start no more requests than the headers of an answer say are left before the limit is reset.
+
+        If no token is left, rest until then.
+        """
         for kind in ("-requests", "-tokens", ""):
-            left = headers.get(f"x-ratelimit-remaining{kind}")
-            if left is None:
+            try:
+                left = float(headers.get(f"x-ratelimit-remaining{kind}", ""))
+            except ValueError:
                 continue
-            if left.strip() in ("0", "0.0"):
-                wait = seconds(headers.get(f"x-ratelimit-reset{kind}", ""))
-                if wait is not None:
-                    self.rests_until = max(self.rests_until, now + min(wait, _LEARNT_REST))
+            wait = seconds(headers.get(f"x-ratelimit-reset{kind}", ""))
+            if wait is None or not 0 <= left < inf:
+                continue
+            until = now + min(wait, _LEARNT_REST)
+            if kind == "-tokens":
+                if left < 1:
+                    self.rests_until = max(self.rests_until, until)
+            elif now >= self._window_until:
+                self._window_until, self._window_left = until, left
+            else:  # answers overtake each other
+                self._window_left = min(self._window_left, left)
 
 
 def rate_error(error: CoreError | None) -> bool:

@@ -113,7 +113,20 @@ def test_requests_and_tokens_are_spaced_over_the_minute() -> None:
 def test_headers_say_when_nothing_is_left(headers: dict[str, str], rest: float) -> None:
     made = lane()
     made.learn(100.0, headers)
-    assert max(0.0, made.rests_until - 100) == pytest.approx(rest)
+    assert max(0.0, made.free_at(100.0) - 100) == pytest.approx(rest)
+
+
+def test_no_more_requests_start_than_the_server_says_are_left() -> None:
+    made = lane(most=10)
+    made.learn(100.0, {"x-ratelimit-remaining-requests": "2", "x-ratelimit-reset-requests": "5s"})
+    for _ in range(2):
+        assert made.free_at(100.0) <= 100
+        made.start(100.0, 0)
+    made.learn(101.0, {"x-ratelimit-remaining-requests": "3", "x-ratelimit-reset-requests": "4s"})
+    assert made.free_at(101.0) == 105
+    assert made.free_at(106.0) <= 106
+    made.learn(106.0, {"x-ratelimit-remaining-requests": "9", "x-ratelimit-reset-requests": "5s"})
+    assert made.free_at(106.0) <= 106
 
 
 @pytest.mark.parametrize(

@@ -341,6 +341,10 @@ def _input(app: App, options: Options) -> tuple[Source, str]:
     try:
         file = Path(name).open("rb")  # noqa: SIM115 - it is read until the end of the command
     except OSError as error:
+        if len(options.words) == 2 and _is_file(options.words[1]):
+            raise click.UsageError(
+                f"{name} cannot be read: {error.strerror}\nThe input comes before the prompt."
+            ) from None
         hint = (
             f"\nIf it is the prompt, name the input first: telex batch - {name!r}"
             if len(options.words) == 1
