@@ -38,7 +38,7 @@ class Price(Struct):
 
     @classmethod
     def read(cls, plain: Json) -> Price:
-        """The prices in ``Model.price``, or in a file that may be damaged: what is not valid is unknown."""
+        """The prices in ``Model.price``, or in a file that may be damaged: invalid amounts are unknown."""
         if not isinstance(plain, dict):
             return cls()
         tiers = plain.get("above")
