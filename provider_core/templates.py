@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -81,7 +82,7 @@ def find(folder: Path, name: str) -> Path:
     """
     if "/" in name or "\\" in name:
         path = files.expand_user(name)
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113 - before Python 3.14, Path raises for a name that is too long
             raise TemplateError(f"unknown template: {name}", code="unknown_template")
         return path
     bare = name.removesuffix(".toml").removesuffix(".md")

@@ -89,6 +89,7 @@ def pretend() -> None:
     import truststore
 
     _ = (click, httpx, keyring, platformdirs, prompt_toolkit, pydantic_settings, rich, tomlkit, truststore)
+    asyncio.new_event_loop().close()  # Python 3.14 chooses the kind of its loops when the first one is made
     for module, names in GONE.items():
         for name in names.split():
             if hasattr(module, name):
@@ -108,7 +109,6 @@ def pretend() -> None:
 
 
 if __name__ == "__main__":
-    _ = asyncio
     pretend()
     from telex.__main__ import run
 
