@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = {f"TELEX_{name.upper()}" for name in File.model_fields}
 READ_BY_LIBRARIES = {"COLUMNS", "DBUS_SESSION_BUS_ADDRESS", "LINES", "TMPDIR"}
 SET_FOR_CHILDREN = {"GGML_NO_BACKTRACE", "LV", "PYTHONSAFEPATH"}
-NOT_VARIABLES = re.compile(r"(O|TCP)_\w+|USER_AGENT|PRESET_BY_OWNER|DEFAULT_MODEL|TELEX_PROBLEMS|LAB_API_KEY")
+NOT_VARIABLES = re.compile(
+    r"(O|TCP)_\w+|USER_AGENT|PRESET_BY_OWNER|DEFAULT_MODEL|TELEX_PROBLEMS|LAB_API_KEY|PRETTY_NAME"
+)
 PASSED_ON = '"NIX_SSL_CERT_FILE"'
 """One of the variables that MCP servers get and telex does not read; the module with their list is left out."""
 

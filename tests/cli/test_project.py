@@ -405,7 +405,7 @@ def test_templates_are_used_as_they_were_trusted(project: Project, server: Scrip
     assert project.chat("--template", "review", "x").code == 0
     assert server.asked[-1].body["messages"][-1]["content"] == "Review: x"
     assert model_asked(server) == "m"
-    assert "review\tproject\tlab/m\t" in project.telex("templates", "list").text
+    assert "review\tlab/m\tReview: {{ prompt }}\tproject" in project.telex("templates", "list").text
     assert "Review:" in project.telex("templates", "show", "review").text
     (folder / "review.toml").write_text('prompt = "Leak: {{ prompt }}"\n')
     (folder / "new.toml").write_text('prompt = "x"\n')

@@ -47,12 +47,14 @@ SHIPPED = ("commit", "explain", "review", "summary", "translate")
 def test_templates_are_listed_with_source_model_and_description(inside: Inside) -> None:
     ran = inside("templates", "list")
     assert ran.code == 0
-    assert [line.split("\t")[:2] for line in ran.text.splitlines()] == [[name, "shipped"] for name in SHIPPED]
+    assert [line.split("\t")[::3] for line in ran.text.splitlines()] == [
+        [name, "shipped"] for name in SHIPPED
+    ]
     put(inside, "review.toml", "model = 'a/b'\ndescription = 'Reviews.'\nprompt = 'x'")
     put(inside, "brief.md", "\n\nSum this up:\n{{ stdin }}")
     put(inside, "notes.txt", "no template")
     lines = inside("templates", "list").text.splitlines()
-    assert lines[:2] == ["brief\tyours\t\tSum this up:", "review\tyours\ta/b\tReviews."]
+    assert lines[:2] == ["brief\t\tSum this up:\tyours", "review\ta/b\tReviews.\tyours"]
     assert [line.split("\t")[0] for line in lines[2:]] == [name for name in SHIPPED if name != "review"]
 
 

@@ -43,7 +43,7 @@ def command() -> None:
     """
 
 
-_HEADERS = ("NAME", "SOURCE", "MODEL", "DESCRIPTION")
+_HEADERS = ("NAME", "MODEL", "DESCRIPTION", "SOURCE")
 _SOURCES = {False: "yours", True: "shipped"}
 
 
@@ -60,7 +60,7 @@ def list_(app: App, *, as_json: bool) -> None:
 
     SOURCE is "yours", "shipped" for those that come with telex, or "project" for those of a trusted .telex.toml. One of
     yours replaces a shipped one of the same name, and one of the project replaces both. In a pipe, each line has NAME,
-    SOURCE, MODEL and DESCRIPTION, separated by tabs. Templates that cannot be used are listed too, and reported on
+    MODEL, DESCRIPTION and SOURCE, separated by tabs. Templates that cannot be used are listed too, and reported on
     stderr.
     """
     from provider_core.errors import SettingsError
@@ -79,10 +79,10 @@ def list_(app: App, *, as_json: bool) -> None:
             objects.append(
                 {"name": name, "path": str(path), "shipped": _is_shipped(path), "error": error.message}
             )
-            rows.append((name, source, "", ""))
+            rows.append((name, "", "", source))
         else:
             objects.append(_as_json(template))
-            rows.append((name, source, template.model or "", _summary(template)))
+            rows.append((name, template.model or "", _summary(template), source))
     if as_json:
         app.console.json(objects)
         return
