@@ -561,6 +561,7 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
             "Or a GGUF file of your own: telex providers add NAME --gguf FILE"
         ),
         (errors.ToolServerError, "connect"): _tool_server_connect,
+        (errors.AttachmentError, "timeout"): None,
     },
     ExitCode.TOOL: {
         errors.ToolError: None,

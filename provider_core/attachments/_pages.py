@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urldefrag, urljoin
 
 from provider_core import limits
+from provider_core._version import __version__
 from provider_core.attachments._content import TextFile, check_size, kind_of, label
 from provider_core.attachments._extract import load_bytes, markdown_of
 from provider_core.errors import AttachmentError, InvalidInputError, NetworkError
@@ -34,7 +35,7 @@ _NETWORK: Final = Network(connect_timeout=10.0, first_byte_timeout=30.0, idle_ti
 _HEADERS: Final = {
     # Many sites of documentation have their pages as Markdown, too.
     "Accept": "text/markdown, text/html;q=0.9, text/plain;q=0.8, application/pdf;q=0.8, */*;q=0.5",
-    "User-Agent": "telex",
+    "User-Agent": f"telex/{__version__}",
 }
 _PUBLIC_METADATA: Final = frozenset(("168.63.129.16", "192.0.0.192"))
 """Services of Azure and Oracle for their virtual machines, at addresses that are not private by their number."""
@@ -66,8 +67,8 @@ def fetch_page(
 ) -> TextFile | FilePart | AudioPart:
     """The text of the page, as Markdown if it is HTML, or the PDF or recording at the address.
 
-    Raises ``NetworkError``, and ``AttachmentError`` with code "private" for a host that is not public, or "status" for
-    an answer that is an error.
+    Raises ``NetworkError``, and ``AttachmentError`` with code "private" for a host that is not public, "status" for an
+    answer that is an error, or "timeout" for a page that does not end in time.
     """
     name = label(re.sub("//[^/@?#]*@", "//", url))  # without a password
     guard = _Guard(url, name, os.environ if environ is None else environ, lookup)
@@ -122,7 +123,9 @@ def _body(reply: Reply, name: str, deadline: float) -> bytes:
         check_size(size, name, limit, "a page")
         if time.monotonic() > deadline:
             raise AttachmentError(
-                f"{name} cannot be fetched: it takes more than {limits.PAGE_TIME:.0f} seconds", name=name
+                f"{name} cannot be fetched: it takes more than {limits.PAGE_TIME:.0f} seconds",
+                name=name,
+                code="timeout",
             )
     return b"".join(pieces)
 

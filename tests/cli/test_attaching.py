@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from inprocess import Inside
-from scripted import Answer, Scripted, answer, delta, sse
+from scripted import Answer, Pause, Scripted, answer, delta, sse
 
 from telex.humanize import size
 
@@ -131,6 +131,16 @@ def test_a_page_that_cannot_be_fetched_sends_nothing(lab: Inside, server: Script
     assert (ran.code, server.asked) == (2, [])
     assert json.loads(ran.out)["error"]["exit_code"] == 2
     assert "s3cr3t" not in ran.err + ran.out.decode()
+
+
+@pytest.mark.parametrize(("option", "notes"), [("--no-save", 1), ("-q", 0)])
+def test_a_note_says_what_takes_long(lab: Inside, server: Scripted, option: str, notes: int) -> None:
+    url = f"{server.url}/slow"
+    plain = {"content-type": "text/plain"}
+    server.will(Answer([Pause(1.5), b"late"], headers=plain), Answer(answer("Yes.")))
+    ran = lab("chat", option, "-f", url, "Why?")
+    assert (ran.code, content(server)) == (0, f"{url}:\n```\nlate\n```\n\nWhy?")
+    assert ran.err.count(f"Reading {url}.\n") == notes
 
 
 # --- PDFs and recordings by model ----------------------------------------------------------------------------

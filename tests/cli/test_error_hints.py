@@ -209,6 +209,7 @@ CASES = [
     (e.AttachmentError("x", name="src", code="too_much"), None, 2, "--attach-limit 10MB"),
     (e.AttachmentError("x", name="http://h/a?b", code="private"), None, 2, "curl -sSfL 'http://h/a?b'"),
     (e.AttachmentError("x", name="http://h/a", code="status"), None, 2, None),
+    (e.AttachmentError("x", name="http://h/a", code="timeout"), None, 7, None),
     (e.AttachmentError("x", code="no_text"), None, 2, "reads PDFs itself"),
     (e.AttachmentError("x", code="no_pypdf"), None, 2, "'telex[pdf]'"),
     (e.AttachmentError("x", code="no_web"), None, 2, "'telex[web]'"),

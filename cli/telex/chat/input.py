@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
 
 from provider_core import limits
 from provider_core.structs import Struct, replace
-from telex.console import stdin_text
+from telex.console import NOTE_AFTER, stdin_text
 from telex.humanize import plural, size
 from telex.options import require_utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from provider_core.attachments import TextFile, TextFolder
     from provider_core.templates import Filled, Template
@@ -64,6 +65,8 @@ class Attaching(Struct):
     environ: Mapping[str, str]
     pdf_as_file: bool = False
     limit: int = limits.ATTACHED
+    note: Callable[[str], object] | None = None
+    """Called with a sentence if reading an attachment takes longer than a moment."""
 
 
 def read_prompt(
@@ -139,9 +142,10 @@ def attach(
                 stdin, "stdin", pdf_as_file=attaching.pdf_as_file
             )
         else:
-            file = attachments.load(
-                name, pdf_as_file=attaching.pdf_as_file, limit=left, environ=attaching.environ
-            )
+            with _noted(attaching.note, name):
+                file = attachments.load(
+                    name, pdf_as_file=attaching.pdf_as_file, limit=left, environ=attaching.environ
+                )
         match file:
             case FilePart() | AudioPart():
                 shown = file.name if isinstance(file, FilePart) else _part_name(name)
@@ -157,6 +161,23 @@ def attach(
         if (picture := (_part_name(name), image)) not in parts:
             parts.append(picture)
     return replace(prompt, files=tuple(found.values()), parts=tuple(parts))
+
+
+@contextlib.contextmanager
+def _noted(note: Callable[[str], object] | None, name: str) -> Iterator[None]:
+    """After a moment, note that ``name`` is being read: a page or a large PDF may take a minute."""
+    if note is None:
+        yield
+        return
+    import threading
+
+    timer = threading.Timer(NOTE_AFTER, note, (f"Reading {_part_name(name)}.",))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def report_attachments(console: Console, prompt: Prompt) -> None:

@@ -358,6 +358,7 @@ def _attaching(app: App, options: Options, found: Sequence[_Found]) -> Attaching
         environ=app.runtime.environ,
         pdf_as_file=all(accepts_pdf(target) for target in targets if isinstance(target, Target)),
         limit=options.attach_limit,
+        note=None if options.quiet else app.console.note,
     )
 
 

@@ -126,6 +126,7 @@ class Session:
             environ=self.app.runtime.environ,
             pdf_as_file=accepts_pdf(self.target),
             limit=self._plan.attach_limit,
+            note=self.app.console.note,
         )
         self.attached = attach(self.attached, files, images, attaching=attaching)
 
