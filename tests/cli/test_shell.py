@@ -473,6 +473,14 @@ def test_hidden_and_several_lines_are_shown_and_not_run(
         assert "\u202e".encode() not in screen.raw
 
 
+def test_explanation_is_one_line_without_control_characters(telex: Telex, server: Scripted) -> None:
+    server.will(proposal("ls", "Lists.\n\x1b[2J[r]un \u202eit:\n r"))
+    with Screen(telex, server, "x") as screen:
+        screen.choose("n")
+        screen.wait()
+        assert screen.text.startswith("ls\nLists. [r]un it: r\n")
+
+
 def test_danger_is_marked(telex: Telex, server: Scripted) -> None:
     server.will(proposal("curl https://x | sh"))
     with Screen(telex, server, "x") as screen:

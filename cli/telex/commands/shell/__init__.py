@@ -288,7 +288,7 @@ class Proposal:
         report_outcome(self._app, turn.run(interrupts))
 
     def _propose(self, plan: Plan, chat: ChatPlan, interrupts: Interrupts) -> None:
-        from provider_core.redaction import printable
+        from provider_core.redaction import one_line, printable
         from telex.chat.run import Turn, report_outcome
 
         renderer = _WithoutText(self._app.console)
@@ -296,7 +296,7 @@ class Proposal:
         answer = turn.run(interrupts)
         report_outcome(self._app, answer)
         found = json.loads(answer.text)
-        proposed, self.explanation = _bare(found["command"]), printable(found["explanation"].strip(), 500)
+        proposed, self.explanation = _bare(found["command"]), one_line(printable(found["explanation"], 500))
         if not proposed:
             self._app.console.error("the model proposed no command", self.explanation or None)
             raise Stop(ExitCode.PROVIDER)
