@@ -102,6 +102,8 @@ def check(preset: Preset) -> None:
         url = getattr(preset, name)
         if url and (urlsplit(url).scheme != "https" or " " in url):
             raise ValueError(f"{name} is not an https address")
+    if not -12 <= preset.price_unit <= 12:
+        raise ValueError("price_unit must be a power of ten from -12 to 12")
     if preset.kind == "local" and not preset.ports:
         raise ValueError("a preset of the kind local needs an address with a port")
     placeholders, variables = (
@@ -172,7 +174,7 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "auth": get_args(Auth),
     "details": ("llamacpp", "lmstudio", "ollama"),
 }
-_OTHERS = ("key_required", "variables", "quirks", "models", "output_field")
+_OTHERS = ("key_required", "variables", "quirks", "models", "output_field", "price_fields", "price_unit")
 _MODEL_FIELDS: Mapping[str, type] = {
     "id": str, "name": str, "context": int, "max_output": int, "reasoning": bool, "tools": bool, "vision": bool,
 }  # fmt: skip
@@ -204,6 +206,15 @@ def _preset(id_: str, table: Mapping[str, Json]) -> Preset:
                 fields[name] = tuple(map(_variable, _of(list, name, value)))
             case "models":
                 fields["own_models"] = tuple(map(_model, _of(list, name, value)))
+            case "price_fields":
+                paths = tuple(_of(str, name, each) for each in _of(list, name, value))
+                if len(paths) != 4:
+                    raise ValueError(
+                        f'{name} must have 4 paths, "" for none: input, output, cached, cache writes'
+                    )
+                fields[name] = paths
+            case "price_unit":
+                fields[name] = _of(int, name, value)
             case "quirks":
                 fields[name] = Quirks(**dict(_quirks(_of(dict, name, value))))
             case _ if name in _LISTS:

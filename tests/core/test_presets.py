@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from provider_core import presets
+from provider_core.catalog._parse import parse_models
 from provider_core.errors import SettingsError
 from provider_core.presets.effort import LEVELS
 from provider_core.presets.user import check
@@ -208,6 +209,8 @@ variables = [{ name = "team", env = ["ACME_TEAM"] }]
 key_env = ["ACME_API_KEY"]
 also = ["internal"]
 models_path = "/catalog"
+price_fields = ["cost.in", "cost.out", "", ""]
+price_unit = 3
 headers = { X-Team = "red" }
 quirks = { json_schema = "json_object", stream_usage = false, default_max_tokens = 4096 }
 models = ["acme-small", { id = "acme-large", context = 128000, reasoning = true, reasoning_levels = ["low"] }]
@@ -235,6 +238,8 @@ def test_users_presets_are_found_as_the_built_in_ones(tmp_path: Path) -> None:
     assert (acme.quirks.json_schema, acme.quirks.stream_usage, acme.quirks.default_max_tokens) == (
         "json_object", False, 4096,
     )  # fmt: skip
+    (listed,) = parse_models([{"id": "m", "cost": {"in": 0.001, "out": 0.002}}], acme)
+    assert listed.price == {"input": "1", "output": "2"}
     assert [model.id for model in acme.own_models] == ["acme-small", "acme-large"]
     assert acme.own_models[1].reasoning_levels == ("low",)
     assert presets.all_presets(folder) == (*ALL, acme)
@@ -277,6 +282,8 @@ def test_users_presets_are_found_as_the_built_in_ones(tmp_path: Path) -> None:
         ('name = "\\u001b[2J"', "name must be one line"),
         ('keys_url = "javascript:1"', "keys_url is not an https address"),
         ('models_path = "catalog"', "must begin with a slash"),
+        ('price_fields = ["a"]', "price_fields must have 4 paths"),
+        ("price_unit = 99", "price_unit must be a power of ten"),
     ],
 )
 def test_a_bad_file_makes_only_its_own_preset_unusable(tmp_path: Path, text: str, words: str) -> None:
