@@ -107,7 +107,7 @@ class Lane:
         self._best_rate = 0.0
         self._round = 0  # answers in this round
         self._round_started = 0.0
-        self._halved_at = -inf
+        self._halved_at = self._grown_at = -inf
         self._refusals = 0  # rate limits and overloads since the last answer
         self._failures = 0  # failed connections since the last answer
         self._rows_failed = 0
@@ -147,7 +147,10 @@ class Lane:
         self._round = 0
         if self.limit < self._recovers_to:
             self.limit = min(self._recovers_to, self.limit + (self.limit + 1) // 2)
+        elif self._halved_at > -inf and now - self._grown_at < _EPOCH:
+            pass  # the limit of a fast server would be exceeded again at once
         elif not self._probes or rate > self._best_rate * _GAIN:
+            self._grown_at = now
             self.limit = min(self.most, self.limit * 2 if self._doubles else self.limit + 1)
         else:
             self._doubles = False

@@ -8,6 +8,7 @@ import json
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -486,6 +487,39 @@ def test_no_column_and_no_answer_reaches_the_terminal_or_a_command(telex: Inside
     assert not Path("evil").exists()
     (found,) = lines(Path("out.jsonl").read_text())
     assert (found["id"], found["text"]) == (evil, evil)
+
+
+# --- progress ----------------------------------------------------------------------------------------------
+
+
+def test_without_a_terminal_a_line_every_ten_seconds_shows_the_progress(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from provider_core.batches import Result, Row
+    from provider_core.errors import RateLimitError
+    from telex.batch.progress import Progress
+    from telex.console import Console
+
+    now = 0.0
+    run: Any = SimpleNamespace(spent=None, ended_by="", resting=0.0, in_flight=4)
+    progress = Progress(
+        Console(environ={}), before=lambda: 5, fraction=lambda: now / 100, quiet=False, clock=lambda: now
+    )
+    shown = []
+    for second in range(31):
+        now = float(second)
+        failed = RateLimitError("slow down", provider="lab", status=429)
+        progress.add(Result(row=Row(number=second, id=second), error=failed if second % 10 == 9 else None))
+        progress.show(run)
+        if err := capsys.readouterr().err:
+            shown.append((second, err))
+    assert [second for second, _ in shown] == [10, 20, 30]
+    assert shown[0][1] == "16 done (10%) · 11 failed · 1.1 rows/s · 2 minutes left · 4 in flight\n"
+    run.in_flight, run.resting, now = 0, 42.0, 40.0
+    progress.show(run)
+    assert "waiting 42 s: rate limited" in capsys.readouterr().err
+    progress.summary(run, skipped=0, show_failed="jq")
+    assert "       3  RateLimitError (429): slow down\n" in capsys.readouterr().err
 
 
 # --- aliases -----------------------------------------------------------------------------------------------

@@ -40,12 +40,14 @@ class Progress:
         before: Callable[[], int] = lambda: 0,
         fraction: Callable[[], float | None] = lambda: None,
         quiet: bool,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._console = console
         self._fraction = fraction
         self._quiet = quiet
         self._draws = console.err_can_move and not quiet
-        self._started = time.monotonic()
+        self._started = clock()
         self._shown_at = self._started
         self._line = ""
         self._samples: deque[tuple[float, int, int]] = deque([(self._started, 0, 0)])
@@ -77,7 +79,7 @@ class Progress:
 
     def show(self, run: BatchRun) -> None:
         """Draw the line, or print one, if it is time."""
-        now = time.monotonic()
+        now = self._clock()
         if self._quiet or now - self._shown_at < (_REDRAW if self._draws else _LINE_EVERY):
             return
         self._shown_at = now
@@ -140,7 +142,7 @@ class Progress:
         self.clear()
         if self._quiet and not self.failed:
             return
-        took = time.monotonic() - self._started
+        took = self._clock() - self._started
         earlier = self.before()
         verb = "was" if earlier == 1 else "were"
         before = f", {number(earlier)} {verb} done before" if earlier else ""
