@@ -326,7 +326,7 @@ def _price(entry: dict[str, Json], preset: Preset | None) -> dict[str, Json] | N
     elif not isinstance(pricing := entry.get("pricing"), dict) or not isinstance(pricing.get("prompt"), str):
         return None  # numbers are in other units
     amounts = {name: _amount(entry, path, unit) for name, path in zip(_PRICES, fields, strict=True) if path}
-    if amounts["input"] is None or amounts["output"] is None or _has_tiers(entry):
+    if amounts.get("input") is None or amounts.get("output") is None or _has_tiers(entry):
         return None
     if fields is _USUAL_FIELDS:  # 0 is for reasoning that is charged as other output
         amounts["request"] = _amount(entry, "pricing.request", 0) or None

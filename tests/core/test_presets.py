@@ -18,6 +18,7 @@ from provider_core.catalog._parse import parse_models
 from provider_core.errors import SettingsError
 from provider_core.presets.effort import LEVELS
 from provider_core.presets.user import check
+from provider_core.structs import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -238,8 +239,9 @@ def test_users_presets_are_found_as_the_built_in_ones(tmp_path: Path) -> None:
     assert (acme.quirks.json_schema, acme.quirks.stream_usage, acme.quirks.default_max_tokens) == (
         "json_object", False, 4096,
     )  # fmt: skip
-    (listed,) = parse_models([{"id": "m", "cost": {"in": 0.001, "out": 0.002}}], acme)
-    assert listed.price == {"input": "1", "output": "2"}
+    entry = {"id": "m", "cost": {"in": 0.001, "out": 0.002}}
+    assert parse_models([entry], acme)[0].price == {"input": "1", "output": "2"}
+    assert parse_models([entry], replace(acme, price_fields=("", "cost.out", "", "")))[0].price is None
     assert [model.id for model in acme.own_models] == ["acme-small", "acme-large"]
     assert acme.own_models[1].reasoning_levels == ("low",)
     assert presets.all_presets(folder) == (*ALL, acme)
