@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["text", "number", "switch", "list", "table", "json"]
 """The type of a value; "json" is any."""
 
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _PART = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^.]*?))\s*(?:\.|$)""")
 
 
@@ -49,9 +50,8 @@ class UnknownKeyError(LookupError):
 
 
 def dotted(keys: Sequence[str]) -> str:
-    """The keys as one name; a key with a dot or a space is quoted, unless it is the last one."""
-    *most, last = keys
-    return ".".join([*(f'"{key}"' if re.search(r"[.\s]", key) else key for key in most), last])
+    """The keys as one name, which ``split`` takes apart again; a key that is not a bare one in TOML is quoted."""
+    return ".".join(key if _BARE.fullmatch(key) else f"'{key}'" if '"' in key else f'"{key}"' for key in keys)
 
 
 def split(name: str) -> list[str]:

@@ -32,10 +32,13 @@ from provider_core import errors
 from provider_core.catalog import _parse
 from provider_core.keys import MemoryStore
 from provider_core.presets import all_presets
+from provider_core.presets import user as user_presets
 from provider_core.prices import Price
 from provider_core.request import RequestAdapter
-from provider_core.settings import Paths, load, validators
+from provider_core.settings import Paths, load, project, validators
+from provider_core.settings import file as settings_text
 from provider_core.settings import mcp_import as other_clients
+from provider_core.settings import values as setting_values
 from provider_core.stream import ErrorReader
 from provider_core.structured import matching_json, retry_message, schema_from, short_form
 from provider_core.templates import fill, parse, variables
@@ -309,6 +312,46 @@ def settings_variables(data: bytes) -> None:
     _load(paths, {f"TELEX_{name}": value for name, value in named})
 
 
+def settings_of_a_project(data: bytes) -> None:
+    """A project's file is refused as a whole, or it holds nothing that reaches another place."""
+    path = folder() / "project" / ".telex.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    with contextlib.suppress(errors.SettingsError):
+        values = project.parse(project_text(path), path)
+        assert values.keys() <= {*project.OPTIONS, "model", "aliases", "templates", "allow"}
+        assert values.get("params", {}).keys() <= project.PARAMS
+        found = project.of_values(values, path)
+        if found.templates is not None:
+            assert Path(os.path.realpath(found.templates)).is_relative_to(os.path.realpath(path.parent))
+
+
+def project_text(path: Path) -> str:
+    return settings_text.decode(project.read(path), path)
+
+
+def setting_by_name(data: bytes) -> None:
+    """NAME and VALUE in two lines, as for telex config set: refused, or a place in the schema."""
+    name, _, value = text_of(data).partition("\n")
+    with contextlib.suppress(errors.SettingsError, errors.InvalidInputError):
+        place = setting_values.locate(name, {})
+        json.dumps(setting_values.parse(place, (value,)), default=str)
+        if not any("'" in key or "\\" in key for key in place.keys):
+            assert setting_values.locate(str(place), {}).keys == place.keys
+
+
+def preset_file(data: bytes) -> None:
+    """A file in presets.d is a preset that obeys the rules, or it is reported."""
+    where = folder() / "presets.d"
+    where.mkdir(exist_ok=True, mode=0o700)
+    (where / "acme.toml").write_bytes(data)
+    user_presets._read.clear()
+    own = user_presets.presets(where, {})
+    assert len(own) + len(user_presets.problems(where, {})) == 1
+    for preset in own.values():
+        user_presets.check(preset)
+
+
 def _load(paths: Paths, environ: dict[str, str]) -> None:
     with contextlib.suppress(errors.SettingsError):
         found = load(paths, environ)
@@ -565,6 +608,29 @@ TARGETS = {
     "markdown": Target(markdown, _MARKDOWN, _MARKDOWN_WORDS, slow=True),
     "settings-file": Target(settings_file, _SETTINGS, _TOML_WORDS, slow=True),
     "settings-variables": Target(settings_variables, _VARIABLES, (*_JSON_WORDS, *_TOML_WORDS), slow=True),
+    "settings-project": Target(
+        settings_of_a_project,
+        _bytes(
+            'model = "fast"\nsystem = "x"\ntemplates = "p"\nallow = ["a/*"]\n[params]\ntop_p = 0.9\n',
+            '[aliases]\nfast = ["lab/m"]\n[aliases.slow]\ntarget = "lab/m"\ntemplate = "t"\nparams = { seed = 1 }\n',
+        ),
+        (*_TOML_WORDS, *_bytes("params", "aliases", "templates", "..", "/", "providers", "model", "targets", "top_p")),
+        slow=True,
+    ),
+    "setting-by-name": Target(
+        setting_by_name,
+        _bytes("reasoning\nshow", "providers.lab.headers.X-A\n1", 'aliases."a.b"\n["x"]', "params.top_k\n20"),
+        _bytes(".", '"', "'", "\n", "providers", "mcp", "aliases", "headers", "models", "[", "{", "budget", "\\"),
+    ),
+    "preset-file": Target(
+        preset_file,
+        _bytes(
+            'base_url = "https://a.example/{t}/v1"\nvariables = [{ name = "t", env = ["A_T"] }]\nkey_env = ["A_KEY"]\n',
+            'base_url = "http://127.0.0.1:9/v1"\nkind = "local"\nkey_required = false\nquirks = { stream_usage = false }\n'
+            'models = ["m", { id = "n", context = 1000 }]\nheaders = { X = "1" }\n',
+        ),
+        (*_TOML_WORDS, *_bytes("base_url", "key_env", "quirks", "models", "variables", "headers", "{", "http://[")),
+    ),
     "schema": Target(schema, (*_SCHEMAS, *_SHORT), _SCHEMA_WORDS, slow=True),
     "schema-short": Target(schema_short, _SHORT, _SHORT_WORDS, slow=True),
     "template": Target(
