@@ -279,6 +279,8 @@ class BatchRun:
                     return self._planned(row)
                 except CoreError as error:
                     row = replace(row, error=error)
+                except Exception as error:  # noqa: BLE001 - such as a value that is nested too deeply
+                    row = replace(row, error=_internal(error))
             self._results.put(Result(row=row, error=row.error))
 
     def _has_room(self) -> bool:
@@ -439,9 +441,19 @@ def ask(
     ended: list[AnswerEnded] = []
     try:
         ended.extend(event for event in run if type(event) is AnswerEnded)
-    except CoreError as error:
-        ended += [event for event in run.end(error) if isinstance(event, AnswerEnded)]
+    except Exception as error:  # noqa: BLE001 - what one row brings to light must not end the others
+        failure = error if isinstance(error, CoreError) else _internal(error)
+        ended += [event for event in run.end(failure) if isinstance(event, AnswerEnded)]
     return run.answer, ended
+
+
+def _internal(error: Exception) -> CoreError:
+    """An unexpected exception as an error of a row: its type and place, not its message, which may hold a key."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = "" if place is None else f" in {place.tb_frame.f_globals.get('__name__')}:{place.tb_lineno}"
+    return CoreError(f"internal error{where} ({type(error).__name__}). Please report it", code="internal")
 
 
 def _preferred(lanes: Sequence[Lane], job: _Job, now: float) -> list[Lane]:

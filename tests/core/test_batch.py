@@ -14,7 +14,7 @@ from scripted import Answer, Asked, Cut, Pause, Scripted, answer, delta, sse
 from servers import refusal
 
 import provider_core
-from provider_core import BatchLimits, BatchRun, Result, batch, errors, provider
+from provider_core import BatchLimits, BatchRun, Result, Row, batch, errors, provider
 from provider_core.keys import MemoryStore
 from provider_core.runtime import Runtime
 from provider_core.settings import Settings
@@ -275,6 +275,19 @@ def test_max_cost_holds_although_the_caller_is_slow(runtime: Runtime, server: Sc
         time.sleep(0.05)
         assert result.ok
     assert 9 <= len(server.asked) <= 10
+
+
+def test_a_row_that_shows_a_mistake_in_telex_does_not_end_the_others(
+    runtime: Runtime, server: Scripted
+) -> None:
+    server.will(echo)
+    deep: Any = "x"
+    for _ in range(5000):
+        deep = [deep]
+    good, bad = run(runtime, [{"prompt": "a"}, Row(number=2, id=2, columns={"prompt": deep})], lab(server))
+    assert good.ok
+    assert bad.error is not None
+    assert "internal error in json.encoder" in bad.error.message
 
 
 def test_stop_ends_after_the_requests_in_flight(runtime: Runtime, server: Scripted) -> None:

@@ -50,6 +50,7 @@ class Progress:
         self._started = clock()
         self._shown_at = self._started
         self._line = ""
+        self._stopping = False
         self._samples: deque[tuple[float, int, int]] = deque([(self._started, 0, 0)])
         self.before = before
         self.done = 0
@@ -80,6 +81,11 @@ class Progress:
     def show(self, run: BatchRun) -> None:
         """Draw the line, or print one, if it is time."""
         now = self._clock()
+        if run.ended_by == "stop" and not (self._draws or self._stopping):
+            self._stopping = True
+            self._console.note(
+                f"Stopping: {plural(run.in_flight, 'request')} in flight. Ctrl-C again: stop now."
+            )
         if self._quiet or now - self._shown_at < (_REDRAW if self._draws else _LINE_EVERY):
             return
         self._shown_at = now
