@@ -117,7 +117,8 @@ def require_valid(rows: Iterable[ProviderField], fields: Mapping[str, Any]) -> N
                 for name, each in value.items():
                     row.validator(name, each)
         except InvalidInputError as error:
-            raise click.UsageError(f"--{row.flag.partition('/')[0]} {error.message}") from None
+            colon = ":" if row.type in ("params", "pairs") else ""
+            raise click.UsageError(f"--{row.flag.partition('/')[0]}{colon} {error.message}") from None
 
 
 class Unset(click.ParamType[str]):

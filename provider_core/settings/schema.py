@@ -557,10 +557,12 @@ _WORDS = {
     "dict_type": "must be a table",
     "int_parsing": "must be a whole number",
     "list_type": "must be a list",
+    "missing": "is required",
     "model_type": "must be a table",
     "path_type": "must be a path",
     "string_pattern_mismatch": "must be one line without control characters",
     "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
     "string_type": "must be a string",
 }
 """pydantic's types of errors, in terms of a TOML file."""

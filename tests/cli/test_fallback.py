@@ -282,3 +282,19 @@ def test_a_conversation_falls_back_and_changes_aliases(
     assert two["messages"][0] == {"role": "system", "content": "In verse."}
     turns = json.loads(telex("history", "show", "--json").out)["transcript"]
     assert [(turn["provider"], turn["model"]) for turn in turns] == [("b", "large"), ("b", "m"), ("b", "m")]
+
+
+def test_a_turn_that_was_begun_with_a_failed_model_gets_the_next_one(telex: Inside, server: Scripted) -> None:
+    server.will(Answer([Cut()]))  # it is retried once, and that saves the prompt
+    assert telex("chat", "-m", "fast", "--retries", "2", "hi").code == 0
+    assert len(server.asked) == 2
+    turns = json.loads(telex("history", "show", "--json").out)["transcript"]
+    assert [(turn["provider"], turn["model"]) for turn in turns] == [("b", "m")]
+
+
+def test_a_cache_that_cannot_be_written_prevents_no_fallback(telex: Inside, server: Scripted) -> None:
+    telex.paths.rests.mkdir(parents=True)
+    server.will(refused(503, "busy"))
+    for _ in range(2):
+        assert telex("chat", "-m", "fast", "hi").text == "from b\n"
+    assert len(server.asked) == 2

@@ -750,3 +750,19 @@ def test_an_alias_brings_its_options_and_the_next_target_answers(tmp_path: Path)
     assert ("top_k" in failed, answered["top_k"]) == (False, 20)
     assert [message["role"] for message in again["messages"]] == ["system", "user", "assistant", "user"]
     assert [call.url.rpartition("/v1")[0][-1] for call in network.calls] == ["1", "2", "2"]
+
+
+def test_a_given_key_goes_to_no_other_provider(tmp_path: Path) -> None:
+    one, two = (provider(name, base_url=f"http://127.0.0.1:{at}/v1") for at, name in ((1, "one"), (2, "two")))
+    here = Runtime(
+        environ={"TELEX_HOME": str(tmp_path)},
+        settings=Settings(
+            providers={"one": one, "two": two},
+            aliases={"fast": provider_core.Alias(targets=("one/m", "one/n", "two/m"))},
+        ),
+        transport=(network := FakeTransport(refuses(503, "busy"), refuses(503, "busy"))),
+        key_store=FakeKeyStore(),
+    )
+    with connect("fast", key=KEY, runtime=here) as model, pytest.raises(errors.MissingKeyError):
+        model.ask("Hello?")
+    assert [call.headers.get("authorization") for call in network.calls] == [f"Bearer {KEY}"] * 2
