@@ -55,6 +55,7 @@ FALLS_BACK = {
     "error in the stream": (Answer(ERROR_IN_STREAM), "OverloadedError"),
     "lost connection": (Answer([Cut()]), "ConnectionLostError"),
     "cut before any text": (Answer([*sse(delta(role="assistant")), Cut()]), "ConnectionLostError"),
+    "ended before any text": (Answer(sse(delta(role="assistant"))), "ConnectionLostError"),
     "web page": (Answer([b"<html>"], headers={"content-type": "text/html"}), "ProtocolError"),
     "refused key": (refused(401, "bad key"), "AuthenticationError"),
     "unknown model": (refused(404, "The model `m` does not exist"), "ModelNotFoundError"),
@@ -298,3 +299,9 @@ def test_a_cache_that_cannot_be_written_prevents_no_fallback(telex: Inside, serv
     for _ in range(2):
         assert telex("chat", "-m", "fast", "hi").text == "from b\n"
     assert len(server.asked) == 2
+
+
+def test_an_overflow_gives_no_rest(telex: Inside, server: Scripted) -> None:
+    server.will(refused(400, TOO_LONG), answer("from a"))
+    telex("chat", "-m", "fast", "a long prompt")
+    assert telex("chat", "-m", "fast", "hi").text == "from a\n"

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import tomlkit
 from inprocess import Inside
+from scripted import answer
 
 from provider_core.options import LAYERS, Layer, merge
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from scripted import Scripted
 
 CI = {"CI": "1", "TELEX_TRUST_PROJECT": "1"}
 OPTIONS = {
@@ -164,3 +167,38 @@ MERGED = [
 def test_options_are_merged_by_what_they_mean(layers: list[dict[str, Any]], merged: dict[str, Any]) -> None:
     found = merge(Layer(source=str(number), values=values) for number, values in enumerate(layers))
     assert found.values == merged
+
+
+def test_the_template_of_an_alias_has_variables(tmp_path: Path) -> None:
+    telex = Inside(tmp_path)
+    telex.configure('[aliases]\npoet = { target = "lab/m", template = "poem" }\n')
+    telex.provider("lab", "http://127.0.0.1:9/v1")
+    telex.paths.templates.mkdir(parents=True)
+    (telex.paths.templates / "poem.toml").write_text(
+        'system = "Write in {{ style | verse }}."\nprompt = "About {{ prompt }}."\ntemperature = 0.9\n'
+    )
+    ran = telex("chat", "-m", "poet", "--dry-run", "--var", "style=prose", "rain")
+    found = json.loads(ran.out)
+    assert [each["content"] for each in found["body"]["messages"]] == ["Write in prose.", "About rain."]
+    assert found["sources"]["temperature"] == "template poem"
+    for wrong, words in (
+        (["-m", "poet", "-m", "lab/m"], "the alias poet has a template, which works with one model only"),
+        (["-m", "lab/m", "--var", "style=prose"], "--var requires --template"),
+        (["-m", "poet", "--allow", "x"], "--allow requires --tools"),
+    ):
+        ran = telex("chat", *wrong, "rain")
+        assert (ran.code, words in ran.err) == (2, True), ran.err
+
+
+def test_a_continued_conversation_keeps_its_system_message(tmp_path: Path, server: Scripted) -> None:
+    telex = Inside(tmp_path)
+    telex.configure('system = "Own."\n[aliases]\npoet = { target = "lab/m", system = "In verse." }\n')
+    telex.provider("lab", server.url)
+    server.will(answer("Yes."))
+    for arguments in (["-s", "First."], ["-c"], ["-c", "-m", "poet"], []):
+        assert telex("chat", *arguments, "hi").code == 0
+    systems = [
+        [each["content"] for each in asked.body["messages"] if each["role"] == "system"]
+        for asked in server.asked
+    ]
+    assert systems == [["First."], ["First."], ["In verse."], ["Own."]]

@@ -530,3 +530,23 @@ def test_an_interrupt_while_the_next_model_is_asked_ends_its_answer() -> None:
     assert isinstance(ended, AnswerEnded)
     assert (ended.answer.target.provider.name, ended.answer.text) == ("two", "Hel")
     assert last_answer([last]).verdict is Verdict.INTERRUPTED
+
+
+def test_no_other_model_is_asked_once_text_has_arrived() -> None:
+    class Breaking:
+        """A client that raises after text, which ours does not."""
+
+        def chat(self, *_: object, **__: object) -> Iterator[Text]:
+            yield Text(text="Hel")
+            raise ConnectError("gone")
+
+    plan = ChatPlan(
+        target=TARGET,
+        request=Request(model="m", messages=NEW),
+        new_messages=NEW,
+        fallbacks=(fallback_of("two"),),
+    )
+    opened = OpenProvider(client=Breaking(), provider=LAB)  # type: ignore[arg-type]
+    run = ChatRun(plan, lambda _: nullcontext(opened))
+    with pytest.raises(ConnectError):
+        list(run)

@@ -16,7 +16,7 @@ from provider_core.errors import (
     NoProviderError,
     UnknownProviderError,
 )
-from provider_core.resolve import resolve
+from provider_core.resolve import expand, resolve
 from provider_core.types import Alias, Model, Provider
 
 if TYPE_CHECKING:
@@ -379,3 +379,13 @@ def _outcome(typed: str | None, found: Catalog) -> str:
         return str(resolve(typed, found))
     except (ModelError, MissingKeyError) as error:
         return f"!{type(error).__name__} {error.message}"
+
+
+def test_the_targets_of_an_alias_are_expanded_in_order_and_once() -> None:
+    doubled = {f"a{n}": Alias(targets=(f"a{n + 1}", f"a{n + 1}", "lab/x")) for n in range(60)}
+    aliases = {**doubled, "a60": Alias(targets=("lab/m", " work/big "))}
+    found = expand("a0", aliases)
+    assert [name.name for name in found] == ["lab/m", "work/big", "lab/x"]
+    assert found[0].aliases == tuple(f"a{n}" for n in range(61))
+    with pytest.raises(ModelError, match="a0 refers to itself: a0 -> a1 -> a0"):
+        expand("a0", {"a0": Alias(targets=("lab/m", "a1")), "a1": Alias(targets=("a0",))})
