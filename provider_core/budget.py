@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _WARN_AT = Decimal("0.8")
 """The part of a budget from which on a warning is reported."""
+_PERIODS = {"day": "today", "month": "this month"}
 _BYTES = 4
 """Bytes of a tool's description and schema for a token, as ``attachments.estimate_tokens`` counts text."""
 
@@ -68,6 +69,7 @@ class Budget:
         self._ledger = ledger
         self._fill_in_costs = fill_in_costs
         self._filled_in = False
+        self._warned: set[str] = set()
         self._clock = clock
         self._read: tuple[float, tuple[Spending, ...]] | None = None
 
@@ -89,13 +91,31 @@ class Budget:
             self._read = now, tuple(found)
         return self._read[1]
 
+    def warnings(self) -> list[str]:
+        """Sentences about limits that are nearly reached, and about unknown costs; each is returned once."""
+        found = []
+        for each in self.spending():
+            words, spent, limit = _PERIODS[each.period], dollars(each.spent), dollars(each.limit)
+            if each.is_near and not each.is_exhausted:
+                part = int(100 * each.spent / each.limit)
+                found.append(
+                    (each.period, f"{spent} of the budget of {limit} for {words} is spent ({part} %).")
+                )
+            if each.unpriced:
+                count = f"{each.unpriced:,} request" + ("s" if each.unpriced > 1 else "")
+                sentence = f"The budget for {words} does not include {count} whose cost is unknown."
+                found.append((f"{each.period} unknown", sentence))
+        new = [sentence for key, sentence in found if key not in self._warned]
+        self._warned.update(key for key, _ in found)
+        return new
+
     def check(self) -> None:
         """Raise ``BudgetError`` if a limit is reached."""
         for each in self.spending():
             if each.is_exhausted:
-                words = "today" if each.period == "day" else "this month"
+                spent, limit = dollars(each.spent), dollars(each.limit)
                 raise BudgetError(
-                    f"the budget for {words} is spent: {dollars(each.spent)} of {dollars(each.limit)}",
+                    f"the budget for {_PERIODS[each.period]} is spent: {spent} of {limit}",
                     code=each.period,
                     limit=each.limit,
                     spent=each.spent,
@@ -145,6 +165,7 @@ def input_tokens(request: Request) -> int:
 
 
 def dollars(amount: Decimal, *, digits: int = 6) -> str:
-    """The amount with ``digits`` significant digits: "$0.0021", "$12.5"."""
-    text = f"${Decimal(f'{amount:.{digits}g}'):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    """The amount with ``digits`` significant digits, and with cents from a dollar on: "$0.0021", "$0.5", "$12.50"."""
+    whole, _, decimals = f"{Decimal(f'{amount:.{digits}g}'):f}".partition(".")
+    decimals = decimals.rstrip("0").ljust(2 if amount >= 1 else 0, "0")
+    return f"${whole}{decimals and '.'}{decimals}"

@@ -49,7 +49,7 @@ def test_a_spent_budget_refuses_with_exit_5_and_says_how_to_raise_it(lab: Inside
     ran = lab("chat", "hi", env=day)
     assert (ran.code, ran.text, len(server.asked)) == (5, "", 2)
     first, second, third = ran.err.splitlines()
-    assert first == "telex: the budget for today is spent: $1 of $1"
+    assert first == "telex: the budget for today is spent: $1.00 of $1.00"
     assert second.strip() == "To raise it for one command: TELEX_BUDGET__DAY=2 telex chat …"
     assert "[budget]" in third
     assert lab("chat", "hi", env=day | {"TELEX_BUDGET__DAY": "2"}).code == 0
@@ -124,6 +124,22 @@ def test_several_models_and_unsaved_chats_are_limited_too(lab: Inside, server: S
     assert ran.err.count("the budget for today is spent") == 2
 
 
+@pytest.mark.parametrize("command", ["batch", "test"])
+def test_batches_and_tests_warn_and_end_too(
+    lab: Inside, server: Scripted, tmp_path: Path, command: str
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(f'{{"prompt": "{number}"}}\n' for number in range(3)))
+    near = "$0.5 of the budget of $0.6 for today is spent (83 %)."
+    assert lab("chat", "hi").code == 0
+    ran = lab(command, str(rows), "-j", "1", env=budget('{"day": 0.6}'))
+    assert near in ran.err
+    ran = lab(
+        command, str(rows), "-j", "1", *(["--fresh"] if command == "test" else []), env=budget('{"day": 0.6}')
+    )
+    assert (ran.code, "the budget for today is spent: $" in ran.err) == (5, True)
+
+
 # --- --max-cost ----------------------------------------------------------------------------------------------
 
 
@@ -135,8 +151,8 @@ def test_max_cost_includes_schema_retries(
     ran = lab("chat", "--schema", "age int", "--schema-retries", "2", "--max-cost", limit, "hi")
     assert (ran.code, len(server.asked)) == (code, sent)
     if code == 5:
-        spent = Decimal("0.5") * sent
-        assert f"the cost limit of ${limit.strip('$')} is reached: ${spent.normalize()} spent" in ran.err
+        spent = "$0.5" if sent == 1 else "$1.00"
+        assert f"the cost limit of ${limit.strip('$')} is reached: {spent} spent" in ran.err
         assert "Raise --max-cost to allow more." in ran.err
     counts = {name: count for name, count, *_ in requests(lab)}
     assert (counts["chat"], counts.get("schema retry", 0)) == (1, sent - 1)
@@ -163,4 +179,4 @@ def test_max_cost_of_a_conversation_includes_all_of_its_prompts(telex: Telex, se
     telex.provider("lab", server.url, models=["a"])
     rows = Dialogue(telex)("--max-cost", "0.9", lines=["one?", "two?", "three?"])
     assert len(server.asked) == 2
-    assert "telex: the cost limit of $0.9 is reached: $1 spent" in rows
+    assert "telex: the cost limit of $0.9 is reached: $1.00 spent" in rows

@@ -102,7 +102,7 @@ def test_a_folder_has_cases_in_toml_and_jsonl_and_templates(lab: Inside, folder:
         '{"prompt": "Sum\u2028up.", "stdin": "A text.", "expect": {"equals": "echo A text.\\n\\nSum\u2028up."}}\n'
     )
     ran = lab("test", str(folder))
-    assert (ran.code, ran.err) == (0, "4 passed ($1).\n")
+    assert (ran.code, ran.err) == (0, "4 passed ($1.00).\n")
     assert results(ran) == [("passed", name, "") for name in ("a bug", "case 2", "hi", "line 3")]
 
 
@@ -316,7 +316,7 @@ def test_a_model_judges_answers_that_pass_the_other_checks(
         ("failed", "case 2", "is not judged so: rude (so it is)"),
         ("failed", "case 3", 'does not contain "never"'),
     ]
-    assert ran.err == "1 passed, 2 failed ($1.5).\n"
+    assert ran.err == "1 passed, 2 failed ($1.50).\n"
     assert [asked.body["model"] for asked in server.asked].count("b") == 3
     before = len(server.asked)
     assert lab("test", path).code == 9

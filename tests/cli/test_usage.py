@@ -301,7 +301,7 @@ def test_budget_and_unnamed_rows_are_shown(lab: Inside) -> None:
     fill(lab, {"at": time.time(), "cost": Decimal("0.5")})
     seen, _ = screen(lab, "--by", "template", TELEX_BUDGET='{"day": 2, "month": 20}')
     assert seen[1].startswith("(no template)")
-    assert "Budget: $0.5 of $2 today, $0.5 of $20 this month" in seen
+    assert "Budget: $0.5 of $2.00 today, $0.5 of $20.00 this month" in seen
 
 
 def test_many_rows_are_added_up_and_names_command_no_terminal(lab: Inside) -> None:

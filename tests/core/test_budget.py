@@ -183,17 +183,30 @@ def test_spending_of_a_day_and_a_month(history: History, spent: str, near: bool,
     assert (day.spent, day.unpriced, month.spent) == (Decimal(spent), 1, Decimal(spent) + 5)
     assert (day.is_near, day.is_exhausted, month.is_near) == (near, exhausted, False)
     if exhausted:
-        with pytest.raises(BudgetError, match=r"the budget for today is spent: \$2 of \$2") as caught:
+        with pytest.raises(BudgetError, match=r"the budget for today is spent: \$2.00 of \$2.00") as caught:
             budget.check()
         assert (caught.value.code, caught.value.limit) == ("day", 2)
     else:
         budget.check()
 
 
+def test_each_warning_is_returned_once(history: History) -> None:
+    budget = Budget({"day": 2.0}, lambda: history.ledger, clock=lambda: NOON)
+    spend(history, NOON, "1")
+    assert budget.warnings() == []
+    spend(history, NOON, "0.7")
+    spend(history, NOON, None)
+    assert budget.warnings() == [
+        "$1.70 of the budget of $2.00 for today is spent (85 %).",
+        "The budget for today does not include 1 request whose cost is unknown.",
+    ]
+    assert budget.warnings() == []
+
+
 def test_month_is_limited_too(history: History) -> None:
     spend(history, NOON - 13 * HOUR, "21.5")
     budget = Budget({"month": 20.0}, lambda: history.ledger, clock=lambda: NOON)
-    with pytest.raises(BudgetError, match=r"the budget for this month is spent: \$21.5 of \$20"):
+    with pytest.raises(BudgetError, match=r"the budget for this month is spent: \$21.50 of \$20.00"):
         budget.check()
 
 
@@ -212,11 +225,13 @@ def test_ledger_is_read_at_most_once_in_the_interval(history: History) -> None:
 @pytest.mark.parametrize(
     ("amount", "text"),
     [
-        ("2.00", "$2"),
+        ("2.00", "$2.00"),
         ("0.0021", "$0.0021"),
-        ("1234567", "$1234570"),
+        ("0.50", "$0.5"),
+        ("0", "$0"),
+        ("1234567", "$1234570.00"),
         ("0.00000001", "$0.00000001"),
-        ("10", "$10"),
+        ("10", "$10.00"),
     ],
 )
 def test_amounts_have_significant_digits(amount: str, text: str) -> None:

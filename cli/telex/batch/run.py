@@ -15,6 +15,7 @@ from provider_core.errors import CoreError
 from telex.batch.journal import Journal, KnownRows, is_stream, open_stream
 from telex.batch.plan import Pending, make_plan
 from telex.batch.progress import Progress
+from telex.chat.costs import report_budget, report_limits
 from telex.console import OutputError
 from telex.exit_codes import ExitCode, Stop
 from telex.signals import Interrupts
@@ -215,8 +216,9 @@ class _Batch:
             quiet=options.quiet,
         )
         interrupted = False
-        self._report_limits()
         budget = app.runtime.budget
+        if not options.quiet:
+            report_limits(app, plan.targets, options.max_cost, app.console.note)
         if budget is not None:
             budget.interval = _LEDGER_SECONDS
             budget.check()
@@ -225,6 +227,8 @@ class _Batch:
                 for result in batch:
                     if budget is not None:
                         self._check(budget, batch)
+                        if not options.quiet:
+                            report_budget(app, progress.note)
                     with self._held:
                         if result is not None:
                             progress.add(result)
@@ -242,17 +246,6 @@ class _Batch:
             with self._held:
                 self._output.journal.finish()
         self._report(batch, progress, interrupted=interrupted or batch.ended_by == "stop")
-
-    def _report_limits(self) -> None:
-        """Report costs that --max-cost cannot include, because they are unknown."""
-        from provider_core.types import Usage
-
-        app = self._app
-        for target in self._plan.targets if self._options.max_cost is not None else ():
-            if app.runtime.prices(target, Usage(input=1, output=1)) is None:
-                app.console.note(
-                    f"The price of {target} is unknown: --max-cost counts only what the server reports."
-                )
 
     def _check(self, budget: Budget, batch: BatchRun) -> None:
         """End the batch if the budget of the settings is spent, which the ledger knows."""

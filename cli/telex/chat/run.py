@@ -139,7 +139,9 @@ class Turn:
 
                 options = limiting_options(self._app)
                 if not self._plan.quiet:
-                    report_limits(self._app, self._chat, partial(_report, render))
+                    report_limits(
+                        self._app, [self._chat.target], self._chat.max_cost, partial(_report, render)
+                    )
             if self._tools is not None:
                 from telex.chat.tools import Approver, TerminalPrompt
 
@@ -301,7 +303,7 @@ def _ask_several(app: App, plan: Plan, open_provider: OpensProvider, interrupts:
 
             options = limiting_options(app)
             if not plan.quiet:
-                report_limits(app, model.chat, partial(_report, render))
+                report_limits(app, [model.chat.target], model.chat.max_cost, partial(_report, render))
         run = _chat_run(app, plan, model.chat, open_provider, render, name=str(model.chat.target), **options)
         if model.error is None:
             indexes.append(index)

@@ -7,10 +7,9 @@ import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from provider_core.budget import dollars
 from provider_core.structs import replace
 from telex.console import visible
-from telex.humanize import short_number
+from telex.humanize import dollars, short_number
 from telex.render import tables
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def chart(console: Console, days: Sequence[UsageTotal], first: str, whole: Usage
     amounts = {each.key: measure(each) for each in days}
     unknown = {each.key for each in days if _is_unknown(each)}
     is_cost = measure is _by_cost
-    scale = _money if is_cost else _short_tokens
+    scale = dollars if is_cost else _short_tokens
     room = console.width() - 10
     names, size = _dates(first), 1
     for size in (1, 7, 28):
@@ -197,12 +196,7 @@ def _cost(total: UsageTotal) -> str:
     """The cost, with a plus if some costs are unknown."""
     if _is_unknown(total):
         return "unknown"
-    return f"{_money(total.cost)}{'+' if total.unpriced else ''}"
-
-
-def _money(amount: Decimal) -> str:
-    """An amount to compare with others: to the cent, or if it is below a dollar, with three digits."""
-    return f"${amount:,.2f}" if amount >= 1 else dollars(amount, digits=3)
+    return f"{dollars(total.cost)}{'+' if total.unpriced else ''}"
 
 
 def _eighths(amount: Decimal, most: Decimal, cells: int) -> int:

@@ -7,10 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from provider_core.budget import dollars
 from provider_core.structs import Struct
 from telex.console import OutputError, visible
-from telex.humanize import elapsed, plural
+from telex.humanize import dollars, elapsed, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,7 +123,7 @@ class Reporter:
         if outcome.seconds is not None and not outcome.is_saved:
             facts.append(elapsed(outcome.seconds))
         if outcome.cost:
-            facts.append(dollars(outcome.cost, digits=3))
+            facts.append(dollars(outcome.cost))
         tail = f"  {' · '.join(facts)}" if facts else ""
         tail = console.painted(tail, "grey") if console.out_has_colour else tail
         console.raw_out(f"  {mark} {visible(' '.join(case.name.split()))}{tail}\n")
@@ -144,7 +143,7 @@ def summary(outcomes: Sequence[Outcome], spent: Decimal | None = None) -> str:
     if spent is None:
         spent = sum((each.cost for each in outcomes if each.cost and not each.is_saved), Decimal(0))
     if spent:
-        facts.append(dollars(spent, digits=3))
+        facts.append(dollars(spent))
     more = f" ({', '.join(facts)})" if facts else ""
     return f"{', '.join(counts)}{more}."
 

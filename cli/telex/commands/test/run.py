@@ -23,6 +23,7 @@ from provider_core.errors import BudgetError, CoreError, FileError
 from provider_core.expectations import failures, judge_request, verdict_of
 from provider_core.structs import Struct, replace
 from provider_core.types import Message, Request
+from telex.chat.costs import report_limits
 from telex.commands.test.cases import find_files, read_cases
 from telex.commands.test.report import Outcome, Reporter, write_junit
 from telex.exit_codes import ExitCode, Stop
@@ -169,8 +170,9 @@ class _Run:
             )
         )
         interrupted = False
-        if self._options.max_cost is not None and not self._options.quiet:
-            self._report_unknown_prices()
+        if not self._options.quiet:
+            targets = (job.target for job in self._jobs)
+            report_limits(self._app, targets, self._options.max_cost, self._app.console.note)
         try:
             questions: list[Job] = []
             for job, saved in self._answers(self._jobs, lanes):
@@ -320,15 +322,6 @@ class _Run:
                     f"Warning: the tokens of {len(entries)} requests are not counted: {error.message}"
                 )
             entries.clear()
-
-    def _report_unknown_prices(self) -> None:
-        from provider_core.types import Usage
-
-        for name in dict.fromkeys(map(str, self._targets.values())):
-            if self._app.runtime.prices(self._targets[name], Usage(input=1, output=1)) is None:
-                self._app.console.note(
-                    f"The price of {name} is unknown: --max-cost counts only what the server reports."
-                )
 
     # --- checks --------------------------------------------------------------------------------------------
 
