@@ -73,7 +73,7 @@ def template(settings: Settings, name: str) -> Template | None:
     parsed = _parse(raw, path, found.path)
     is_own = project.destinations(settings.own_providers, settings.aliases)
     if parsed.model and not is_own(parsed.model):
-        words = f"the model in {path} is {parsed.model}, and that is not a provider of yours"
+        words = f"the model in {path} is {parsed.model}, {project.NOT_YOURS}"
         raise SettingsError(words, path=path, code="not_set_up")
     return parsed
 

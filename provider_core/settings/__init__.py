@@ -462,9 +462,9 @@ def _with_project(settings: Settings, values: Mapping[str, Any], found: Found) -
             aliases[name] = replace(alias, targets=targets, options=options)
         else:
             del aliases[name]
-            refuse(f"aliases.{name}", f"is {', '.join(alias.targets)}, {_NOT_YOURS}", "not_set_up")
+            refuse(f"aliases.{name}", f"is {', '.join(alias.targets)}, {project.NOT_YOURS}", "not_set_up")
     if model is not None and settings.sources.get("model") == "project" and not is_own(model):
-        refuse("model", f"is {model}, {_NOT_YOURS}", "not_set_up")
+        refuse("model", f"is {model}, {project.NOT_YOURS}", "not_set_up")
         model = None
     from_variables = {entry for entry, source in settings.sources.items() if source == "variable"}
     return replace(
@@ -474,9 +474,6 @@ def _with_project(settings: Settings, values: Mapping[str, Any], found: Found) -
         problems=problems,
         project=project.of_values(values, found.path, found.templates, without=from_variables),
     )
-
-
-_NOT_YOURS = "and that is not a provider of yours"
 
 
 def _servers(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, McpServer]:

@@ -10,7 +10,8 @@ it. What an attacker wants is a key, the text of prompts, files and conversation
   nothing, since a shell that exports it would trust every repository.
 - Trusted, the file still cannot add a destination or a program: it has no providers, addresses, keys, headers, commands
   or MCP servers, and is refused as a whole if it tries. Its models and aliases lead only to providers that are in the
-  user's own settings; a key in the environment is not enough. An alias of the project cannot take the name of a
+  user's own settings; a key in the environment is not enough. Nor do they lead to an alias of the user's that has
+  tools, since the project's system message would then steer them. An alias of the project cannot take the name of a
   provider or a preset, so ``-m openai`` is never something else.
 - ``params`` are limited to sampling (``PARAMS``), because some servers fetch addresses or call remote tools that are
   named in other fields of a request.
@@ -38,7 +39,7 @@ from provider_core.structs import Struct, field
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from provider_core.types import Json
+    from provider_core.types import Alias, Json
 
 State: TypeAlias = Literal["trusted", "untrusted", "changed", "ci", "unusable"]
 
@@ -272,16 +273,27 @@ def _summary(values: Mapping[str, Any]) -> Iterable[str]:
                 yield str(name)
 
 
-def destinations(providers: Iterable[str], aliases: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a model that a project names leads to one of the user's own providers.
+NOT_YOURS: Final = "and that is not a provider of yours, nor an alias of yours without tools"
+"""The end of the error for a model that a project may not name."""
 
-    ``providers`` are those in the user's settings, ``aliases`` the names of all aliases, whose targets are checked by
-    themselves.
+_ACTING: Final = frozenset({"tools", "allow", "web"})
+"""Options of an alias with which more happens than that a model is asked."""
+
+
+def destinations(providers: Iterable[str], aliases: Mapping[str, Alias]) -> Callable[[str], bool]:
+    """Whether a model that a project names leads to one of the user's own providers, and does no more than that.
+
+    ``providers`` are those in the user's settings. The targets of an alias are checked by themselves.
     """
-    own, known = {name.casefold() for name in (*providers, "local")}, set(aliases)
+    own = {name.casefold() for name in (*providers, "local")}
+    acting = {name for name, alias in aliases.items() if not _ACTING.isdisjoint(alias.options)}
+    while more := {name for name, alias in aliases.items() if acting.intersection(alias.targets)} - acting:
+        acting |= more
 
     def is_own(target: str) -> bool:
         name = target.strip()
-        return name.partition("/")[0].casefold() in own or name in known
+        if name in aliases:  # also if it is the name of a provider
+            return name not in acting
+        return name.partition("/")[0].casefold() in own
 
     return is_own
