@@ -81,11 +81,13 @@ def test_web_search_is_refused_before_stdin_is_read_with_providers_that_have_one
     lab: Inside, server: Scripted
 ) -> None:
     lab.provider("router", server.url, preset="openrouter")
-    ran = lab("chat", "--web", "-m", "lab/m", stdin=b"\xff")
-    assert ran.code == 2
-    assert ran.err.startswith(
-        "telex: lab/m has no web search that telex can turn on. Providers that are set up and have one: router\n"
-    )
+    lab.configure(f'[aliases]\nplain = "lab/m"\n{lab.settings.read_text()}')
+    for name in ("lab/m", "plain"):
+        ran = lab("chat", "--web", "-m", name, stdin=b"\xff")
+        assert ran.code == 2
+        assert ran.err.startswith(
+            "telex: lab/m has no web search that telex can turn on. Providers that are set up and have one: router\n"
+        )
     assert server.asked == []
 
 

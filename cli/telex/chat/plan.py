@@ -465,7 +465,10 @@ def _find(
         if alias is not None and (alias.options or alias.targets[1:] or alias.targets[0] in settings.aliases):
             from telex.chat.candidates import candidates
 
-            return candidates(app, vars(options), template, wanted)
+            listed = candidates(app, vars(options), template, wanted)
+            if options.web and len(listed) == 1 and listed[0].target is not None:
+                check_web_search(app, listed[0].target)
+            return listed
         target = app.target(wanted, ask=not options.dry_run)
         if options.web:
             check_web_search(app, target)
