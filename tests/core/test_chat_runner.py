@@ -550,3 +550,4 @@ def test_no_other_model_is_asked_once_text_has_arrived() -> None:
     run = ChatRun(plan, lambda _: nullcontext(opened))
     with pytest.raises(ConnectError):
         list(run)
+    assert run.target is TARGET
