@@ -123,8 +123,9 @@ class Prices:
     ) -> Cost | None:
         """What tokens of a model cost by its price, or None if that is unknown.
 
-        ``at`` is when they were used, in seconds since 1970: ``genai-prices`` knows former prices. With ``batch``, the
-        request is sent through the provider's Batch API. ``estimate`` marks a cost whose ``usage`` is estimated.
+        ``at`` is when they were used, in seconds since 1970: ``genai-prices`` knows former prices, other sources only
+        those of today. With ``batch``, the request is sent through the provider's Batch API. ``estimate`` marks a cost
+        whose ``usage`` is estimated.
         """
         found = self.price(target, at=at)
         amount = None if found is None else found.price.cost(usage, batch=batch)
