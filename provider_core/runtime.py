@@ -305,7 +305,7 @@ class Runtime:
                 target = resolve(wanted, self.catalog)
         except ModelError as error:
             if not name and wanted is not None:
-                error.explain(f"the default model, {wanted}, is from {self._origin_of_model()}")
+                error.explain(f"the default model, {wanted}, is from {self.origin_of_model()}")
             profile = self.settings.profile
             if error.code == "disabled_provider" and not self.settings.in_profile(error.provider or ""):
                 has = ", ".join(self.settings.profile_providers or ()) or "none"
@@ -314,7 +314,8 @@ class Runtime:
             raise
         return target
 
-    def _origin_of_model(self) -> str:
+    def origin_of_model(self) -> str:
+        """Where the default model comes from, for people."""
         match self.settings.sources.get("model"):
             case "variable":
                 return "TELEX_MODEL"

@@ -132,6 +132,13 @@ def test_profile_has_a_budget_of_its_own(inside: Inside, server: Scripted) -> No
     assert Runtime(environ=inside.env).settings.budget == {}
 
 
+def test_setting_the_default_says_if_a_profile_overrides_it(inside: Inside) -> None:
+    ran = inside("--profile", "home", "models", "default", "b/n")
+    assert ran.code == 0
+    assert "Here, the default model is a/m, from the profile home, which overrides it." in ran.err
+    assert "Here" not in inside("models", "default", "b/n").err
+
+
 def test_profiles_are_completed(inside: Inside) -> None:
     assert inside("--profile", "home", "models", "list").code == 0
     lists = inside.paths.cache / "completion"

@@ -201,6 +201,13 @@ def default(app: App, *, id: str | None, unset: bool) -> None:  # noqa: A002 - t
     )
     if app.runtime.environ.get("TELEX_MODEL"):
         app.console.note(f"TELEX_MODEL is set to {app.runtime.environ['TELEX_MODEL']}, which overrides it.")
+        return
+    app.runtime.reload()
+    if app.runtime.settings.sources.get("model") in ("profile", "project"):
+        now = app.runtime.settings.model
+        app.console.note(
+            f"Here, the default model is {now}, from {app.runtime.origin_of_model()}, which overrides it."
+        )
 
 
 def _pinned(app: App, typed: str) -> str:
