@@ -148,6 +148,7 @@ class BatchRun:
         self._changed = threading.Condition()
         self._workers = 0
         self._exhausted = False
+        self._dropped = False  # whether a row that was taken has no result
         self._shared = list(lanes)
         self._unfinished: dict[int, None] = {}
         self._priced = 0  # requests whose cost is known
@@ -195,6 +196,8 @@ class BatchRun:
                     yield None
                     continue
                 if item is None:
+                    if self._exhausted and not self._dropped and self.ended_by in ("cost", "deadline"):
+                        self.ended_by = ""  # too late to matter: all rows are done
                     return
                 if isinstance(item, BaseException):
                     raise item
@@ -267,7 +270,9 @@ class BatchRun:
             if not self._has_room():
                 return None
             with self._source:
-                row = None if self.ended_by or self._exhausted else next(self._rows, None)
+                if self.ended_by or self._exhausted:
+                    return None
+                row = next(self._rows, None)
                 if row is None:
                     self._exhausted = True
                     return None
@@ -321,7 +326,7 @@ class BatchRun:
         while True:
             lane = self._acquire(job)
             if lane is None:
-                return
+                break
             now = time.monotonic()
             job.started = job.started or now
             job.attempts += 1
@@ -339,7 +344,8 @@ class BatchRun:
                 self._results.put(result)
                 return
             if self.ended_by:
-                return
+                break
+        self._dropped = True
 
     def _ask(self, job: _Job, lane: Lane) -> tuple[Answer, list[AnswerEnded]]:
         plan = job.plan
