@@ -11,6 +11,7 @@ import fnmatch
 import os
 import re
 import stat
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -367,21 +368,23 @@ def _ignore_spec(path: Path) -> _Patterns | None:
             name=label(str(path)),
             code="no_pathspec",
         ) from None
-    valid = []
-    for line in lines:
-        try:
-            GitIgnoreSpec.from_lines([line])
-        except ValueError:  # git ignores such a line as well
-            continue
-        valid.append(line)
-    patterns = GitIgnoreSpec.from_lines(valid).patterns
-    return tuple(
-        (_without_backtracking(each.regex.pattern), each.include)
-        for each in reversed(patterns)
-        if each.regex is not None and each.include is not None
-    )
+    found: list[tuple[re.Pattern[str], bool]] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # a set such as "[[a]" is fine
+        for line in lines:
+            try:
+                patterns = GitIgnoreSpec.from_lines([line]).patterns
+                found += (
+                    (_without_backtracking(each.regex.pattern), each.include)
+                    for each in patterns
+                    if each.regex is not None and each.include is not None
+                )
+            except (ValueError, re.error):  # git ignores such a line as well
+                continue
+    return tuple(reversed(found))
 
 
+_STARS: Final = re.compile(r"(?:\[\^/\]\*){2,}")
 _STAR: Final = re.compile(r"\[\^/\]\*((?:(?!\[\^/\]\*)(?:\[\^/\]|[^/]))+?)(?=\[\^/\]\*)")
 """In a regular expression of pathspec, a ``*`` of .gitignore, and what follows it up to the next one."""
 
@@ -391,4 +394,4 @@ def _without_backtracking(source: str) -> re.Pattern[str]:
 
     The first place where the text after a ``*`` matches is as good as any later one, as in ``fnmatch``.
     """
-    return re.compile(_STAR.sub(r"(?>[^/]*?\1)", source))
+    return re.compile(_STAR.sub(r"(?>[^/]*?\1)", _STARS.sub("[^/]*", source)))

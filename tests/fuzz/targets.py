@@ -149,6 +149,33 @@ def pieces(data: bytes | str, random: Random) -> list[Any]:
     return [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
 
+# --- from files and pages ------------------------------------------------------------------------------------------
+
+
+def attachment(data: bytes) -> None:
+    """A file, a page with its media type, a .gitignore, and a pattern."""
+    from provider_core.attachments import load, load_bytes
+    from provider_core.attachments._pages import _content
+    from provider_core.errors import AttachmentError
+
+    head, _, body = data.partition(b"\n")
+    if not body.startswith(b"%PDF-") and b"html" not in head:  # each would start a process
+        with contextlib.suppress(AttachmentError):
+            assert load_bytes(body, text_of(head))
+        with contextlib.suppress(AttachmentError):
+            assert _content(body, text_of(head), name="x", url="http://h/", pdf_as_file=False)
+    place = folder() / "attached"
+    place.mkdir(exist_ok=True)
+    place.joinpath(".gitignore").write_bytes(body)
+    for name in ("a", "b.txt", "sub"):
+        place.joinpath(name).write_text("text")
+    with contextlib.suppress(AttachmentError):
+        assert load(place).name
+    inner = text_of(head).replace("..", ".").replace("\0", "")
+    with contextlib.suppress(AttachmentError):
+        assert load(f"{place}/{inner}").name  # type: ignore[union-attr]
+
+
 # --- from servers ------------------------------------------------------------------------------------------------
 
 
@@ -602,6 +629,15 @@ _HTTP_WORDS = (
 _COMMANDS = tuple("\n".join(line.split(" ")).encode() for line in _LINES)
 
 TARGETS = {
+    "attachment": Target(
+        attachment,
+        _bytes(
+            "text/plain; charset=utf-16\n*.log\n!keep.log\n/build/\n**/x/**\n",
+            "*.{txt,md}\n*a*b*c\n[!a-z]\\ \n\\#x\n",
+            "**/[ab]*:1-3\nRIFF0000WAVEfmt 0000",
+        ),
+        _bytes("*", "**", "/", "!", "[", "]", "\\", "{", ",", "}", "?", "charset=", "text/plain", ":1-", "ID3\x03\0", "<svg"),
+    ),
     "error-body": Target(error_body, _ERRORS, (*_JSON_WORDS, SECRET.encode(), b"not supported", b"'seed'", b"unknown")),
     "model-list": Target(model_list, _MODELS, _JSON_WORDS),
     "server": Target(server, (*_HTTP, *_STREAMS, *_bytes(_COMPLETION), *_ERRORS, *_MODELS), _HTTP_WORDS, slow=True),
