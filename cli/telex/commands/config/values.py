@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,12 +13,12 @@ from telex.exit_codes import ExitCode, Stop
 from telex.options import Name
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from provider_core.settings.values import Value
     from telex.app import App
 
 _HEADERS = ("SETTING", "VALUE", "SOURCE")
+_SINGLE = frozenset({"model", "markdown", "reasoning", "usage", "history", "ledger", "code_theme"})
+"""Settings that are read without the schema, which takes longer to import than all else; scripts ask for these."""
 
 
 @click.command(
@@ -61,16 +62,14 @@ def get(app: App, *, key: str, as_json: bool) -> None:
 
     Lists and tables are printed as JSON. A setting that has no value prints nothing, and exits with 1.
     """
-    from provider_core.settings.values import as_text, locate, value_at
-
-    value = value_at(_as_tree(_in_force(app)), locate(key, _written(app)).keys)
+    value = getattr(app.runtime.settings, key) if key in _SINGLE else _value(app, key)
     if value is None:
         app.console.note(f"{key} is not set.")
         raise Stop(ExitCode.OTHER)
     if as_json:
         app.console.json(value)
     else:
-        app.console.out(f"{as_text(value)}\n")
+        app.console.out(f"{value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}\n")
 
 
 @click.command(
@@ -137,6 +136,12 @@ def unset(app: App, *, key: str) -> None:
         app.console.note(f"{tree.dotted(keys)} is not in the settings file.")
     app.runtime.reload()
     _note_stronger(app, keys)
+
+
+def _value(app: App, key: str) -> Any:
+    from provider_core.settings.values import locate, value_at
+
+    return value_at(_as_tree(_in_force(app)), locate(key, _written(app)).keys)
 
 
 def _written(app: App) -> dict[str, Any]:
