@@ -158,6 +158,18 @@ def test_a_reader_that_goes_away_ends_the_batch(lab: Telex, server: Scripted, tm
     process.stderr.close()
 
 
+def test_an_ordered_stream_writes_what_is_behind_a_row_that_was_abandoned(
+    lab: Telex, server: Scripted, tmp_path: Path
+) -> None:
+    server.will(Answer([Pause(30)]), *([Answer(answer("x"))] * 12), Answer([Pause(30)]))
+    process = lab.start(*command(tmp_path, "--ordered"))
+    ran, _ = stopped(process, server, signal.SIGINT, signal.SIGINT)
+    assert ran.code == 130
+    rows = [json.loads(line)["row"] for line in ran.out.splitlines()]
+    assert len(rows) == 12
+    assert rows == sorted(rows)
+
+
 def test_rows_from_a_pipe_are_asked_before_it_ends(lab: Telex, server: Scripted) -> None:
     server.will(answer("x"))
     process = lab.start("batch", "-m", "lab", "--input-format", "lines", stdin=subprocess.PIPE)

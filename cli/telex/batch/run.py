@@ -21,7 +21,7 @@ from telex.exit_codes import ExitCode, Stop
 from telex.signals import Interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from provider_core.batches import Lane, Result, Row
@@ -186,6 +186,8 @@ class _Batch:
         self._held = interrupts.held
         self._ledger: list[LedgerEntry] = []
         self._ledger_at = time.monotonic()
+        self._counts = app.runtime.settings.ledger
+        """Whether requests are added to the ledger."""
         self._noted: set[int] = set()
         self._waiting: dict[int, Result] = {}  # of an ordered stream
         self._order: list[int] = []
@@ -242,6 +244,9 @@ class _Batch:
             progress.clear()
             with self._held:
                 self._flush_ledger(late=True)
+        with self._held:
+            for number in sorted(self._waiting):  # behind rows that have no result
+                self._output.add(self._waiting[number], replaces=False)
         if self._output.journal is not None:
             with self._held:
                 self._output.journal.finish()
@@ -260,7 +265,8 @@ class _Batch:
         request = self._plan.planner.request
         return [model_of(each, request) for each in candidates(self._app, self._options, None, name)]
 
-    def _numbered(self) -> Any:
+    def _numbered(self) -> Iterator[Row]:
+        """The rows, whose order is noted when they are taken."""
         for row in self._rows:
             self._order.append(row.number)
             yield row
@@ -268,8 +274,7 @@ class _Batch:
     def _write(self, result: Result, progress: Progress) -> None:
         if self._app.console.out_is_terminal and not self._output.name:
             progress.clear()
-        settings = self._app.runtime.settings
-        if settings.ledger:
+        if self._counts:
             from provider_core.history import entry_of
 
             for request in result.requests:
@@ -295,9 +300,8 @@ class _Batch:
         try:
             self._app.runtime.history.ledger.add(entries)
         except CoreError as error:
-            if "ledger" not in vars(self):
-                self.ledger = error
-                self._app.console.note(f"Warning: the tokens of this batch are not counted: {error.message}")
+            self._counts = False
+            self._app.console.note(f"Warning: the tokens of this batch are not counted: {error.message}")
 
     def _note_dead(self, batch: BatchRun, progress: Progress) -> None:
         """Report each model that is no longer asked, as long as others are left."""
@@ -387,6 +391,6 @@ class _CtrlC:
             self._first = now
             self._batch.stop()
         elif now - self._first > 0.25:  # a wrapper passes on what the terminal has sent to both
-            if callable(self._before):
-                self._before(number, frame)
-            raise KeyboardInterrupt
+            if not callable(self._before):
+                raise KeyboardInterrupt
+            self._before(number, frame)  # delays it while a result is being written
