@@ -555,7 +555,7 @@ def _recorder(
         app.runtime,
         conversation=earlier.id if earlier is not None and saves else None,
         saves=saves,
-        template=options.template or (template.name if template is not None else None),
+        template=template.name if template is not None else None,
     )
     given = {name: values[name] for name in ("max_tokens", "temperature", "reasoning_effort")}
     recorder.params = {name: value for name, value in given.items() if value is not None} | dict(
