@@ -259,8 +259,14 @@ def test_a_model_that_cannot_be_asked_is_reported_once(
     assert ran.code == 5
 
 
-def test_headings_name_the_model_that_answers(telex: Inside, server: Scripted) -> None:
+def test_headings_and_lines_name_the_model_that_answers(telex: Inside, server: Scripted) -> None:
     server.will(refused(503, "busy"))
+    lines = [
+        json.loads(line)
+        for line in telex("chat", "-m", "fast", "-m", "b/large", "--jsonl", "hi").text.splitlines()
+    ]
+    ends = {line["index"]: (line["provider"], line["model"]) for line in lines if line["type"] == "end"}
+    assert ends == {0: ("b", "m"), 1: ("b", "large")}
     text = telex("chat", "-m", "fast", "-m", "b/large", "hi").text
     assert text == "## a/m\n\n## b/m\n\nfrom b\n\n## b/large\n\nfrom b\n"
 

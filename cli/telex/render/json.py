@@ -359,6 +359,8 @@ class JsonLinesRenderer(_JsonOutput):
                     provider, _, model = name.partition("/")
                     self.start(provider, model or None)
                 other = {"provider": target.provider.name, "model": target.model}
+                self._target = target
+                self._tags = {name: other.get(name, value) for name, value in self._tags.items()}
                 problem = failure and error_object(failure)
                 self._write("fallback", **other, failed=name, error=problem, rest=round(rest, 3))
             case FieldDropped(field=field, swapped_for=other, value=value):
