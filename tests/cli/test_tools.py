@@ -112,6 +112,23 @@ def test_the_hint_for_a_strange_name_can_be_pasted(desk: Desk, server: Scripted)
     assert desk("chat", "--tools", "odd", "--allow", "odd/drop??2J all??", "hi").code == 0
 
 
+def test_an_alias_offers_tools_and_allows_only_those(desk: Desk, server: Scripted) -> None:
+    made = desk("models", "alias", "agent", "p/m", "--tools", "lab", "--allow", "lab/echo")
+    assert made.err == "agent means p/m (tools=lab, allow=lab/echo).\n"
+    assert desk("chat", "-m", "agent", "hi").text == BOTH
+    lab(desk, "other")
+    server.will(calling(call("other__echo", {"n": 1})), DONE_NOW)
+    made = desk("models", "alias", "agent", "--allow", "*")
+    ran = desk("chat", "-m", "agent", "--tools", "other", "hi")
+    assert (ran.code, "did not run" in last_results(server)[0]) == (8, True), (
+        "* is for the tools of the alias"
+    )
+    server.will(calling(call("lab__echo", {"n": 1})), DONE_NOW)
+    assert desk("chat", "-m", "agent", "--allow", "lab/wait", "hi").code == 8, (
+        "--allow replaces that of the alias"
+    )
+
+
 # --- which servers -----------------------------------------------------------------------------------------
 
 
