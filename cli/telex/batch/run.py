@@ -13,7 +13,8 @@ from provider_core.batches import BatchLimits, BatchRun
 from provider_core.batches.lanes import Lanes
 from provider_core.errors import CoreError
 from telex.batch.journal import Journal, KnownRows, is_stream, open_stream
-from telex.batch.plan import Pending, make_plan
+from telex.batch.pending import Pending
+from telex.batch.plan import make_plan
 from telex.batch.progress import Progress
 from telex.chat.costs import report_budget, report_limits
 from telex.console import OutputError

@@ -145,7 +145,7 @@ class Duration(click.ParamType[float]):
 @click.option("--rpm", type=click.IntRange(min=1), metavar="N", help="Start at most N requests a minute.")
 @click.option("--tpm", type=click.IntRange(min=1), metavar="N", help="Use at most about N tokens a minute.")
 @click.option("--max-errors", type=click.IntRange(min=1), metavar="N", help="Stop when N rows have failed.")
-@max_cost_option("Stop before the batch costs more, as far as costs are known.")
+@max_cost_option("Stop before the batch costs more. Unknown costs do not count.")
 @click.option(
     "--deadline",
     type=Duration(),

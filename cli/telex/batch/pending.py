@@ -1,0 +1,120 @@
+"""The rows that a run of the batch asks about, and those that it leaves out."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from typing import TYPE_CHECKING
+
+import click
+
+from provider_core.batches import bad_row
+from provider_core.errors import InvalidInputError
+from telex.batch.plan import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from provider_core.batches import Row
+    from telex.batch.journal import KnownRows
+    from telex.batch.plan import Options, Plan
+
+
+class Pending:
+    """The rows that are to be run: not those that are complete, nor more than was asked for.
+
+    ``known`` are the rows of the output file, and ``has_file`` whether the answer of one that is complete is still
+    there. A row whose id another row had before becomes one with an error.
+    """
+
+    def __init__(
+        self, plan: Plan, options: Options, known: KnownRows, *, has_file: Callable[[Row], bool]
+    ) -> None:
+        self._plan = plan
+        self._options = options
+        self._known = known
+        self._has_file = has_file
+        self.done = 0
+        """Rows that were complete before."""
+        self.left_out = 0
+        """Rows that this run leaves out, by ``--limit``, ``--sample`` or ``--retry-failed``."""
+
+    def __iter__(self) -> Iterator[Row]:
+        rows = self._new()
+        options = self._options
+        if options.sample is not None:
+            rows = iter(self._sampled(rows, options.sample))
+        if options.limit is not None:
+            rows = self._limited(rows, options.limit)
+        return self._checked(rows)
+
+    def replaces(self, row: Row) -> bool:
+        """Whether the output file has a line of the row already: it failed before."""
+        known = self._known
+        return bool(known.ok or known.failed) and known.state(row.key) is not None
+
+    def _new(self) -> Iterator[Row]:
+        known, retry = self._known, self._options.retry_failed
+        for row in self._plan.source:
+            if row.has_own_id and not known.is_new(row.key):
+                raw = f"{row.number}\0{row.key}".encode("utf-8", "surrogatepass")
+                message = f"{_place(row)} has the id {row.key[:60]!r} of an earlier row"
+                row = bad_row(row.number, raw, message, line=row.line)  # noqa: PLW2901
+            state = known.state(row.key) if known.ok or known.failed else None
+            if state and self._has_file(row):
+                self.done += 1
+            elif retry and state is None:
+                self.left_out += 1
+            else:
+                yield row
+
+    def _sampled(self, rows: Iterable[Row], count: int) -> list[Row]:
+        """``count`` rows, the same ones for the same input, in its order."""
+        import hashlib
+
+        def rank(row: Row) -> bytes:
+            return hashlib.blake2b(row.key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+        total = itertools.count()
+        chosen = heapq.nsmallest(count, ((rank(row), next(total), row) for row in rows))
+        self.left_out += next(total) - len(chosen)
+        return sorted((row for _, _, row in chosen), key=lambda row: row.number)
+
+    def _limited(self, rows: Iterator[Row], count: int) -> Iterator[Row]:
+        for taken, row in enumerate(rows):
+            if taken == count:
+                self.left_out += 1  # and more, which are not counted
+                return
+            yield row
+
+    def _checked(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Plan the first usable row before anything is sent: what it lacks, all others are likely to lack."""
+        skipped = []
+        first = None
+        for row in rows:
+            if row.error is None:
+                first = row
+                break
+            skipped.append(row)
+        if first is not None:
+            try:
+                self._plan.planner.plan(first, *self._plan.first)
+            except InvalidInputError as error:
+                if error.code in ("no_column", "no_text"):
+                    columns = ", ".join(first.columns) or "none: each row is a text"
+                    hint = "" if "columns:" in error.message else f"\nIts columns: {columns}"
+                    raise click.UsageError(f"{_place(first)}: {error.message}{hint}") from None
+        missing = [
+            name for name in listed(self._options.columns) if first is not None and name not in first.columns
+        ]
+        if missing and first is not None:
+            columns = ", ".join(first.columns) or "none: each row is a text"
+            raise click.UsageError(
+                f"--columns {missing[0]}: the input has no such column\nIts columns: {columns}"
+            )
+        head = [*skipped, *([first] if first is not None else [])]
+        return itertools.chain(head, rows)
+
+
+def _place(row: Row) -> str:
+    return f"line {row.line}" if row.line else f"row {row.number}"
