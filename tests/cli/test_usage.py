@@ -280,8 +280,10 @@ def test_table_and_chart_fit_a_terminal(lab: Inside, columns: int, env: dict[str
 
 
 def test_chart_of_a_long_time_has_weeks_or_months(lab: Inside) -> None:
-    fill(lab, {"at": time.time() - 300 * DAY, "cost": Decimal(1)}, {"cost": Decimal(2)})
-    assert "Cost for each week" in screen(lab, "--since", "1y")[0]
+    fill(lab, {"at": time.time() - 3 * DAY, "cost": Decimal(1)}, {"cost": Decimal(2)})
+    assert "Cost for each day" in screen(lab, "--since", "1y")[0]
+    fill(lab, {"at": time.time() - 300 * DAY, "cost": Decimal(1)})
+    assert "Cost for each week" in screen(lab, "--since", "0001-01-01")[0]
     fill(lab, {"at": time.time() - 2000 * DAY, "cost": Decimal(1)})
     seen, _ = screen(lab, "--since", "all", columns=60)
     assert "Cost for each four weeks" in seen

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from provider_core.history import Grouping
     from telex.app import App
 
+_RECENT = 62 * 86_400
 _TODAY, _ALL = "today", "all"
 
 
@@ -126,7 +127,9 @@ def command(
         console.out("".join("\t".join(render.values(each)) + "\n" for each in totals))
     elif totals:
         days = totals if by == "day" else ledger.totals("day", **filters)
-        first = time.strftime("%Y-%m-%d", time.localtime(since)) if since else days[0].key
+        # A chart of a long time begins with the first request, not with empty months.
+        recent = time.time() - since < _RECENT
+        first = time.strftime("%Y-%m-%d", time.localtime(since)) if recent else days[0].key
         render.table(console, by, totals, whole)
         render.chart(console, days, first, whole)
         with contextlib.suppress(SettingsError):
