@@ -113,6 +113,16 @@ def test_options_of_chat_set_the_requests(telex: Inside, server: Scripted) -> No
     assert (body["temperature"], body["max_tokens"], body["top_p"], body["stream"]) == (0.5, 9, 0.5, False)
 
 
+def test_the_first_code_block_is_extracted(telex: Inside, server: Scripted, tmp_path: Path) -> None:
+    server.will(answer("Here:\n```py\nx = 1\n```\nDone."), answer("no code"))
+    ran = batch(telex, "-x", "-j", "1", stdin=b"a\nb\n")
+    assert [each["text"] for each in lines(ran.text)] == ["x = 1\n", "no code"]
+    (tmp_path / "a.py").write_text("y = 1")
+    server.will(answer("```py\nx = 1\n```"))
+    batch(telex, "--each-file", "-x", "a.py", "Rename y to x.", "--output-dir", "new")
+    assert (tmp_path / "new" / "a.py").read_text() == "x = 1\n"
+
+
 def test_json_that_matches_a_schema_is_parsed(telex: Inside, server: Scripted) -> None:
     server.will(lambda asked: Answer(answer('{"label": "bug"}' if b"good" in asked.raw else '{"label": 1}')))
     schema = ("--schema", "label bug|wish", "--schema-retries", "0")

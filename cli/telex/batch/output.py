@@ -52,7 +52,7 @@ class Layout:
 
     ``columns`` are those of the input that are copied; ``schema`` is the answers' (None: they are text). ``safe`` puts
     an apostrophe before cells that a spreadsheet would run as a formula; ``formulas`` counts them. ``without_text``
-    omits the answers, because they are in files of their own.
+    omits the answers, because they are in files of their own; ``extract`` takes the first code block of each.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Layout:
         schema: Mapping[str, Json] | None = None,
         safe: bool = False,
         without_text: bool = False,
+        extract: bool = False,
     ) -> None:
         self.format = format_
         self.formulas = 0
@@ -70,6 +71,7 @@ class Layout:
         self._schema = schema is not None
         self._safe = safe
         self._without_text = without_text
+        self._extract = extract
         properties = (schema or {}).get("properties")
         self._fields = list(properties) if isinstance(properties, dict) else []
         own = (*_FIRST, *(_LAST if format_ == "jsonl" else _CELLS), "text", "json")
@@ -83,6 +85,16 @@ class Layout:
         if self.format == "jsonl":
             return b""
         return self._cells((*_FIRST, *self._columns, *self._answer_names(), *_CELLS))
+
+    def text(self, result: Result) -> str:
+        """The text of the answer, or its first code block."""
+        text = "" if result.answer is None else result.answer.text
+        if not (self._extract and result.ok):
+            return text
+        from telex.render.extract import first_block
+
+        found = first_block(text)
+        return text if found is None else found
 
     def line(self, result: Result) -> bytes:
         """The line of a result."""
@@ -104,7 +116,7 @@ class Layout:
         found: dict[str, Any] = {"id": row.id, "row": row.number}
         found |= {name: row.columns.get(name) for name in self._columns}
         if not self._without_text:
-            text = "" if answer is None else answer.text
+            text = self.text(result)
             if not self._schema:
                 found["text"] = text
             elif result.ok:
@@ -177,7 +189,7 @@ class Layout:
         return self._cells(cells)
 
     def _answer_cells(self, result: Result) -> list[Json]:
-        text = "" if result.answer is None else result.answer.text
+        text = self.text(result)
         if not self._schema:
             return [text]
         if not self._fields:

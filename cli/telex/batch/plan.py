@@ -61,6 +61,7 @@ class Options:
     columns: str | None
     csv_safe: bool
     ordered: bool
+    extract: bool
     fresh: bool
     retry_failed: bool
     limit: int | None
@@ -188,6 +189,9 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
     )
     if options.output is not None and source.is_file(options.output):
         raise click.UsageError(f"{options.output} is the input, too\nUse another file for the results.")
+    if options.extract and schema is not None:
+        raise click.UsageError("--extract and a schema cannot be used together")
+    extract = schema is None and (options.extract or (template is not None and template.extract))
     columns = listed(options.columns)
     layout = Layout(
         options.format or _format(options.output),
@@ -195,6 +199,7 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
         schema=schema,
         safe=options.csv_safe,
         without_text=options.output_dir is not None,
+        extract=extract,
     )
     text = (template.prompt, template.system) if template is not None else None
     made_with = {
@@ -202,7 +207,7 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
         "the model": sorted([each.name for each in group] for group in models),
         "the schema": schema,
         "the parameters": sorted({repr(_own_options(each)) for group in found for each in group}),
-        "the format": [layout.format, columns, options.csv_safe, options.id_column],
+        "the format": [layout.format, columns, options.csv_safe, options.id_column, extract],
     }  # fmt: skip
     return Plan(source=source, planner=made, models=models, layout=layout, made_with=made_with)
 

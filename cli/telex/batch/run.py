@@ -122,8 +122,8 @@ class _Output:
 
     def add(self, result: Result, *, replaces: bool) -> None:
         """Write a result, whole or not at all. Raises ``OutputError`` and ``OutputClosed``."""
-        if self._folder is not None and result.ok and result.answer is not None:
-            self._folder.write(str(result.row.columns["file"]), result.answer.text)
+        if self._folder is not None and result.ok:
+            self._folder.write(str(result.row.columns["file"]), self._layout.text(result))
         line = self._layout.line(result)
         if self.journal is not None:
             self.journal.append(line, replaces=replaces)

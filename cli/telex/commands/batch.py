@@ -121,6 +121,12 @@ class Duration(click.ParamType[float]):
     is_flag=True,
     help="Write the results in the order of the input. A file is sorted at the end.",
 )
+@click.option(
+    "-x",
+    "--extract",
+    is_flag=True,
+    help="Keep only the first code block of each answer; if it has none, the whole answer.",
+)
 @click.option("--fresh", is_flag=True, help="Discard the results in the output, and start over.")
 @click.option("--retry-failed", is_flag=True, help="Run only the rows that failed or are incomplete.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run at most N rows.")
