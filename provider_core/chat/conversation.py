@@ -94,6 +94,7 @@ class ProviderFields(TypedDict, total=False):
     max_tokens: int
     reasoning_effort: str
     stream: bool
+    web: bool
     params: Mapping[str, Json]
 
 
