@@ -490,7 +490,7 @@ _LINES = (
     "providers presets openai", "providers discover", "providers set-key lab --key-stdin", "mcp list --json",
     "mcp add x --env A=b -- true y", "mcp add y --url URL --header a=b", "mcp remove x --yes", "mcp import file.txt",
     "mcp test x", "mcp set-secret x.y --key-stdin", "history list --json", "history show", "history search a b",
-    "history export --all --format jsonl", "history rename x y", "history remove x --yes", "history prune --older-than 3d --yes",
+    "history export --all --format jsonl", "history rename x y", "history remove x --yes", "usage --since 30d --by model", "usage --csv --provider x", "test x.toml -m lab/m", "history prune --older-than 3d --yes",
     "templates list", "templates show x", "templates add x --prompt y", "templates remove x --yes", "completion bash",
     "doctor --json", "doctor", "help keys", "help chat", "--version", "chat --help", "nonsense", "",
 )  # fmt: skip
