@@ -230,8 +230,9 @@ def test_an_alias_limits_the_cost_of_its_chats(telex: Inside, server: Scripted) 
     telex.configure(text)
     telex("models", "edit", "a/m", "--price-in", "1000", "--price-out", "1000")
     server.will(answer("no"))
-    ran = telex("chat", "-m", "cheap", "hi")
-    assert (ran.code, server.asked) == (5, []), ran.err
+    for models in (["cheap"], ["cheap", "b/m"]):
+        ran = telex("chat", *(each for name in models for each in ("-m", name)), "hi")
+        assert (ran.code, server.asked) == (5, []), ran.err
 
 
 def test_a_batch_asks_a_model_that_failed_once(telex: Inside, server: Scripted, other: Scripted) -> None:

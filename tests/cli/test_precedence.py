@@ -181,6 +181,9 @@ def test_the_template_of_an_alias_has_variables(tmp_path: Path) -> None:
     found = json.loads(ran.out)
     assert [each["content"] for each in found["body"]["messages"]] == ["Write in prose.", "About rain."]
     assert found["sources"]["temperature"] == "template poem"
+    several = telex("chat", "-m", "lab/m", "-m", "lab/n", "--template", "poem", "--dry-run", "rain")
+    systems = [each["body"]["messages"][0]["content"] for each in json.loads(several.out)]
+    assert systems == ["Write in verse."] * 2
     for wrong, words in (
         (["-m", "poet", "-m", "lab/m"], "the alias poet has a template, which works with one model only"),
         (["-m", "lab/m", "--var", "style=prose"], "--var requires --template"),

@@ -215,7 +215,7 @@ INVALID = [
     ("[mcp.x]\ncommand = ['a']\nspeed = 7", "mcp.x.speed is not a setting"),
     ("[mcp.x]\n", "it needs either a command or a url"),
     ("[mcp.x]\ncommand = ['a']\nurl = 'http://a/'", "either a command or a url"),
-    ("[mcp.x]\ncommand = []", "at least 1 item"),
+    ("[mcp.x]\ncommand = []", "mcp.x.command: must not be empty"),
     ("[mcp.x]\ncommand = [' ']", "its command is empty"),
     ("[mcp.x]\nurl = 'ftp://a/'", "the URL must begin with http"),
     ("[mcp.x]\nurl = 'http://me:hunter22@a/'", "the URL must not contain a user name or a password"),

@@ -5,7 +5,6 @@ Imported only for a chat that has options from elsewhere than the command line, 
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -82,10 +81,7 @@ def options_of_the_chat(found: Sequence[Candidate], *, continued: bool) -> dict[
         source = chosen.sources[name].partition(" ")[0]
         if name == "system" and (source == "template" or (continued and source not in ("command", "alias"))):
             continue  # that of a template is filled in with its variables
-        if name == "max_cost":
-            options[name] = value if isinstance(value, Decimal) else Decimal(str(value))
-        else:
-            options[name] = tuple(value) if isinstance(value, list) else value
+        options[name] = tuple(value) if isinstance(value, list) else value
     return options
 
 

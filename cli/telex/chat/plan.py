@@ -260,7 +260,9 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         recorder = _recorder(app, options, values, earlier, template)
         if recorder is not None:
             recorder.title = prompt.typed or (template.name if template is not None else "")
-        own_system = values["system"] if several else None
+        own_system = None
+        if several and isinstance(each, tuple):
+            own_system = candidates.options_of_the_chat(each, continued=False).get("system")
         new = () if interactive else new_messages(content, own_system or system)
         messages = app.runtime.history.messages(earlier.id) if earlier is not None else ()
         messages = append_messages(messages, new)
@@ -300,7 +302,8 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         allow=options.allow,
         options=options,
         template=template,
-        limits_costs=has_budget or options.max_cost is not None,
+        limits_costs=has_budget
+        or any(each.chat is not None and each.chat.max_cost is not None for each in models),
         attach_limit=options.attach_limit,
         save_images=save_images,
         copy=options.copy,
@@ -580,6 +583,8 @@ def _chat(
     if schema is not None or options.extract:
         held = limits.ANSWER
     get = values.get
+    if get("max_cost") is not None:
+        from decimal import Decimal
     if get("web"):
         check_web_search(app, target)
     return ChatPlan(
@@ -602,7 +607,7 @@ def _chat(
         new_messages=new,
         schema_retries=options.schema_retries if schema is not None else None,
         max_turns=options.max_turns,
-        max_cost=options.max_cost,
+        max_cost=None if (limit := get("max_cost")) is None else Decimal(str(limit)),
     )
 
 
