@@ -106,6 +106,18 @@ def test_each_attachment_is_reported_with_its_size_and_tokens(
     assert lab("chat", "-q", *options, "Why?").err == ""
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_files_of_a_folder_that_cannot_be_read_are_named(lab: Inside) -> None:
+    Path("src").mkdir()
+    Path("src/a").write_text("a")
+    for number in range(7):
+        Path(f"src/{number}").touch(mode=0)
+    ran = lab("chat", "-f", "src", "Why?")
+    assert ran.err.splitlines()[0] == "Attached: src (1 file, 1 byte, ~4 tokens; skipped: 7 unreadable)"
+    assert ran.err.splitlines()[1] == "Not attached: src/0 (Permission denied)"
+    assert ran.err.splitlines()[6:] == ["Not attached: 2 more that cannot be read"]
+
+
 def test_files_that_are_too_large_together_send_nothing(lab: Inside, server: Scripted) -> None:
     for name in ("one", "two"):
         Path(name).mkdir()

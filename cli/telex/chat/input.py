@@ -184,6 +184,11 @@ def report_attachments(console: Console, prompt: Prompt) -> None:
     """Print a line for each attachment, and one for each file of a folder that cannot be read."""
     for line in prompt.attachments:
         console.note(f"Attached: {line}")
+    report_unreadable(console, prompt)
+
+
+def report_unreadable(console: Console, prompt: Prompt) -> None:
+    """Print a line for each file of a folder that cannot be read."""
     unreadable = [each for file in prompt.files for each in getattr(file, "unreadable", ())]
     for each in unreadable[:_MOST_NAMED]:
         console.note(f"Not attached: {each}")

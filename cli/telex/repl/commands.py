@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from provider_core.errors import CoreError
 from provider_core.structs import Struct, replace
+from telex.chat.input import report_unreadable
 from telex.options import require_utf8
 from telex.repl.session import CommandError, first_line
 
@@ -156,6 +157,7 @@ def _attach(session: Session, argument: str, *, images: bool) -> None:
     session.app.console.note(
         f"Attached to the next prompt: {attached}" if attached else "Nothing is attached."
     )
+    report_unreadable(session.app.console, session.attached)
 
 
 def _names(argument: str) -> list[str]:

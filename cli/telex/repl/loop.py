@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from provider_core.errors import AttachmentError, CoreError
+from telex.chat.input import report_unreadable
 from telex.options import require_utf8
 from telex.render.styles import learn_background
 from telex.repl.commands import command_in, complete, run_command
@@ -147,6 +148,7 @@ def _greet(session: Session, earlier: SavedConversation | None) -> None:
         _show_last_exchanges(session)
     if attachments := session.attached.attachments:
         console.note(f"Attached to the first prompt: {', '.join(attachments)}")
+        report_unreadable(console, session.attached)
     console.out("\n")
 
 
