@@ -274,6 +274,7 @@ class ChatRun:
         if model.target is None or own is None:
             return
         self.target = model.target
+        self._dropped.clear()  # what this model does not support is reported, too
         self._request = replace(
             own,
             messages=before.messages,

@@ -312,3 +312,26 @@ def test_an_overflow_gives_no_rest(telex: Inside, server: Scripted) -> None:
     server.will(refused(400, TOO_LONG), answer("from a"))
     telex("chat", "-m", "fast", "a long prompt")
     assert telex("chat", "-m", "fast", "hi").text == "from a\n"
+
+
+def test_a_dry_run_shows_the_request_to_each_model(telex: Inside) -> None:
+    text = telex.settings.read_text().replace('["a/m", "b/m"]', '["a/m", "nowhere/x", "b/m"]')
+    telex.configure(f'model = "fast"\n{text}')
+    telex("models", "edit", "b/m", "-t", "0.2")
+    found = json.loads(telex("chat", "--dry-run", "hi").out)
+    unknown, other = found["fallbacks"]
+    assert (found["body"]["model"], found["sources"]) == ("m", {})
+    assert unknown == {"model": "nowhere/x", "error": "unknown provider: nowhere"}
+    assert (other["body"]["temperature"], other["sources"]) == (0.2, {"temperature": "model b/m"})
+    assert other["body"]["messages"] == found["body"]["messages"]
+
+
+def test_a_field_that_both_models_refuse_is_reported_for_both(
+    telex: Inside, server: Scripted, other: Scripted
+) -> None:
+    no_field = refused(400, "Unrecognized request argument supplied: top_k")
+    server.will(no_field, refused(503, "busy"))
+    other.will(no_field, answer("from b"))
+    ran = telex("chat", "-m", "fast", "-p", "top_k=5", "hi")
+    assert (ran.code, ran.text) == (0, "from b\n")
+    assert [line.partition(" ")[0] for line in ran.err.splitlines() if "top_k" in line] == ["a/m", "b/m"]
