@@ -487,6 +487,23 @@ def test_requests_are_counted_in_the_ledger_and_the_budget_applies(telex: Inside
     assert "the budget for today is spent" in ran.err
 
 
+def test_a_key_is_in_no_result_and_no_message(telex: Inside, server: Scripted, tmp_path: Path) -> None:
+    key = "sk-canary-0123456789abcdef"
+    telex.provider("keyed", server.url, key=None, key_env="LAB_KEY", retries=0)
+    server.will(lambda asked: refusal(400, f"no: {asked.headers['authorization']} {asked.raw!r}"))
+    ran = telex("batch", "-m", "keyed/m", "-o", "out.jsonl", stdin=b"one\n", env={"LAB_KEY": key})
+    assert ran.code == 6
+    assert server.asked[0].headers["authorization"] == f"Bearer {key}"
+    texts = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(b"[redacted]" in text for text in texts)
+    assert not any(key.encode() in text for text in (ran.out, ran.err.encode(), *texts))
+
+
+def test_an_input_without_rows_is_no_error(telex: Inside) -> None:
+    ran = batch(telex, "-o", "out.csv", stdin=b"")
+    assert (ran.code, ran.err) == (0, "The input has no rows.\n")
+
+
 def test_no_column_and_no_answer_reaches_the_terminal_or_a_command(telex: Inside, server: Scripted) -> None:
     evil = "$(touch evil) `touch evil` ; touch evil \x1b]0;x\x07 {{ id }}"
     server.will(lambda asked: Answer(answer(asked.body["messages"][-1]["content"])))

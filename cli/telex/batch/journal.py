@@ -63,7 +63,7 @@ class KnownRows:
 
     def add(self, key: str, *, ok: bool, number: int, offset: int, length: int) -> None:
         """Note a line of the output file; it replaces an earlier one of the same row."""
-        self._rows.execute(
+        self._execute(
             "INSERT INTO rows (key, ok, number, offset, length) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
             "SET ok = excluded.ok, offset = excluded.offset, length = excluded.length, lines = lines + 1",
             (_hash(key), ok, number, offset, length),
@@ -76,14 +76,24 @@ class KnownRows:
 
     def state(self, key: str) -> bool | None:
         """Whether the row is complete; None if it has no line."""
-        with self._lock:
-            found = self._rows.execute("SELECT ok FROM rows WHERE key = ?", (_hash(key),)).fetchone()
+        found = self._execute("SELECT ok FROM rows WHERE key = ?", (_hash(key),))
         return None if found is None else bool(found[0])
 
     def is_new(self, key: str) -> bool:
         """Whether the input has this id for the first time."""
-        with self._lock:
-            return bool(self._rows.execute("INSERT OR IGNORE INTO seen VALUES (?)", (_hash(key),)).rowcount)
+        return (
+            self._execute("INSERT INTO seen VALUES (?) ON CONFLICT DO NOTHING RETURNING key", (_hash(key),))
+            is not None
+        )
+
+    def _execute(self, statement: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
+        """The first row of what a statement returns. Raises ``OutputError`` if the temporary file cannot be written."""
+        try:
+            with self._lock:
+                found: tuple[Any, ...] | None = self._rows.execute(statement, values).fetchone()
+        except sqlite3.OperationalError as error:
+            raise OutputError(f"the folder for temporary files: {error}") from None
+        return found
 
     def places(self, *, ordered: bool) -> sqlite3.Cursor:
         """Offset and length of the last line of each row, in the order of the file, or of the input."""

@@ -148,6 +148,9 @@ class Progress:
         self.clear()
         if self._quiet and not self.failed:
             return
+        if not (self.done or self.before() or skipped):
+            self._console.note("The input has no rows.")
+            return
         took = self._clock() - self._started
         earlier = self.before()
         verb = "was" if earlier == 1 else "were"
