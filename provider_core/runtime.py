@@ -346,7 +346,7 @@ class Runtime:
 
         ``given`` are layers of options that override those of aliases and settings. Arguments and errors are those of
         ``target``; but of an alias with several targets, one that cannot be asked has its error, and only if none can
-        be asked, the last error is raised.
+        be asked, the last error is raised. Of several, only servers up to the first usable one are asked for models.
         """
         from provider_core.options import Candidate
         from provider_core.resolve import Name, expand
@@ -355,10 +355,12 @@ class Runtime:
         names = (Name(name=""),) if wanted is None else expand(wanted, self.settings.aliases)
         if len(names) == 1:  # errors explain where the typed name led to
             return (self.with_options(names[0], self.target(name, ask=ask), given),)
-        found = []
+        found: list[Candidate] = []
         for each in names:
             try:
-                found.append(self.with_options(each, self.target(each.name, ask=ask), given))
+                # No other server delays the request to the first one.
+                asks = ask and all(one.target is None for one in found)
+                found.append(self.with_options(each, self.target(each.name, ask=asks), given))
             except TemplateError:
                 raise  # the alias's own mistake, and not a model's
             except CoreError as error:

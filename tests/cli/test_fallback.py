@@ -335,3 +335,22 @@ def test_a_field_that_both_models_refuse_is_reported_for_both(
     ran = telex("chat", "-m", "fast", "-p", "top_k=5", "hi")
     assert (ran.code, ran.text) == (0, "from b\n")
     assert [line.partition(" ")[0] for line in ran.err.splitlines() if "top_k" in line] == ["a/m", "b/m"]
+
+
+def test_only_the_first_server_is_asked_for_its_models(
+    telex: Inside, server: Scripted, other: Scripted
+) -> None:
+    telex.configure('[aliases]\nfast = ["a", "b"]\n')
+    for name, each in (("a", server), ("b", other)):
+        telex.provider(name, each.url, key="none", models=None)
+        each.will(
+            lambda asked: Answer(
+                [b'{"data": [{"id": "m"}]}'] if asked.method == "GET" else answer("Hello"),
+                headers={
+                    "content-type": "application/json" if asked.method == "GET" else "text/event-stream"
+                },
+            )
+        )
+    ran = telex("chat", "-m", "fast", "hi")
+    assert (ran.code, ran.text) == (0, "Hello\n"), ran.err
+    assert ([asked.method for asked in server.asked], other.asked) == (["GET", "POST"], [])
