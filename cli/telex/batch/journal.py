@@ -76,24 +76,25 @@ class KnownRows:
 
     def state(self, key: str) -> bool | None:
         """Whether the row is complete; None if it has no line."""
-        found = self._execute("SELECT ok FROM rows WHERE key = ?", (_hash(key),))
+        found, _ = self._execute("SELECT ok FROM rows WHERE key = ?", (_hash(key),))
         return None if found is None else bool(found[0])
 
     def is_new(self, key: str) -> bool:
         """Whether the input has this id for the first time."""
-        return (
-            self._execute("INSERT INTO seen VALUES (?) ON CONFLICT DO NOTHING RETURNING key", (_hash(key),))
-            is not None
-        )
+        _, changed = self._execute("INSERT OR IGNORE INTO seen VALUES (?)", (_hash(key),))
+        return changed == 1
 
-    def _execute(self, statement: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
-        """The first row of what a statement returns. Raises ``OutputError`` if the temporary file cannot be written."""
+    def _execute(self, statement: str, values: tuple[object, ...]) -> tuple[tuple[Any, ...] | None, int]:
+        """The first row that a statement returns, and how many it changed.
+
+        Raises ``OutputError`` if the temporary file cannot be written.
+        """
         try:
             with self._lock:
-                found: tuple[Any, ...] | None = self._rows.execute(statement, values).fetchone()
+                cursor = self._rows.execute(statement, values)
+                return cursor.fetchone(), cursor.rowcount
         except sqlite3.OperationalError as error:
             raise OutputError(f"the folder for temporary files: {error}") from None
-        return found
 
     def places(self, *, ordered: bool) -> sqlite3.Cursor:
         """Offset and length of the last line of each row, in the order of the file, or of the input."""
