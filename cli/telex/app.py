@@ -52,6 +52,8 @@ class App:
         )
         self.console = console or Console(environ=self.runtime.environ)
         self.arguments = arguments
+        self.unpriced: set[str] = set()
+        """Models whose price was reported as unknown."""
         self._project_reported = False
 
     def advice(self, error: CoreError) -> tuple[ExitCode, str | None]:

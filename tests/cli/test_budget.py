@@ -180,3 +180,4 @@ def test_max_cost_of_a_conversation_includes_all_of_its_prompts(telex: Telex, se
     rows = Dialogue(telex)("--max-cost", "0.9", lines=["one?", "two?", "three?"])
     assert len(server.asked) == 2
     assert "telex: the cost limit of $0.9 is reached: $1.00 spent" in rows
+    assert sum(row.startswith("The price of lab/a is unknown") for row in rows) == 1

@@ -28,8 +28,9 @@ def report_limits(
     """Report what is to be known before the first request: see ``report_budget``; and prices that are unknown."""
     report_budget(app, report)
     named = {str(target): target for target in targets} if max_cost is not None else {}
-    for target in named.values():
-        if app.runtime.prices(target, Usage(input=1, output=1)) is None:
+    for name, target in named.items():
+        if name not in app.unpriced and app.runtime.prices(target, Usage(input=1, output=1)) is None:
+            app.unpriced.add(name)  # a conversation reports it once
             report(f"The price of {target} is unknown: --max-cost counts only what the server reports.")
 
 
