@@ -65,12 +65,17 @@ class CoreError(Exception, metaclass=_ErrorType):
 class InvalidInputError(CoreError):
     """An argument of the caller cannot be used; the message says which and why.
 
-    Code "no_vision": images for a model that is known not to read any.
+    Codes: "no_vision", "no_audio" and "no_pdf" (images, recordings or PDFs for a model that is known not to read any),
+    "no_web_search" (the provider cannot search the web).
     """
 
 
 class AttachmentError(InvalidInputError):
-    """A file or an image that cannot be attached."""
+    """A file or an image that cannot be attached.
+
+    Codes: "too_much" (more than the limit), "timeout" (it took too long to read), "no_pypdf", "no_web" and
+    "no_pathspec" (a package that is needed for it is missing).
+    """
 
     name: str = ""
     """The file as the user named it."""

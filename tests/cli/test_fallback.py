@@ -354,3 +354,15 @@ def test_only_the_first_server_is_asked_for_its_models(
     ran = telex("chat", "-m", "fast", "hi")
     assert (ran.code, ran.text) == (0, "Hello\n"), ran.err
     assert ([asked.method for asked in server.asked], other.asked) == (["GET", "POST"], [])
+
+
+def test_a_model_that_cannot_read_images_is_passed_over(
+    telex: Inside, server: Scripted, other: Scripted, tmp_path: Path
+) -> None:
+    telex("models", "edit", "a/m", "--no-vision")
+    image = tmp_path / "dot.png"
+    image.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    ran = telex("chat", "-m", "fast", "-i", str(image), "--json", "hi")
+    assert (ran.code, attempts(ran)) == (0, [("a/m", "InvalidInputError"), ("b/m", None)]), ran.err
+    assert telex("chat", "-m", "a/m", "-i", str(image), "hi").code == 2
+    assert server.asked == []

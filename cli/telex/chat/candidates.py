@@ -136,7 +136,7 @@ def plan(
             chat = chat_for(each.target, each.options.values)
             check(chat)
         except InvalidInputError as error:
-            if not several or error.code not in ("no_vision", "no_web_search"):
+            if not several or error.code not in ("no_vision", "no_audio", "no_pdf", "no_web_search"):
                 raise
             chats.append(Fallback(name=str(each.target), error=error))
         else:
