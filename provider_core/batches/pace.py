@@ -31,6 +31,8 @@ _LONGEST_REST: Final = 30.0
 _FIRST_REST: Final = 0.5
 _EPOCH: Final = 1.0
 """Seconds within which several refusals count as one."""
+_FEW: Final = 0.1
+"""Refused requests for each answer that may have other reasons than too many requests."""
 _PATIENCE: Final = 8
 """How often a server that has answered before may be unreachable in a row, with rests that add up to two minutes."""
 _ROWS_FAILED: Final = 20
@@ -68,8 +70,9 @@ class Throttle:
 class Lane:
     """The requests to one model of one server. Several lanes share the rows of a batch.
 
-    ``most`` is the number of requests in flight, which a rate limit or an overloaded server halves; it grows again by
-    half with each round of answers up to three quarters of what it was, and then by one.
+    ``most`` is the number of requests in flight, which a rate limit or an overloaded server halves. It grows again by
+    half with each round of answers, up to what it was if few requests were refused, else up to three quarters; and then
+    by one each second.
 
     Without ``most``, there are 4 at first. Their number doubles with each round until that brings no more answers a
     second, and then grows by one whenever a round was faster than those before.
@@ -108,6 +111,7 @@ class Lane:
         self._round = 0  # answers in this round
         self._round_started = 0.0
         self._halved_at = self._grown_at = -inf
+        self._refused = self._answers_before = 0  # since it was halved; answers before that
         self._refusals = 0  # rate limits and overloads since the last answer
         self._failures = 0  # failed connections since the last answer
         self._rows_failed = 0
@@ -162,9 +166,13 @@ class Lane:
             self._halved_at = now
             self._doubles = False
             self._round, self._best_rate = 0, 0.0
-            self._recovers_to = self.limit * 3 // 4
+            answers, self._answers_before = self.answers - self._answers_before, self.answers
+            few = self._refused <= _FEW * answers
+            self._recovers_to = self.limit if few else self.limit * 3 // 4
             self.limit = max(1, self.limit // 2)
             self._refusals += 1
+            self._refused = 0
+        self._refused += 1
         # One that asks for no pause may concern one request; if none succeeds, it concerns all.
         usual = _FIRST_REST * 2.0 ** (self._refusals - 2) if self._refusals > 1 else 0.0
         self.rests_until = max(self.rests_until, now + (retry_after or min(_LONGEST_REST, usual)))
