@@ -185,7 +185,7 @@ def test_each_option_and_argument_completes_what_its_value_may_be(shell: Shell) 
 
 
 def test_settings_and_their_values_are_completed(shell: Shell) -> None:
-    assert shell.words("telex config set reaso\tsum\t") == ["config", "set", "reasoning", "summary"]
+    assert shell.words("telex config set usag\tsho\t") == ["config", "set", "usage", "short"]
     assert shell.words("telex config set model smar\t") == ["config", "set", "model", "smart"]
     assert shell.words("telex config get providers.lab.base_url\t")[-1] == "providers.lab.base_url"
     shell.offers("telex config set usage ", "auto", "none", "short", "full")
