@@ -32,7 +32,7 @@ _FIRST_REST: Final = 0.5
 _EPOCH: Final = 1.0
 """Seconds within which several refusals count as one."""
 _FEW: Final = 0.1
-"""Refused requests for each answer that may have other reasons than too many requests."""
+"""The part of the requests that may be refused for other reasons than their number."""
 _PATIENCE: Final = 8
 """How often a server that has answered before may be unreachable in a row, with rests that add up to two minutes."""
 _ROWS_FAILED: Final = 20
@@ -111,7 +111,7 @@ class Lane:
         self._round = 0  # answers in this round
         self._round_started = 0.0
         self._halved_at = self._grown_at = -inf
-        self._refused = self._answers_before = 0  # since it was halved; answers before that
+        self._started = self._refused = 0  # requests since it was halved
         self._refusals = 0  # rate limits and overloads since the last answer
         self._failures = 0  # failed connections since the last answer
         self._rows_failed = 0
@@ -132,6 +132,7 @@ class Lane:
     def start(self, now: float, tokens: float) -> None:
         """A request starts."""
         self.in_flight += 1
+        self._started += 1
         self._window_left -= 1
         for throttle in self.throttles:
             throttle.take(now, tokens)
@@ -166,12 +167,11 @@ class Lane:
             self._halved_at = now
             self._doubles = False
             self._round, self._best_rate = 0, 0.0
-            answers, self._answers_before = self.answers - self._answers_before, self.answers
-            few = self._refused <= _FEW * answers
+            few = self._refused <= _FEW * self._started
             self._recovers_to = self.limit if few else self.limit * 3 // 4
             self.limit = max(1, self.limit // 2)
             self._refusals += 1
-            self._refused = 0
+            self._refused = self._started = 0
         self._refused += 1
         # One that asks for no pause may concern one request; if none succeeds, it concerns all.
         usual = _FIRST_REST * 2.0 ** (self._refusals - 2) if self._refusals > 1 else 0.0
