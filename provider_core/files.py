@@ -73,11 +73,13 @@ def read_text(path: str | Path, *, limit: int = limits.TEXT_FILE) -> str:
 
 
 def private_folder(path: Path) -> None:
-    """Create the folder and its missing parents for the owner alone, and tighten its mode. Raises ``FileError``."""
+    """Create the folder and its missing parents for the owner alone. Raises ``FileError``.
+
+    The mode of an existing folder is left to its owner: others may use it too, as /tmp or a folder that they share.
+    Each file in it is private by itself.
+    """
     try:
         make_folder(path)
-        if sys.platform != "win32" and path.stat().st_mode & 0o077:
-            path.chmod(0o700)
     except OSError as error:
         raise _file_error(f"the folder {path} cannot be made", path, error) from error
 
