@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import sys
 import time
@@ -110,6 +111,7 @@ def before_the_request(telex: Inside, *arguments: str) -> Counter:
         elif not frame.f_code.co_name.startswith("<"):  # comprehensions are no functions in newer Pythons
             counter.note(frame, event, argument)
 
+    gc.collect()  # connections of earlier commands would be closed while the calls of this one are counted
     sys.setprofile(note)
     try:
         assert telex(*arguments).code == 0
