@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provider_core.budget import Budget
-    from provider_core.catalog import CachedModelList, Catalog, RefreshResult
+    from provider_core.catalog import CachedModelList, Catalog
+    from provider_core.catalog.servers import RefreshResult
     from provider_core.client import Client, OpenProvider
     from provider_core.errors import SettingsError
     from provider_core.history import History, LedgerEntry
@@ -430,12 +431,13 @@ class Runtime:
     def refresh(
         self, wanted: Sequence[Provider], on_done: Callable[[RefreshResult], None] = lambda _: None
     ) -> tuple[RefreshResult, ...]:
-        """Ask the servers of the providers for their models, in parallel, and save the lists: see ``catalog.refresh``.
+        """Ask the servers of the providers for their models, in parallel, and save the lists: see ``refresh``.
 
         If the key of a provider cannot be found, its result has the ``ApiKeyError``.
         """
         from provider_core import keys
-        from provider_core.catalog import RefreshResult, invalidate_snapshot, read_cached, refresh
+        from provider_core.catalog import invalidate_snapshot, read_cached
+        from provider_core.catalog.servers import RefreshResult, refresh
 
         found = keys.resolve_each(wanted, environ=self.environ, store=self.key_store)
         ready: list[tuple[Provider, str | None]] = []

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
-from provider_core.catalog import can_list_models, fetch, normalize_id
+from provider_core.catalog import can_list_models, normalize_id
+from provider_core.catalog.servers import fetch
 from provider_core.client import Client
 from provider_core.errors import (
     ApiKeyError,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from provider_core import presets
-from provider_core.catalog import PRESET_BY_OWNER, fetch
+from provider_core.catalog.servers import PRESET_BY_OWNER, fetch
 from provider_core.errors import AuthenticationError, CoreError, PermissionDeniedError
 from provider_core.probe._check import RecordingTransport
 from provider_core.structs import Struct

@@ -14,8 +14,9 @@ from listings import listing, paths
 from scripted import Answer, Pause, Scripted
 
 from provider_core import catalog, errors, presets
-from provider_core.catalog import CachedModelList, Catalog, ModelListing, RefreshResult
+from provider_core.catalog import CachedModelList, Catalog, ModelListing
 from provider_core.catalog._parse import kind_of_id, parse_models
+from provider_core.catalog.servers import RefreshResult, refresh
 from provider_core.types import Alias, Model, Provider
 
 if TYPE_CHECKING:
@@ -347,7 +348,7 @@ def test_refresh_caches_the_servers_list(tmp_path: Path, server: Scripted, trans
     lab = Provider(name="lab", base_url=server.url)
     server.will(listing("a", "b"))
     done: list[RefreshResult] = []
-    (result,) = catalog.refresh(transport, tmp_path, [(lab, None)], on_done=done.append)
+    (result,) = refresh(transport, tmp_path, [(lab, None)], on_done=done.append)
     assert (result.models, result.error, done) == (2, None, [result])
     cached = catalog.read_cached(tmp_path, lab)
     assert cached is not None
@@ -355,7 +356,7 @@ def test_refresh_caches_the_servers_list(tmp_path: Path, server: Scripted, trans
     assert abs(cached.fetched_at - time.time()) < 60
     (tmp_path / "file").touch()
     server.will(listing("a"))
-    (result,) = catalog.refresh(transport, tmp_path / "file", [(lab, None)])
+    (result,) = refresh(transport, tmp_path / "file", [(lab, None)])
     assert (result.models, result.error) == (1, None)
     assert result.unsaved is not None
     assert [model.id for model in result.unsaved.models] == ["a"]
@@ -371,7 +372,7 @@ def test_servers_are_asked_at_once_and_a_silent_one_delays_no_other(
         server.will(Answer([Pause(0.4), json.dumps([{"id": f"m{number}"}]).encode()]))
     providers = [Provider(name=f"p{n}", base_url=server.url) for n, server in enumerate((slow, *quick))]
     start = time.monotonic()
-    results = catalog.refresh(transport, tmp_path, [(each, None) for each in providers], seconds=1.2)
+    results = refresh(transport, tmp_path, [(each, None) for each in providers], seconds=1.2)
     taken = time.monotonic() - start
     hold.set()
     assert [result.provider for result in results] == providers

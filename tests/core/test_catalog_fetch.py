@@ -12,7 +12,7 @@ from listings import InMemory, as_html, as_json, by_path, listing
 from scripted import Answer, Cut, Pause
 
 from provider_core import errors, presets
-from provider_core.catalog import fetch
+from provider_core.catalog.servers import fetch
 from provider_core.http import HttpTransport
 from provider_core.types import Model, Network, Provider
 

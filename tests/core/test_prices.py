@@ -11,7 +11,7 @@ import pytest
 
 from provider_core import presets
 from provider_core.answer import Answer, merge_answers
-from provider_core.catalog._catalog import fill
+from provider_core.catalog import fill
 from provider_core.catalog._parse import parse_models
 from provider_core.prices import Cost, Price, Prices, _preset_rows, add_costs
 from provider_core.stream.extras import read_usage, with_cost

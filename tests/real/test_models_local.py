@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from inprocess import Inside
 
-from provider_core import catalog, errors
+from provider_core import errors
 from provider_core.http import HttpTransport
 from provider_core.local import serve
 from provider_core.types import Provider
@@ -40,17 +40,15 @@ def test_list_has_the_servers_details(endpoint: Endpoint) -> None:
     transport = HttpTransport({})
     root = endpoint.base_url.removesuffix("/v1")
     for preset, base_url in (("llamacpp", endpoint.base_url), (None, endpoint.base_url), ("llamacpp", root)):
-        (model,) = catalog.fetch(
-            transport, Provider(name="lab", base_url=base_url, preset=preset), endpoint.key
-        )
+        (model,) = fetch(transport, Provider(name="lab", base_url=base_url, preset=preset), endpoint.key)
         assert (model.id, model.context, model.kind) == ("smol/lm2:135m", 2048, "chat")
         assert (model.vision, model.tools) == (False, False)  # from /props
     lab = Provider(name="lab", base_url=endpoint.base_url, preset="llamacpp")
     for key in ("wrong", None):
         with pytest.raises(errors.AuthenticationError, match="lab refused the key"):
-            catalog.fetch(transport, lab, key)
+            fetch(transport, lab, key)
     with pytest.raises(errors.NotFoundError):
-        catalog.fetch(transport, Provider(name="lab", base_url=f"{endpoint.base_url}/nowhere"), endpoint.key)
+        fetch(transport, Provider(name="lab", base_url=f"{endpoint.base_url}/nowhere"), endpoint.key)
     transport.close()
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from provider_core.catalog import ModelListing, RefreshResult
+    from provider_core.catalog import ModelListing
+    from provider_core.catalog.servers import RefreshResult
     from provider_core.options import Candidate, Options
     from provider_core.prices import ModelPrice, Price
     from provider_core.types import Model, Target

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from decimal import Decimal
 
-    from provider_core.catalog import ModelListing, RefreshResult
+    from provider_core.catalog import ModelListing
+    from provider_core.catalog.servers import RefreshResult
     from provider_core.types import Model, Provider
     from telex.app import App
     from telex.render.models import PriceTable

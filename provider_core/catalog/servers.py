@@ -12,8 +12,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from provider_core import limits, presets
 from provider_core._version import USER_AGENT
-from provider_core.catalog import _cache
-from provider_core.catalog._catalog import fill
+from provider_core.catalog import CachedModelList, fill, read_cached, write_cached
 from provider_core.catalog._parse import list_entries, next_page, parse_models, tokens
 from provider_core.errors import (
     AuthenticationError,
@@ -331,7 +330,7 @@ class RefreshResult(Struct):
     models: int = 0
     error: CoreError | None = None
     cached_at: float | None = None
-    unsaved: _cache.CachedModelList | None = None
+    unsaved: CachedModelList | None = None
 
 
 def refresh(
@@ -380,7 +379,7 @@ def refresh(
 
 def _store(folder: Path, provider: Provider, answer: tuple[Model, ...] | CoreError) -> RefreshResult:
     if isinstance(answer, CoreError):
-        cached = _cache.read_cached(folder, provider)
+        cached = read_cached(folder, provider)
         absent = isinstance(answer, NotFoundError) or (
             isinstance(answer, ServerError) and answer.status == 501
         )
@@ -388,6 +387,6 @@ def _store(folder: Path, provider: Provider, answer: tuple[Model, ...] | CoreErr
             cached_at = cached.fetched_at if cached is not None else None
             return RefreshResult(provider=provider, error=answer, cached_at=cached_at)
         answer = ()  # the server has no list
-    listed = _cache.CachedModelList.of(answer, time.time())
-    saved = _cache.write_cached(folder, provider, listed)
+    listed = CachedModelList.of(answer, time.time())
+    saved = write_cached(folder, provider, listed)
     return RefreshResult(provider=provider, models=len(answer), unsaved=None if saved else listed)
