@@ -402,12 +402,12 @@ class Runtime:
             found = keys.resolve(provider, environ=self.environ, store=self.key_store, key=key)
             yield OpenProvider(client=self.client, provider=found.provider, key=found.value)
             return
-        from provider_core import local
         from provider_core.errors import LocalModelError
+        from provider_core.local.server import serve
 
         try:
             path = provider.gguf or self.default_model()
-            with local.serve(
+            with serve(
                 path,
                 alias=target.model,
                 context=self.settings.local_context,
@@ -421,12 +421,12 @@ class Runtime:
 
     def default_model(self) -> Path:
         """The embedded model's file, downloaded if necessary. Raises ``LocalModelError``."""
-        from provider_core import local
+        from provider_core.local.fetch import ensure_default_model
 
         if self._fetch_progress is None:
-            return local.ensure_default_model(self.paths.models)
+            return ensure_default_model(self.paths.models)
         with self._fetch_progress() as on_progress:
-            return local.ensure_default_model(self.paths.models, on_progress)
+            return ensure_default_model(self.paths.models, on_progress)
 
     def refresh(
         self, wanted: Sequence[Provider], on_done: Callable[[RefreshResult], None] = lambda _: None

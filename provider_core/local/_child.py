@@ -1,6 +1,6 @@
 """The program that runs a local model: a llama.cpp server on loopback, until standard input ends.
 
-``_server`` runs it as a file, so it imports nothing of this package. It reads one line of JSON, which says what to
+``server`` runs it as a file, so it imports nothing of this package. It reads one line of JSON, which says what to
 serve, and writes one: ``url``, or ``failed`` (with llama.cpp's messages on standard error), or ``missing`` if xllamacpp
 cannot be imported.
 """

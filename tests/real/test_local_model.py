@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from provider_core.errors import ConnectionLostError, LocalModelError
-from provider_core.local import Endpoint, serve
+from provider_core.local.server import Endpoint, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 SERVE = """
 import sys
 from pathlib import Path
-from provider_core.local import serve
+from provider_core.local.server import serve
 print("begun", flush=True)
 with serve(Path(sys.argv[1]), alias="smollm2", threads=1) as endpoint:
     print(endpoint.base_url, flush=True)
@@ -300,7 +300,8 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from provider_core.errors import LocalModelError
-from provider_core.local import installed, serve
+from provider_core.local import installed
+from provider_core.local.server import serve
 assert not installed()
 try:
     with serve(Path("x.gguf"), alias="x"):
@@ -322,7 +323,7 @@ import provider_core.local
 heavy = {"xllamacpp", "subprocess", "hashlib", "zipfile", "tempfile", "shutil", "json", "secrets", "ssl"}
 print(sorted(heavy & set(sys.modules)), provider_core.local.installed())
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-from provider_core.local._server import _cores
+from provider_core.local.server import _cores
 print(_cores())
 """
     assert python(source).communicate(timeout=30) == ("[] True\n1\n", "")

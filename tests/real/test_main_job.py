@@ -13,7 +13,8 @@ import pytest
 from running import COMMAND, Telex
 from terminal import Pty
 
-from provider_core.local import DEFAULT_MODEL, serve
+from provider_core.local import DEFAULT_MODEL
+from provider_core.local.server import serve
 
 QUESTION = "Name three primary colours."
 

@@ -9,15 +9,16 @@ import pytest
 from inprocess import Inside
 
 from provider_core import errors
+from provider_core.catalog.servers import fetch
 from provider_core.http import HttpTransport
-from provider_core.local import serve
+from provider_core.local.server import serve
 from provider_core.types import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from provider_core.local import Endpoint
+    from provider_core.local.server import Endpoint
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 from running import Telex
 
 from provider_core.client import Client
-from provider_core.local import serve
+from provider_core.local.server import serve
 from provider_core.structured import matching_json, schema_from
 from provider_core.types import Message, Provider, Request, Text
 

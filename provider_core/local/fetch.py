@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from provider_core import files
 from provider_core.errors import FileError, LocalModelError
-from provider_core.local._model import DEFAULT_MODEL, Progress
+from provider_core.local import DEFAULT_MODEL, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable

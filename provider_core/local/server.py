@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from provider_core.errors import LocalModelError, ModelFileError, NetworkError
-from provider_core.local._model import default_context, installed, read_gguf
+from provider_core.local import default_context, installed, read_gguf
 from provider_core.structs import Struct, field
 
 if TYPE_CHECKING:
