@@ -18,8 +18,17 @@ _telex_table() {
         arguments=('*any')
         ;;
     'telex batch')
-        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '--input-format one jsonl csv tsv lines' '--id-column any' '--each-file' '-o,--output files' '--output-dir folders' '--format one jsonl csv tsv' '--columns any' '--csv-safe' '--ordered' '-x,--extract' '--fresh' '--retry-failed' '--limit any' '--sample any' '--dry-run' '-j,--jobs any' '--rpm any' '--tpm any' '--max-errors any' '--max-cost any' '--deadline any' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--schema any' '--schema-retries any' '--stream,--no-stream' '-q,--quiet' '--connect-timeout any' '--timeout any' '--retries any' '--profile name profiles' '-h,--help')
+        commands=(status cancel)
+        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '--input-format one jsonl csv tsv lines' '--id-column any' '--each-file' '-o,--output files' '--output-dir folders' '--format one jsonl csv tsv' '--columns any' '--csv-safe' '--ordered' '-x,--extract' '--via one provider' '--fresh' '--retry-failed' '--limit any' '--sample any' '--dry-run' '-j,--jobs any' '--rpm any' '--tpm any' '--max-errors any' '--max-cost any' '--deadline any' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--schema any' '--schema-retries any' '--stream,--no-stream' '-q,--quiet' '--connect-timeout any' '--timeout any' '--retries any' '--profile name profiles' '-h,--help')
         arguments=('*files')
+        ;;
+    'telex batch status')
+        options=('-m,--model name models' '--json' '-h,--help')
+        arguments=('files')
+        ;;
+    'telex batch cancel')
+        options=('-m,--model name models' '-h,--help')
+        arguments=('files')
         ;;
     'telex models')
         commands=(list show add edit remove alias default)
@@ -255,6 +264,8 @@ _telex() {
             pending=''
         elif [[ -z $ended && $before == -?* ]]; then
             _telex_pass "$before"
+        elif ((${#commands[@]} && ${#arguments[@]})) && [[ " ${commands[*]} " != *" $before "* ]]; then
+            commands=() given[${#given[@]}]=$before # a command that has commands, too
         elif ((${#commands[@]})); then
             path+=" $before" used=' '
             if ! _telex_table "$path"; then
@@ -282,6 +293,7 @@ _telex() {
     elif ((${#commands[@]})); then
         if [[ $path == telex ]]; then _telex_add_plugins; fi
         _telex_offer "one ${commands[*]}" '' "$word"
+        if ((${#arguments[@]})); then _telex_offer "${arguments[0]#\*}" '' "$word"; fi
     else
         at=${#given[@]}
         rest=${#arguments[@]}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import time
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import urljoin, urlsplit
 
 from provider_core import limits
@@ -51,7 +52,17 @@ if TYPE_CHECKING:
     from provider_core.errors import CoreError
     from provider_core.request import UnsupportedFieldCache
     from provider_core.stream import Decoder
-    from provider_core.types import AnswerEvent, Json, Network, Notice, Provider, Reply, Request, Transport
+    from provider_core.types import (
+        AnswerEvent,
+        Body,
+        Json,
+        Network,
+        Notice,
+        Provider,
+        Reply,
+        Request,
+        Transport,
+    )
 
 _TRAILER = 2.0
 """Seconds to wait for what follows a finish reason that came alone: usage, and the mark of the end."""
@@ -176,6 +187,45 @@ class Client:
             if notify is not None:
                 notify(next_step)
             self._sleep(next_step.seconds)
+
+    @contextmanager
+    def send(
+        self,
+        provider: Provider,
+        method: Literal["GET", "POST"],
+        path: str,
+        *,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        upload: Body | None = None,
+    ) -> Iterator[Reply]:
+        """Send one request that is not a chat to ``path`` of the provider ("/files?limit=9"), without retries.
+
+        Its body is ``body``, or else ``upload``. Raises ``ProviderError`` for any status but 2xx, and ``NetworkError``.
+        """
+        url, mark, query = provider.url(path).partition("?")
+        call = Call(
+            method=method,
+            url=f"{url}{mark}{query.replace('?', '&')}",  # that of the base URL follows
+            headers={
+                "accept": "application/json",
+                "user-agent": USER_AGENT,
+                **build_headers(provider, key),
+                **(headers or {}),
+            },
+            body=body,
+            upload=upload,
+            network=provider.network,
+            provider=provider.name,
+        )
+        with self._transport.send(call) as reply:
+            if not 200 <= reply.status < 300:
+                error = _refusal(reply, call, known_secrets(provider, key))
+                if isinstance(error, AuthenticationError):
+                    error.set_key_source(provider.key_source)
+                raise error
+            yield reply
 
     def body(
         self, provider: Provider, request: Request, *, notify: Callable[[Notice], None] | None = None

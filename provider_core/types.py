@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from provider_core.errors import CoreError
 
 __all__ = [
-    "Alias", "AnswerEvent", "AudioPart", "Auth", "Call", "CallAsText", "Choice", "Effort", "FieldDropped",
+    "Alias", "AnswerEvent", "AudioPart", "Auth", "Body", "Call", "CallAsText", "Choice", "Effort", "FieldDropped",
     "FieldIgnored", "FilePart", "Finished", "Idle", "Image", "ImagePart", "Json", "Message", "Model", "ModelKind",
     "Network", "Notice",
     "Part", "Provider", "Quirks", "Reasoning", "Reply", "Request", "Retrying", "Role", "Sent", "Source",
@@ -566,6 +566,15 @@ Notice: TypeAlias = Sent | Idle | Retrying | FieldDropped | FieldIgnored | CallA
 # --- the transport -------------------------------------------------------------------------------------------
 
 
+class Body(Protocol):
+    """A body that is read piece by piece while it is sent, such as a file; it may be sent again."""
+
+    def __len__(self) -> int:
+        """The number of bytes."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
 class Call(Struct):
     """One HTTP request. ``provider`` is for error messages only."""
 
@@ -573,6 +582,8 @@ class Call(Struct):
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = b""
+    upload: Body | None = field(default=None, repr=False)
+    """Sent instead of ``body``."""
     network: Network = Network()
     provider: str | None = None
     trace: Callable[[str], None] | None = field(default=None, repr=False, compare=False)

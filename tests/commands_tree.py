@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex.command import CommandWithVerbs
 from telex.main import root
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def check(words: list[str], *, more: bool = False) -> click.Context:
     command: click.Command = root
     context = click.Context(root, info_name="telex", **root.context_settings)
     while isinstance(command, click.Group):
+        if isinstance(command, CommandWithVerbs) and words[:1] not in [[name] for name in command.rows]:
+            break
         if words[:1] in ([], ["--help"]) or (words[0] in ("-V", "--version") and command is root):
             return context
         _, below, words = command.resolve_command(context, words)

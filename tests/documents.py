@@ -163,7 +163,17 @@ def _web_searches() -> Iterator[tuple[str, ...]]:
             yield f"`{row.id}`", models, f"`{json.dumps(sent)}`" if sent else "nothing: they always search"
 
 
+def batch_apis() -> str:
+    rows = (
+        (f"[{preset.name}]({api.source})", f"`{preset.id}`", f"{api.requests:,}", f"{api.megabytes:,} MB")
+        for preset in presets.all_presets()
+        if (api := preset.batch_api) is not None
+    )
+    return table(("provider", "preset", "requests in a file", "size of a file"), rows)
+
+
 BLOCKS: dict[str, Callable[[], Any]] = {
+    "batch apis": batch_apis,
     "commands": commands,
     "events": events,
     "exit codes": exit_codes,

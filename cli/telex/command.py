@@ -31,6 +31,12 @@ def _help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 
 class _Context(click.Context):
+    @property
+    def command_path(self) -> str:
+        # Click adds the arguments of a command that has commands, too.
+        name = self.info_name or ""
+        return name if self.parent is None else f"{self.parent.command_path} {name}"
+
     def make_formatter(self) -> click.HelpFormatter:
         from telex.help import formatter
 
@@ -132,3 +138,33 @@ class Group(Command, click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, row[1]) for name, row in self.rows.items()])
+
+
+class CommandWithVerbs(Group):
+    """A command that is a group, too: its first word may name one of ``rows``, which is run instead.
+
+    A file of such a name has to be written as ./NAME.
+    """
+
+    allow_interspersed_args = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, invoke_without_command=True, **kwargs)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return click.Command.collect_usage_pieces(self, ctx)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] in self.rows:
+            ctx.args = args
+            return args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if not ctx.args:
+            return click.Command.invoke(self, ctx)
+        name, command, args = self.resolve_command(ctx, ctx.args)
+        if command is None:  # resolve_command has raised an error
+            return None
+        with command.make_context(name, args, parent=ctx) as below:
+            return command.invoke(below)

@@ -441,6 +441,13 @@ def install_command(requirement: str) -> str:
     return f"{python} -m pip install {quoted}"
 
 
+def _batch_apis() -> str:
+    from provider_core import presets
+
+    names = [preset.id for preset in presets.all_presets() if preset.batch_api is not None]
+    return f"Leave out --via provider, or use one of: {', '.join(names)}"
+
+
 def _install_extra(extra: str) -> str:
     return f"Install it: {install_command(f'telex[{extra}]')}"
 
@@ -473,6 +480,11 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
         (errors.InvalidInputError, "no_vision"): "See which models read images: telex models list --vision",
         (errors.InvalidInputError, "no_audio"): None,
         (errors.InvalidInputError, "no_web_search"): lambda *_: _web_searches(),
+        (errors.InvalidInputError, "no_batch_api"): lambda *_: _batch_apis(),
+        (
+            errors.InvalidInputError,
+            "other_provider",
+        ): "Use the earlier command's model, or cancel its jobs: telex batch cancel OUTPUT",
         (errors.InvalidInputError, "no_pdf"): "Attach the PDF again: such models get its text.",
         errors.AttachmentError: _attachment,
         (errors.AttachmentError, "too_much"): "Attach fewer files, or raise the limit: --attach-limit 10MB",

@@ -65,7 +65,7 @@ def _subcommands(
     for name in command.list_commands(context):
         each = command.get_command(context, name)
         if each is not None and not each.hidden:
-            inner = click.Context(each, context, info_name=name, **each.context_settings)
+            inner = each.context_class(each, context, info_name=name, **each.context_settings)
             yield each, inner, rows[name][1] if name in rows else each.get_short_help_str(200)
 
 

@@ -6,11 +6,11 @@ The parts, in the order in which a row passes them::
     planner   RowPlanner: Row -> ChatPlan; columns are inserted into the prompt, or set the request
     runner    BatchRun: takes rows when a request may start, and yields a Result for each, as they come
     pace      Lane, Throttle: when a request may start; lanes opens one for each model and address
+    provider_runner  ProviderRun: the same with jobs of the provider's Batch API; needs jobs and spool
     Result    what came of a row: an Answer, the requests made for it, or the error
 
-Only the runner sends requests: another one (a provider's own batch API, a cluster) takes the same rows and plans, and
-yields the same results. Files of results, and what is left to do after an interruption, are the caller's: a row is
-known by its ``key``.
+Only runners send requests. They take the same rows and plans, and yield the same results. Files of results, and what is
+left to do after an interruption, are the caller's: a row is known by its ``key``.
 
 A row that cannot be read or planned has a result with an error, and so has one whose retries are used up. What would
 fail for every row (a refused key, an empty account, a server that is not there) ends the batch instead; the rows that
@@ -22,7 +22,7 @@ the caller.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from provider_core.batches.pace import Lane, Throttle
 from provider_core.batches.planner import RowPlanner, planner
@@ -41,6 +41,7 @@ from provider_core.batches.runner import BatchLimits, BatchRun, Result, ask
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
 
+    from provider_core.batches.provider_runner import ProviderRun
     from provider_core.runtime import Runtime
     from provider_core.types import Json, Provider
 
@@ -48,6 +49,9 @@ __all__ = [
     "FORMATS", "BatchLimits", "BatchRun", "InputFormat", "Lane", "Result", "Row", "RowPlanner", "RowReader",
     "Throttle", "ask", "bad_row", "batch", "file_rows", "planner", "rows_of", "suffix_format",
 ]  # fmt: skip
+
+AnyRun: TypeAlias = "BatchRun | ProviderRun"
+"""A batch while it runs, here or elsewhere."""
 
 
 def batch(

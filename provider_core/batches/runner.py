@@ -131,6 +131,8 @@ class BatchRun:
         """What ended the batch early: "stop", "errors", "cost", "deadline", "error", or "" if all rows are done."""
         self.error: CoreError | None = None
         """The error that ended it."""
+        self.activity: str = ""
+        """What is being waited for, if it is not the requests in flight."""
         self.done: int = 0
         self.failed: int = 0
         self.spent: Decimal | None = None

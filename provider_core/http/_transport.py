@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from provider_core.http._connections import Lookup, Preconnection
     from provider_core.http._proxies import Proxy
-    from provider_core.types import Call, Network
+    from provider_core.types import Body, Call, Network
 
 _KEEP_IDLE = 30.0
 """Seconds that an idle connection stays open for reuse."""
@@ -153,7 +153,7 @@ class HttpTransport:
         )
         deadline = Deadline(call.network)
         headers = _headers(call, url)
-        body = call.body if call.method == "POST" else None
+        body = (call.upload or call.body) if call.method == "POST" else None
         extensions: dict[str, Any] = {}
         if (trace := call.trace) is not None:
             deadline.on_idle = partial(trace, "idle")
@@ -199,7 +199,7 @@ class HttpTransport:
         self,
         call: Call,
         headers: list[tuple[bytes, bytes]],
-        body: bytes | None,
+        body: bytes | Body | None,
         extensions: dict[str, Any],
         deadline: Deadline,
     ) -> httpx.Response:
@@ -501,7 +501,7 @@ def _headers(call: Call, url: Url) -> list[tuple[bytes, bytes]]:
             raise InvalidInputError(f"the header {name!r} cannot be set", provider=call.provider)
     headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields.items()]
     if call.method == "POST":
-        headers.append((b"Content-Length", b"%d" % len(call.body)))
+        headers.append((b"Content-Length", b"%d" % len(call.upload or call.body)))
     # The zone of an IPv6 address means nothing to the server.
     return [(b"Host", re.sub(r"%[^\]]*", "", url.netloc).encode("ascii")), *headers]
 

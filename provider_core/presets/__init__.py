@@ -11,7 +11,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING
 
-from provider_core.presets.preset import LOCAL, Kind, Preset, Variable
+from provider_core.presets.preset import LOCAL, BatchApi, Kind, Preset, Variable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOCAL",
+    "BatchApi",
     "Kind",
     "Preset",
     "Variable",

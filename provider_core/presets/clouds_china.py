@@ -14,7 +14,7 @@ from provider_core.presets.effort import (
     per_level,
     reasoning_effort,
 )
-from provider_core.presets.preset import Preset
+from provider_core.presets.preset import BatchApi, Preset
 from provider_core.structs import replace
 from provider_core.types import Effort, Quirks, WebSearch
 
@@ -97,6 +97,10 @@ PRESETS: Final = (
         keys_url="https://modelstudio.console.alibabacloud.com/?tab=dashboard#/api-key",
         docs_url="https://www.alibabacloud.com/help/en/model-studio/compatibility-of-openai-with-dashscope",
         regions=("qwen-cn", "qwen-us"), quirks=_QWEN_WITH_SEARCH,
+        batch_api=BatchApi(
+            source="https://help.aliyun.com/en/model-studio/batch-interfaces-compatible-with-openai/",
+            megabytes=500,
+        ),
     ),
     Preset(
         id="qwen-cn", name="Qwen (Alibaba Bailian, China)",
@@ -107,6 +111,9 @@ PRESETS: Final = (
         keys_url="https://bailian.console.aliyun.com/?tab=model#/api-key",
         docs_url="https://help.aliyun.com/zh/model-studio/compatibility-of-openai-with-dashscope",
         regions=("qwen", "qwen-us"), quirks=_QWEN_WITH_SEARCH,
+        batch_api=BatchApi(
+            source="https://help.aliyun.com/zh/model-studio/batch-interfaces-compatible-with-openai", megabytes=500,
+        ),
     ),
     Preset(
         id="qwen-us", name="Qwen (Alibaba Model Studio, US)",

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from provider_core.presets.effort import LEVELS, per_level
-from provider_core.presets.preset import Preset
+from provider_core.presets.preset import BatchApi, Preset
 from provider_core.types import Effort, Quirks, WebSearch
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ PRESETS: Final = (
         id="litellm", name="LiteLLM proxy", base_url="http://127.0.0.1:4000/v1",
         also=("lite llm",), key_required=False, key_env=("LITELLM_API_KEY", "LITELLM_MASTER_KEY"),
         docs_url="https://docs.litellm.ai/docs/simple_proxy",
+        batch_api=BatchApi(source="https://docs.litellm.ai/docs/batches"),
         # docs.litellm.ai "Web search": the proxy translates it, and refuses it for models without a search.
         quirks=Quirks(web_search=(WebSearch(fields={"web_search_options": {}}),)),
     ),

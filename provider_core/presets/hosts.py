@@ -13,7 +13,7 @@ from provider_core.presets.effort import (
     per_level,
     reasoning_effort,
 )
-from provider_core.presets.preset import Preset, Variable
+from provider_core.presets.preset import BatchApi, Preset, Variable
 from provider_core.types import Effort, Quirks, WebSearch
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ PRESETS: Final = (
         id="cerebras", name="Cerebras", base_url="https://api.cerebras.ai/v1",
         key_env=("CEREBRAS_API_KEY",),
         keys_url="https://cloud.cerebras.ai/platform", docs_url="https://inference-docs.cerebras.ai/",
+        batch_api=BatchApi(source="https://inference-docs.cerebras.ai/capabilities/batch"),
     ),
     Preset(
         id="chutes", name="Chutes", base_url="https://llm.chutes.ai/v1",
@@ -80,6 +81,7 @@ PRESETS: Final = (
             effort=(Effort(levels=reasoning_effort("none", "low", "medium", "high", "xhigh")),),
             reasoning_send_back="reasoning_content",  # anomalyco/models.dev, providers/deepinfra
         ),
+        batch_api=BatchApi(source="https://docs.deepinfra.com/batch/introduction"),
     ),
     Preset(
         id="fireworks", name="Fireworks AI", base_url="https://api.fireworks.ai/inference/v1",
@@ -118,6 +120,7 @@ PRESETS: Final = (
                 WebSearch(models=("gpt-oss*",), tools=({"type": "browser_search"},)),
             ),
         ),
+        batch_api=BatchApi(source="https://console.groq.com/docs/batch", megabytes=100),
     ),
     Preset(
         id="hyperbolic", name="Hyperbolic", base_url="https://api.hyperbolic.xyz/v1",
@@ -132,6 +135,10 @@ PRESETS: Final = (
         keys_url="https://tokenfactory.nebius.com/?modals=create-api-key",
         docs_url="https://docs.tokenfactory.nebius.com/",
         models_query="verbose=true",  # includes the context window
+        batch_api=BatchApi(
+            source="https://docs.tokenfactory.nebius.com/ai-models-inference/batch-inference",
+            requests=5_000_000, megabytes=10_000,
+        ),
     ),
     Preset(
         id="novita", name="Novita AI", base_url="https://api.novita.ai/openai",

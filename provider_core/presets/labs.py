@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from provider_core.presets.effort import FIXED, reasoning_effort
-from provider_core.presets.preset import Preset, Variable
+from provider_core.presets.preset import BatchApi, Preset, Variable
 from provider_core.types import Effort, Quirks, WebSearch
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ PRESETS: Final = (
             max_tokens_field="max_completion_tokens",
             tool_images="user",
         ),
+        batch_api=BatchApi(source="https://learn.microsoft.com/azure/foundry/reference/rest/batches-create-batch"),
     ),
     Preset(
         id="cohere", name="Cohere", base_url="https://api.cohere.ai/compatibility/v1",
@@ -122,6 +123,7 @@ PRESETS: Final = (
                 WebSearch(models=("*-search-api*", "*-search-preview*"), fields={"web_search_options": {}}),
             ),
         ),
+        batch_api=BatchApi(source="https://developers.openai.com/api/reference/resources/batches/methods/create"),
     ),
     Preset(
         id="perplexity", name="Perplexity", base_url="https://api.perplexity.ai",

@@ -13,7 +13,7 @@ from provider_core.presets.effort import (
     per_level,
     reasoning_effort,
 )
-from provider_core.presets.preset import Preset
+from provider_core.presets.preset import BatchApi, Preset
 from provider_core.structs import replace
 from provider_core.types import Effort, Quirks, WebSearch
 
@@ -102,12 +102,14 @@ PRESETS: Final = (
         also=("moonshot",), key_env=("MOONSHOT_API_KEY", "MOONSHOTAI_API_KEY", "KIMI_API_KEY"),
         keys_url="https://platform.kimi.ai/console/api-keys", docs_url="https://platform.kimi.ai/docs",
         regions=("kimi-cn",), quirks=KIMI,
+        batch_api=BatchApi(source="https://platform.kimi.ai/docs/guide/use-batch-api", megabytes=100),
     ),
     Preset(
         id="kimi-cn", name="Kimi (Moonshot AI, China)", base_url="https://api.moonshot.cn/v1",
         also=("moonshot",), key_env=("MOONSHOT_CN_API_KEY", "MOONSHOT_API_KEY", "KIMI_API_KEY"),
         keys_url="https://platform.moonshot.cn/console/api-keys",
         docs_url="https://platform.moonshot.cn/docs", regions=("kimi",), quirks=KIMI,
+        batch_api=BatchApi(source="https://platform.kimi.ai/docs/guide/use-batch-api", megabytes=100),
     ),
     Preset(
         id="minimax", name="MiniMax (international)", base_url="https://api.minimax.io/v1",
@@ -165,6 +167,9 @@ PRESETS: Final = (
         keys_url="https://bigmodel.cn/usercenter/proj-mgmt/apikeys",
         docs_url="https://docs.bigmodel.cn/cn/guide/develop/openai/introduction", regions=("zai",),
         quirks=_glm_with_search("search_std"),
+        batch_api=BatchApi(
+            source="https://docs.bigmodel.cn/cn/guide/tools/batch", megabytes=100, endpoint="/v4/chat/completions",
+        ),
     ),
 )
 

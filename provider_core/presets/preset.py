@@ -34,6 +34,18 @@ class Variable(Struct):
     """Environment variables that may contain it; the first that is set is used."""
 
 
+class BatchApi(Struct):
+    """A provider's Batch API in OpenAI's form: ``POST /files``, then ``/batches``. ``source`` is the page that says so."""
+
+    source: str
+    requests: int = 50_000
+    """The most requests in one file."""
+    megabytes: int = 200
+    """The largest file, in millions of bytes."""
+    endpoint: str = "/v1/chat/completions"
+    """What the file calls the path of chat completions."""
+
+
 class Preset(Struct):
     """A provider that telex knows before it is set up."""
 
@@ -80,6 +92,8 @@ class Preset(Struct):
     details: Literal["llamacpp", "lmstudio", "ollama"] | None = None
     """The server's own API that has details which the list lacks."""
 
+    batch_api: BatchApi | None = None
+    """The Batch API that ``telex batch --via provider`` uses; None if there is none, or in a form of its own."""
     quirks: Quirks = field(default_factory=Quirks)
     own_models: tuple[Model, ...] = ()
     """The known models of one of the user's own presets, its default first; ``models`` has those of the others."""

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from provider_core import files
 from provider_core.errors import SettingsError
-from provider_core.presets.preset import Kind, Preset, Variable
+from provider_core.presets.preset import BatchApi, Kind, Preset, Variable
 from provider_core.types import Auth, Model, Quirks
 
 if TYPE_CHECKING:
@@ -174,7 +174,16 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "auth": get_args(Auth),
     "details": ("llamacpp", "lmstudio", "ollama"),
 }
-_OTHERS = ("key_required", "variables", "quirks", "models", "output_field", "price_fields", "price_unit")
+_OTHERS = (
+    "key_required",
+    "variables",
+    "quirks",
+    "models",
+    "output_field",
+    "price_fields",
+    "price_unit",
+    "batch_api",
+)
 _MODEL_FIELDS: Mapping[str, type] = {
     "id": str, "name": str, "context": int, "max_output": int, "reasoning": bool, "tools": bool, "vision": bool,
 }  # fmt: skip
@@ -215,6 +224,8 @@ def _preset(id_: str, table: Mapping[str, Json]) -> Preset:
                 fields[name] = paths
             case "price_unit":
                 fields[name] = _of(int, name, value)
+            case "batch_api":
+                fields[name] = _batch_api(_of(dict, name, value))
             case "quirks":
                 fields[name] = Quirks(**dict(_quirks(_of(dict, name, value))))
             case _ if name in _LISTS:
@@ -249,6 +260,18 @@ def _of(kind: type, name: str, value: Json) -> Any:
     if isinstance(value, str) and (not value.isprintable() or len(value) > 512):
         raise ValueError(f"{name} must be one line of at most 512 characters")
     return value
+
+
+def _batch_api(table: Mapping[str, Json]) -> BatchApi:
+    kinds = {"source": str, "requests": int, "megabytes": int, "endpoint": str}
+    for name in table:
+        if name not in kinds:
+            raise ValueError(f"batch_api has no field {name}; its fields are {', '.join(kinds)}")
+    given = {name: _of(kinds[name], f"batch_api.{name}", each) for name, each in table.items()}
+    found = BatchApi(**{"source": "", **given})
+    if found.requests < 1 or found.megabytes < 1 or not found.endpoint.startswith("/"):
+        raise ValueError("batch_api needs positive limits, and an endpoint that begins with a slash")
+    return found
 
 
 def _variable(value: Json) -> Variable:

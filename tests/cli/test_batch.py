@@ -528,7 +528,7 @@ def test_without_a_terminal_a_line_every_ten_seconds_shows_the_progress(
     from telex.console import Console
 
     now = 0.0
-    run: Any = SimpleNamespace(spent=None, ended_by="", resting=0.0, in_flight=4)
+    run: Any = SimpleNamespace(spent=None, ended_by="", activity="", resting=0.0, in_flight=4)
     progress = Progress(
         Console(environ={}), before=lambda: 5, fraction=lambda: now / 100, quiet=False, clock=lambda: now
     )

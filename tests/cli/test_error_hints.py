@@ -17,6 +17,7 @@ from provider_core import errors
 from provider_core import errors as e
 from provider_core.types import Network, Provider
 from telex.app import App
+from telex.command import CommandWithVerbs
 from telex.error_hints import code_and_hint
 from telex.exit_codes import ExitCode
 from telex.main import COMMANDS, reported, root
@@ -216,6 +217,13 @@ CASES = [
     (e.AttachmentError("x", code="no_pathspec"), None, 2, "'telex[folders]'"),
     (e.InvalidInputError("x", code="no_audio"), None, 2, None),
     (e.InvalidInputError("x", code="no_pdf"), None, 2, "Attach the PDF again"),
+    (
+        e.InvalidInputError("x", code="no_batch_api"),
+        None,
+        2,
+        "Leave out --via provider, or use one of: azure, ",
+    ),
+    (e.InvalidInputError("x", code="other_provider"), None, 2, "telex batch cancel OUTPUT"),
     (e.AttachmentError("x", name="a.py"), None, 2, None),
     (e.InvalidInputError("x", code="no_vision"), None, 2, "telex models list --vision"),
     (e.SchemaError("x"), None, 2, None),
@@ -281,6 +289,8 @@ def complaint(line: str) -> str | None:
     sentence = re.split(r"(?<=\w)\.(?:\s|$)", line)[0]
     words = [word.strip('."') for word in sentence.split()]
     while isinstance(command, click.Group) and words:
+        if isinstance(command, CommandWithVerbs) and words[0] not in command.rows:
+            break
         inner = command.get_command(context, words.pop(0))
         if inner is None:
             return f"no such command: telex {line}"

@@ -16,6 +16,7 @@ import pytest
 from provider_core import presets
 from provider_core.catalog._parse import parse_models
 from provider_core.errors import SettingsError
+from provider_core.presets import BatchApi
 from provider_core.presets.effort import LEVELS
 from provider_core.presets.user import check
 from provider_core.structs import replace
@@ -58,6 +59,7 @@ def test_presets_are_sorted_by_kind_and_id() -> None:
 def test_presets_obey_the_rules_that_users_presets_must_obey(preset: Preset) -> None:
     check(preset)
     assert preset.docs_url
+    assert preset.batch_api is None or preset.batch_api.source.startswith("https://")
     port = urlsplit(preset.base_url).port if "127.0.0.1" in preset.base_url else None
     assert preset.ports[:1] == ((port,) if port else ())
     assert all(variable.prompt for variable in preset.variables)
@@ -212,6 +214,7 @@ also = ["internal"]
 models_path = "/catalog"
 price_fields = ["cost.in", "cost.out", "", ""]
 price_unit = 3
+batch_api = { source = "https://acme.example/batch", requests = 10, endpoint = "/chat" }
 headers = { X-Team = "red" }
 quirks = { json_schema = "json_object", stream_usage = false, default_max_tokens = 4096 }
 models = ["acme-small", { id = "acme-large", context = 128000, reasoning = true, reasoning_levels = ["low"] }]
@@ -242,6 +245,7 @@ def test_users_presets_are_found_as_the_built_in_ones(tmp_path: Path) -> None:
     entry = {"id": "m", "cost": {"in": 0.001, "out": 0.002}}
     assert parse_models([entry], acme)[0].price == {"input": "1", "output": "2"}
     assert parse_models([entry], replace(acme, price_fields=("", "cost.out", "", "")))[0].price is None
+    assert acme.batch_api == BatchApi(source="https://acme.example/batch", requests=10, endpoint="/chat")
     assert [model.id for model in acme.own_models] == ["acme-small", "acme-large"]
     assert acme.own_models[1].reasoning_levels == ("low",)
     assert presets.all_presets(folder) == (*ALL, acme)
@@ -286,6 +290,8 @@ def test_users_presets_are_found_as_the_built_in_ones(tmp_path: Path) -> None:
         ('models_path = "catalog"', "must begin with a slash"),
         ('price_fields = ["a"]', "price_fields must have 4 paths"),
         ("price_unit = 99", "price_unit must be a power of ten"),
+        ("batch_api = { rows = 1 }", "batch_api has no field rows"),
+        ("batch_api = { requests = 0 }", "batch_api needs positive limits"),
     ],
 )
 def test_a_bad_file_makes_only_its_own_preset_unusable(tmp_path: Path, text: str, words: str) -> None:

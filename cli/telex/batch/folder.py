@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,6 +15,10 @@ from telex.console import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+JOURNAL: Final = ".telex-batch.jsonl"
+"""The file in the folder that has the results without their answers."""
 
 
 class OutputFolder:
@@ -27,6 +31,7 @@ class OutputFolder:
 
     def __init__(self, folder: str, names: Iterable[str], *, suffix: str = "") -> None:
         self.path = Path(folder)
+        self.journal = self.path / JOURNAL
         self._suffix = suffix
         try:
             self.path.mkdir(parents=True, exist_ok=True)

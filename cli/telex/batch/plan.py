@@ -8,7 +8,7 @@ import stat
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -62,6 +62,7 @@ class Options:
     csv_safe: bool
     ordered: bool
     extract: bool
+    via: Literal["provider"] | None
     fresh: bool
     retry_failed: bool
     limit: int | None
@@ -256,6 +257,7 @@ def _configured_system(found: Sequence[Candidate]) -> str | None:
 def _check(options: Options) -> None:
     """Raise ``click.UsageError`` for options that contradict each other or lack another one."""
     saved = options.output is not None or options.output_dir is not None
+    by_provider = options.via == "provider"
     for name, given, needs, there in (
         (
             "--var",
@@ -265,6 +267,7 @@ def _check(options: Options) -> None:
         ),
         ("--output-dir", options.output_dir is not None, "--each-file", options.each_file),
         ("--retry-failed", options.retry_failed, "--output or --output-dir", saved),
+        ("--via provider", by_provider, "--output or --output-dir", saved and options.output != "-"),
         ("--fresh", options.fresh, "--output or --output-dir", saved),
         (
             "--csv-safe",
@@ -278,6 +281,10 @@ def _check(options: Options) -> None:
     for one, other, both in (
         ("--fresh", "--retry-failed", options.fresh and options.retry_failed),
         ("--input-format", "--each-file", options.input_format is not None and options.each_file),
+        ("--via provider", "several models", by_provider and len(options.models) > 1),
+        ("--via provider", "--jobs", by_provider and options.jobs is not None),
+        ("--via provider", "--rpm", by_provider and options.rpm is not None),
+        ("--via provider", "--tpm", by_provider and options.tpm is not None),
         ("--limit", "--sample", options.limit is not None and options.sample is not None),
     ):
         if both:

@@ -12,7 +12,7 @@ from telex.humanize import dollars, duration, number, plural, short_number
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from provider_core.batches import BatchRun, Result
+    from provider_core.batches import AnyRun, Result
     from provider_core.errors import CoreError
     from telex.console import Console
 
@@ -78,10 +78,10 @@ class Progress:
             if result.error is not None:
                 self._examples.setdefault(kind, result.error.message)
 
-    def show(self, run: BatchRun) -> None:
+    def show(self, run: AnyRun) -> None:
         """Draw the line, or print one, if it is time."""
         now = self._clock()
-        if run.ended_by == "stop" and not (self._draws or self._stopping):
+        if run.ended_by == "stop" and not (self._draws or self._stopping or run.activity):
             self._stopping = True
             self._console.note(
                 f"Stopping: {plural(run.in_flight, 'request')} in flight. Ctrl-C again: stop now."
@@ -117,7 +117,7 @@ class Progress:
                 f"\r\x1b[K{self._console.painted(text, 'grey') if self._console.err_has_colour else text}"
             )
 
-    def _text(self, run: BatchRun, now: float) -> str:
+    def _text(self, run: AnyRun, now: float) -> str:
         fraction = self._fraction()
         done_so_far = number(self.before() + self.done)
         parts = [f"{done_so_far} done" + (f" ({fraction:.0%})" if fraction is not None else "")]
@@ -132,7 +132,9 @@ class Progress:
             parts.append(f"{short_number(round(token_rate))} tokens/s")
         if run.spent is not None:
             parts.append(dollars(run.spent))
-        if run.ended_by == "stop":
+        if run.activity:
+            parts.append(run.activity)
+        elif run.ended_by == "stop":
             parts.append(f"stopping: waiting for {run.in_flight}, Ctrl-C again: stop now")
         elif (rest := run.resting) > 1 and not run.in_flight:
             parts.append(f"waiting {duration(rest)}: rate limited")
@@ -143,7 +145,7 @@ class Progress:
             parts.append(f"{run.in_flight} in flight")
         return " · ".join(parts)
 
-    def summary(self, run: BatchRun, *, skipped: int, show_failed: str) -> None:
+    def summary(self, run: AnyRun, *, skipped: int, show_failed: str) -> None:
         """Print what came of the batch; ``show_failed`` is the command that shows the rows that failed."""
         self.clear()
         if self._quiet and not self.failed:

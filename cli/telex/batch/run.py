@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from provider_core.batches import BatchLimits, BatchRun
+from provider_core.batches.jobs import batch_api
 from provider_core.batches.lanes import Lanes
 from provider_core.errors import CoreError
 from telex.batch.journal import Journal, KnownRows, is_stream, open_stream
@@ -22,10 +23,11 @@ from telex.exit_codes import ExitCode, Stop
 from telex.signals import Interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
-    from provider_core.batches import Lane, Result, Row
+    from provider_core.batches import AnyRun, Lane, Result, Row
+    from provider_core.batches.jobs import JobFile
     from provider_core.budget import Budget
     from provider_core.chat.fallback import Fallback
     from provider_core.history import LedgerEntry
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
     from telex.batch.output import Layout
     from telex.batch.plan import Options, Plan
 
-_JOURNAL: Final = ".telex-batch.jsonl"
-"""In the folder of ``--output-dir``."""
 _WINDOW: Final = 1000
 """Rows that ``--ordered`` may have in memory if the output is a stream."""
 _BAD_SHOWN: Final = 5
@@ -60,11 +60,17 @@ def run(app: App, options: Options) -> None:
         if options.dry_run:
             _dry_run(app, plan, options)
             return
+        name = _file_of_results(options, folder)
+        jobs = None
+        if name is not None and not is_stream(name):
+            from telex.batch.jobs import job_file
+
+            jobs = job_file(name, options)
         output = _output(app, plan, options, folder)
         stack.callback(output.close)
         known = output.journal.known if output.journal is not None else KnownRows()
         pending = Pending(plan, options, known, has_file=output.has_file)
-        _Batch(app, plan, options, output, pending, interrupts).run(stack)
+        _Batch(app, plan, options, output, pending, interrupts, jobs).run(stack)
 
 
 def _dry_run(app: App, plan: Plan, options: Options) -> None:
@@ -91,7 +97,8 @@ def _dry_run(app: App, plan: Plan, options: Options) -> None:
             continue
         tokens += estimate_tokens(chat.request.messages)
         first = first or request_object(app.runtime, app.console, target, chat.request)
-    price = app.runtime.prices(target, Usage(input=tokens, output=(limit or 0) * (rows - bad)))
+    usage = Usage(input=tokens, output=(limit or 0) * (rows - bad))
+    price = app.runtime.prices.cost(target, usage, batch=options.via == "provider", estimate=True)
     app.console.json(
         {
             "rows": rows,
@@ -142,11 +149,16 @@ class _Output:
             self.journal.close()
 
 
+def _file_of_results(options: Options, folder: OutputFolder | None) -> str | None:
+    """The file of ``--output``, or that of ``--output-dir``; None for stdout."""
+    if options.output is not None:
+        return None if options.output == "-" else options.output
+    return None if folder is None else str(folder.journal)
+
+
 def _output(app: App, plan: Plan, options: Options, folder: OutputFolder | None) -> _Output:
-    name = options.output
-    if name is None and folder is not None:
-        name = str(folder.path / _JOURNAL)
-    if name is None or name == "-":
+    name = _file_of_results(options, folder)
+    if name is None:
         return _Output(plan.layout, lambda line: app.console.out(line.decode()), folder)
     if is_stream(name):
         stream = open_stream(name)
@@ -178,6 +190,7 @@ class _Batch:
         output: _Output,
         pending: Pending,
         interrupts: Interrupts,
+        jobs: JobFile | None,
     ) -> None:
         self._app = app
         self._plan = plan
@@ -189,35 +202,62 @@ class _Batch:
         self._ledger_at = time.monotonic()
         self._counts = app.runtime.settings.ledger
         """Whether requests are added to the ledger."""
+        self._jobs = jobs
         self._noted: set[int] = set()
         self._waiting: dict[int, Result] = {}  # of an ordered stream
         self._order: list[int] = []
 
     def run(self, stack: contextlib.ExitStack) -> None:
-        app, options, plan = self._app, self._options, self._plan
-        streamed_in_order = options.ordered and self._output.journal is None
+        options, plan = self._options, self._plan
         self._rows = iter(self._pending)
         lanes = stack.enter_context(
-            Lanes(app.runtime, find=self._find, most=options.jobs, rpm=options.rpm, tpm=options.tpm)
+            Lanes(self._app.runtime, find=self._find, most=options.jobs, rpm=options.rpm, tpm=options.tpm)
         )
+        if self._jobs is not None:
+            batch_api(plan.first[0].provider)
         opened = [lane for models in plan.models for lane in lanes.open(models)]
-        batch = BatchRun(
+        progress = Progress(
+            self._app.console,
+            before=lambda: self._pending.done,
+            fraction=lambda: plan.source.fraction if self._jobs is None else None,
+            quiet=options.quiet,
+        )
+        limits = BatchLimits(
+            max_errors=options.max_errors, max_cost=options.max_cost, deadline=options.deadline
+        )
+        self._run(self._runner(opened, lanes, limits, progress), progress)
+
+    def _runner(
+        self, opened: Sequence[Lane], lanes: Lanes, limits: BatchLimits, progress: Progress
+    ) -> AnyRun:
+        plan, prices = self._plan, self._app.runtime.prices
+        if self._jobs is not None:
+            from provider_core.batches.provider_runner import ProviderRun
+
+            return ProviderRun(
+                self._rows,
+                plan.planner,
+                opened,
+                jobs=self._jobs,
+                lanes_for=lanes.lanes_for,
+                limits=limits,
+                prices=prices,
+                is_whole=lambda: not self._pending.left_out,
+                note=(lambda _: None) if self._options.quiet else progress.note,
+            )
+        streamed_in_order = self._options.ordered and self._output.journal is None
+        return BatchRun(
             self._numbered() if streamed_in_order else self._rows,
             plan.planner,
             opened,
             lanes_for=lanes.lanes_for,
-            limits=BatchLimits(
-                max_errors=options.max_errors, max_cost=options.max_cost, deadline=options.deadline
-            ),
-            price=app.runtime.prices,
+            limits=limits,
+            price=prices,
             window=_WINDOW if streamed_in_order else None,
         )
-        progress = Progress(
-            app.console,
-            before=lambda: self._pending.done,
-            fraction=lambda: plan.source.fraction,
-            quiet=options.quiet,
-        )
+
+    def _run(self, batch: AnyRun, progress: Progress) -> None:
+        app, options, plan = self._app, self._options, self._plan
         interrupted = False
         budget = app.runtime.budget
         if not options.quiet:
@@ -253,7 +293,7 @@ class _Batch:
                 self._output.journal.finish()
         self._report(batch, progress, interrupted=interrupted or batch.ended_by == "stop")
 
-    def _check(self, budget: Budget, batch: BatchRun) -> None:
+    def _check(self, budget: Budget, batch: AnyRun) -> None:
         """End the batch if the budget of the settings is spent, which the ledger knows."""
         try:
             budget.check()
@@ -304,7 +344,7 @@ class _Batch:
             self._counts = False
             self._app.console.note(f"Warning: the tokens of this batch are not counted: {error.message}")
 
-    def _note_dead(self, batch: BatchRun, progress: Progress) -> None:
+    def _note_dead(self, batch: AnyRun, progress: Progress) -> None:
         """Report each model that is no longer asked, as long as others are left."""
         if len(batch.lanes) < 2:
             return
@@ -313,7 +353,7 @@ class _Batch:
                 self._noted.add(id(lane))
                 progress.note(f"{_name(lane)} is not used any more: {lane.dead.message}")
 
-    def _report(self, batch: BatchRun, progress: Progress, *, interrupted: bool) -> None:
+    def _report(self, batch: AnyRun, progress: Progress, *, interrupted: bool) -> None:
         """Print the summary; raises ``Stop`` with the exit code unless that is 0."""
         app, name, pending = self._app, self._output.name, self._pending
         progress.summary(batch, skipped=pending.left_out, show_failed=self._show_failed(name))
@@ -324,6 +364,10 @@ class _Batch:
                 "--csv-safe puts an apostrophe before them."
             )
         resume = "Repeat the command to do the rest." if name else ""
+        if self._jobs is not None and (left := self._jobs.remaining):
+            from telex.batch.jobs import running_on
+
+            resume = running_on(left, self._options)
         if interrupted:
             app.console.note(f"Interrupted. {resume}".rstrip())
             raise Stop(ExitCode.INTERRUPTED)
@@ -370,7 +414,7 @@ def _name(lane: Lane) -> str:
 class _CtrlC:
     """In this context the first Ctrl-C starts no further row, and the second raises ``KeyboardInterrupt``."""
 
-    def __init__(self, batch: BatchRun) -> None:
+    def __init__(self, batch: AnyRun) -> None:
         self._batch = batch
         self._before: Any = None
         self._first = 0.0

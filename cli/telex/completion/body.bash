@@ -26,6 +26,8 @@ _telex() {
             pending=''
         elif [[ -z $ended && $before == -?* ]]; then
             _telex_pass "$before"
+        elif ((${#commands[@]} && ${#arguments[@]})) && [[ " ${commands[*]} " != *" $before "* ]]; then
+            commands=() given[${#given[@]}]=$before # a command that has commands, too
         elif ((${#commands[@]})); then
             path+=" $before" used=' '
             if ! _telex_table "$path"; then
@@ -53,6 +55,7 @@ _telex() {
     elif ((${#commands[@]})); then
         if [[ $path == telex ]]; then _telex_add_plugins; fi
         _telex_offer "one ${commands[*]}" '' "$word"
+        if ((${#arguments[@]})); then _telex_offer "${arguments[0]#\*}" '' "$word"; fi
     else
         at=${#given[@]}
         rest=${#arguments[@]}

@@ -77,6 +77,9 @@ function __telex_look --no-scope-shadowing
         else if test -z "$ended"; and string match -qr '^-.' -- "$token"
             __telex_option $token
             test -z "$attached"; and set pending $value
+        else if set -q commands[1]; and set -q arguments[1]; and not contains -- $token (string replace -r '\t.*' '' -- $commands)
+            set commands # a command that has commands, too
+            set -a given $token
         else if set -q commands[1]
             set path "$path $token"
             set used
@@ -105,7 +108,7 @@ function __telex_look --no-scope-shadowing
             set used $passed
             set kind options
         end
-    else if set -q commands[1]
+    else if set -q commands[1]; and not set -q arguments[1]
         set kind commands
     else if set -q arguments[1]
         set -l place (math (count $given) + 1)
@@ -136,6 +139,8 @@ function __telex_complete
         case commands
             printf '%s\n' $commands
             test "$path" = telex; and __telex_plugins
+        case files
+            printf '%s\n' $commands # of a command that has commands, too
         case options
             for option in $options
                 if not contains -- $option $used; or string match -q '\**' -- $option

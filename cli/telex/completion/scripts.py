@@ -190,7 +190,11 @@ def _fish_quoted(text: str) -> str:
 def _zsh(root: CommandSpec) -> Iterator[str]:
     for command in root.walk():
         yield f"{_function(command)}() {{"
-        yield from _zsh_group(command) if command.commands else _zsh_command(command)
+        if command.commands and command.arguments:
+            yield from _zsh_verbs(command)
+        yield from (
+            _zsh_group(command) if command.commands and not command.arguments else _zsh_command(command)
+        )
         yield "}"
         yield ""
 
@@ -202,6 +206,23 @@ def _zsh_command(command: CommandSpec) -> Iterator[str]:
     yield "  _arguments -s -S : \\"
     specs = [spec for parameter in (*command.options, *command.arguments) for spec in _zsh_specs(parameter)]
     yield " \\\n".join(f"    {_zsh_quoted(spec)}" for spec in specs)
+
+
+def _zsh_verbs(command: CommandSpec) -> Iterator[str]:
+    """The beginning of the function of a command that has commands, too."""
+    yield "  if (( CURRENT == 2 )); then"
+    yield "    local -a commands"
+    yield "    commands=("
+    for each in command.commands:
+        yield f"      {_zsh_quoted(f'{each.words[-1]}:{each.help}')}"
+    yield "    )"
+    yield "    _describe -t commands command commands"
+    yield "  else"
+    yield "    case $words[2] in"
+    for each in command.commands:
+        yield f"      {each.words[-1]}) shift words; (( CURRENT-- )); {_function(each)}; return ;;"
+    yield "    esac"
+    yield "  fi"
 
 
 def _zsh_group(command: CommandSpec) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from telex.app import pass_app
-from telex.command import Command
+from telex.command import CommandWithVerbs
 from telex.exit_codes import ASKING, ExitCode
 from telex.options import (
     Name,
@@ -46,12 +46,20 @@ class Duration(click.ParamType[float]):
         return float(found[1]) * _UNITS[found[2] or "s"]
 
 
+COMMANDS = {
+    "status": ("telex.commands.batch.jobs:status", "Show the jobs that a provider runs for a batch."),
+    "cancel": ("telex.commands.batch.jobs:cancel", "Cancel the jobs that a provider runs for a batch."),
+}
+
+
 @click.command(
-    cls=Command,
+    cls=CommandWithVerbs,
+    rows=COMMANDS,
     examples=(
         'telex batch tickets.csv "Summarise in one sentence: {{ body }}" -o summaries.jsonl',
         'ls *.md | telex batch --each-file "Translate to English." --output-dir en',
         'telex batch tickets.csv "Classify: {{ body }}" --schema "label bug|wish|question" -o labels.csv',
+        "telex batch rows.jsonl -m openai -o out.jsonl --via provider",
     ),
     exits=ASKING,
     meanings={
@@ -127,6 +135,11 @@ class Duration(click.ParamType[float]):
     is_flag=True,
     help="Keep only the first code block of each answer; if it has none, the whole answer.",
 )
+@click.option(
+    "--via",
+    type=click.Choice(["provider"]),
+    help="Let the provider's own Batch API run the rows: within a day, and often at half the price.",
+)
 @click.option("--fresh", is_flag=True, help="Discard the results in the output, and start over.")
 @click.option("--retry-failed", is_flag=True, help="Run only the rows that failed or are incomplete.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run at most N rows.")
@@ -183,6 +196,9 @@ def command(app: App, /, **given: Any) -> None:
 
     With --output, the results are appended as they come; after Ctrl-C or a crash, repeat the command to resume.
     Ctrl-C lets requests in flight end; a second one stops at once.
+
+    With --via provider, jobs of the provider's Batch API run the rows, also after Ctrl-C: repeat the command to wait
+    for them and to fetch the results. A file beside the output, with ".jobs" after its name, remembers them.
     """
     from telex.batch.plan import Options
     from telex.batch.run import run

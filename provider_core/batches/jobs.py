@@ -1,0 +1,299 @@
+"""Jobs of a provider's Batch API: the requests of OpenAI's Files and Batches API, and the file that remembers jobs.
+
+The API is https://developers.openai.com/api/reference/resources/batches. A job is known by the id of its batch. It has
+a token of telex, too, which is saved before anything is sent and becomes part of the batch's metadata: if the id is
+lost, because the program was killed or the answer did not arrive, the batch is found in the provider's list.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from provider_core import files, presets
+from provider_core.errors import FileError, InvalidInputError, NotFoundError, ProtocolError
+from provider_core.presets import BatchApi
+from provider_core.structs import Struct, replace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from provider_core.client import OpenProvider
+    from provider_core.types import Json, Provider
+
+_VERSION: Final = 1
+_PIECE: Final = 1 << 18
+_ANSWER: Final = 10_000_000
+"""Bytes of an answer of the API that is no file."""
+_PAGE: Final = 100
+_PAGES: Final = 50
+"""How far back a batch is looked for in the provider's list."""
+ENDED: Final = frozenset({"completed", "failed", "expired", "cancelled"})
+"""The states that no other follows. All others, also those that only one provider has, mean that the job goes on."""
+
+
+class Job(Struct):
+    """One file of requests, and what is known of its batch."""
+
+    token: str
+    provider: str
+    base_url: str
+    model: str
+    rows: int = 0
+    file: str = ""
+    """The id of the uploaded file; "" until it is uploaded."""
+    id: str = ""
+    """The id of the batch; "" until one is known to be created."""
+    status: str = ""
+    """As the provider reports it, in lower case: "validating", "in_progress" and so on."""
+    completed: int = 0
+    failed: int = 0
+    output: str = ""
+    """The id of the file with the answers."""
+    errors: str = ""
+    """The id of the file with the requests that failed."""
+    problem: str = ""
+    """Why the batch failed, in the provider's words."""
+    problem_code: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+
+def new_job(provider: Provider, model: str) -> Job:
+    """A job that is not sent yet."""
+    token = secrets.token_hex(12)
+    return Job(token=token, provider=provider.name, base_url=provider.base_url, model=model)
+
+
+class JobFile:
+    """The jobs of one batch, in a file that only its owner can read. It holds no key, no prompt and no answer."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.jobs: dict[str, Job] = {}
+        """By token, the oldest first."""
+        try:
+            content = files.read_bytes(path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise FileError(f"{path} cannot be read", path=path, reason=error.strerror or "") from None
+        try:
+            found = json.loads(content)
+            if found["telex_jobs"] != _VERSION:
+                raise ValueError
+            self.jobs = {each["token"]: Job(**each) for each in found["jobs"]}
+        except (ValueError, TypeError, LookupError, RecursionError):
+            raise FileError(
+                f"{path} is damaged, or was written by another release of telex", path=path, reason="damaged"
+            ) from None
+
+    def save(self, *jobs: Job) -> None:
+        """Add or replace jobs, and write the file durably. Raises ``FileError``."""
+        self.jobs |= {job.token: job for job in jobs}
+        plain = [{name: getattr(job, name) for name in Job.__annotations__} for job in self.jobs.values()]
+        files.replace(self.path, json.dumps({"telex_jobs": _VERSION, "jobs": plain}, indent=1).encode())
+
+    def remove(self, *jobs: Job) -> None:
+        """Forget jobs; without any left, the file is removed."""
+        for job in jobs:
+            self.jobs.pop(job.token, None)
+        if self.jobs:
+            self.save()
+        else:
+            self.path.unlink(missing_ok=True)
+
+    @property
+    def running(self) -> list[Job]:
+        """The jobs whose batch goes on, as far as is known here."""
+        return [job for job in self.jobs.values() if job.id and not job.has_ended]
+
+    @property
+    def remaining(self) -> list[Job]:
+        """The jobs with results that were not all taken yet."""
+        return [job for job in self.jobs.values() if job.id]
+
+
+def batch_api(provider: Provider) -> BatchApi:
+    """The Batch API of a provider. Raises ``InvalidInputError`` if telex knows that it has none in OpenAI's form.
+
+    A server that is not from a preset may have one, as a proxy: it is asked with OpenAI's limits.
+    """
+    preset = presets.of(provider)
+    if provider.embedded or (preset is not None and preset.batch_api is None and provider.presets is None):
+        name = "the embedded model" if provider.embedded or preset is None else preset.name
+        raise InvalidInputError(
+            f"{name} has no Batch API that telex can use", provider=provider.name, code="no_batch_api"
+        )
+    return (preset.batch_api if preset is not None else None) or BatchApi(source="")
+
+
+class JobApi:
+    """The Files and Batches API of one provider. Methods raise ``ProviderError`` and ``NetworkError``."""
+
+    def __init__(self, opened: OpenProvider) -> None:
+        self.provider: Provider = opened.provider
+        self.api: BatchApi = batch_api(opened.provider)
+        self._opened = opened
+
+    def upload(self, path: Path, name: str) -> str:
+        """Upload a file of requests, which is read while it is sent; return its id."""
+        form = _Form(path, name)
+        headers = {"content-type": f"multipart/form-data; boundary={form.boundary}"}
+        try:
+            return _id(self._send("POST", "/files", headers=headers, upload=form), self.provider)
+        except NotFoundError as error:
+            error.explain(f"{self.provider.name} seems to have no Batch API in OpenAI's form")
+            raise
+
+    def create(self, job: Job) -> Job:
+        """Create the batch of an uploaded file."""
+        body = {
+            "input_file_id": job.file,
+            "endpoint": self.api.endpoint,
+            "completion_window": "24h",
+            "metadata": {"telex": job.token},
+        }
+        headers = {"content-type": "application/json", "idempotency-key": job.token}
+        return _read(job, self._send("POST", "/batches", headers=headers, body=json.dumps(body).encode()))
+
+    def find(self, job: Job) -> Job | None:
+        """The job with its batch, if the provider's list has one; those that failed do not count."""
+        after = ""
+        for _ in range(_PAGES):
+            page = self._send("GET", f"/batches?limit={_PAGE}{after}")
+            rows = page.get("data")
+            rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+            for row in rows:
+                metadata = row.get("metadata")
+                token = metadata.get("telex") if isinstance(metadata, dict) else None
+                if token == job.token or (job.file and row.get("input_file_id") == job.file):
+                    found = _read(job, row)
+                    if found.status != "failed":
+                        return found
+            last = rows[-1].get("id") if rows else None
+            if not page.get("has_more") or not isinstance(last, str):
+                return None
+            after = f"&after={_quoted(last)}"
+        return None
+
+    def retrieve(self, job: Job) -> Job:
+        """The job as it is now."""
+        return _read(job, self._send("GET", f"/batches/{_quoted(job.id)}"))
+
+    def cancel(self, job: Job) -> Job:
+        """Ask the provider to end the job; requests that are done are paid for, and can be fetched."""
+        return _read(job, self._send("POST", f"/batches/{_quoted(job.id)}/cancel"))
+
+    def download(self, file: str, path: Path) -> None:
+        """Write the content of a file to ``path``."""
+        opened = self._opened
+        with (
+            opened.client.send(
+                self.provider, "GET", f"/files/{_quoted(file)}/content", key=opened.key
+            ) as reply,
+            path.open("wb") as target,
+        ):
+            for chunk in reply.chunks():
+                target.write(chunk)
+
+    def _send(self, method: Any, path: str, **how: Any) -> dict[str, Json]:
+        opened = self._opened
+        with opened.client.send(self.provider, method, path, key=opened.key, **how) as reply:
+            content = b""
+            for chunk in reply.chunks():
+                content += chunk
+                if len(content) > _ANSWER:
+                    break
+        try:
+            found = json.loads(content)
+            if isinstance(found, dict):
+                return found
+        except (ValueError, RecursionError):
+            pass
+        raise ProtocolError(
+            f"{self.provider.name} did not answer {path.partition('?')[0]} with a JSON object",
+            provider=self.provider.name,
+        )
+
+
+class _Form:
+    """The multipart form of an upload: the file is read piece by piece while it is sent."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.boundary: str = f"telex-{secrets.token_hex(12)}"
+        self._path = path
+        mark = f"--{self.boundary}\r\n"
+        self._before = (
+            f'{mark}Content-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+            f'{mark}Content-Disposition: form-data; name="file"; filename="{name}"\r\n'
+            "Content-Type: application/jsonl\r\n\r\n"
+        ).encode()
+        self._after = f"\r\n--{self.boundary}--\r\n".encode()
+
+    def __len__(self) -> int:
+        return len(self._before) + os.path.getsize(self._path) + len(self._after)  # noqa: PTH202
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._before
+        with self._path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+        yield self._after
+
+
+def _read(job: Job, found: dict[str, Json]) -> Job:
+    """The job with what an answer of the API says about its batch."""
+    counts = found.get("request_counts")
+    counts = counts if isinstance(counts, dict) else {}
+    problem = _problem(found.get("errors"))
+    return replace(
+        job,
+        id=_text(found, "id") or job.id,
+        status=_text(found, "status").lower() or job.status or "validating",
+        completed=_count(counts, "completed"),
+        failed=_count(counts, "failed"),
+        output=_text(found, "output_file_id"),
+        errors=_text(found, "error_file_id"),
+        problem=problem[0],
+        problem_code=problem[1],
+    )
+
+
+def _problem(errors: Json) -> tuple[str, str]:
+    """The first error of a batch that failed, with the line of the request, and its code."""
+    rows = errors.get("data") if isinstance(errors, dict) else errors
+    first: Sequence[Json] = rows if isinstance(rows, list) else ()
+    for row in first:
+        if isinstance(row, dict) and isinstance(row.get("message"), str):
+            line = f" (line {row['line']} of the file)" if isinstance(row.get("line"), int) else ""
+            more = f", and {len(first) - 1} more" if len(first) > 1 else ""
+            return f"{row['message']}{line}{more}", _text(row, "code")
+    return "", ""
+
+
+def _id(found: dict[str, Json], provider: Provider) -> str:
+    if id_ := _text(found, "id"):
+        return id_
+    raise ProtocolError(f"{provider.name} returned no id for the uploaded file", provider=provider.name)
+
+
+def _text(found: dict[str, Json], name: str) -> str:
+    value = found.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _count(found: dict[str, Json], name: str) -> int:
+    value = found.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def _quoted(id_: str) -> str:
+    from urllib.parse import quote
+
+    return quote(id_, safe="")

@@ -1,0 +1,172 @@
+"""``telex batch --via provider``, ``batch status`` and ``batch cancel``, against a scripted Batch API."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from batch_api import BatchApi, completion
+from inprocess import Inside
+from running import Ran, within
+from scripted import Scripted
+
+if TYPE_CHECKING:
+    from running import Telex
+
+COMMAND = ("batch", "in.jsonl", "Say {{ body }}", "-m", "lab", "-o", "out.jsonl", "--via", "provider")
+
+
+@pytest.fixture
+def api(server: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BatchApi:
+    made = BatchApi()
+    server.will(made)
+    monkeypatch.chdir(tmp_path)
+    Path("in.jsonl").write_text('{"id": "a", "body": "one"}\n{"id": "b", "body": "two"}\nbad\n')
+    return made
+
+
+@pytest.fixture
+def inside(tmp_path: Path, server: Scripted) -> Inside:
+    made = Inside(tmp_path / "home")
+    made.provider("lab", server.url, retries=0)
+    return made
+
+
+def rows() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+
+
+def test_results_are_those_of_any_other_batch(inside: Inside, api: BatchApi) -> None:
+    ran = inside(*COMMAND, "--ordered", "--columns", "body")
+    assert ran.code == 6
+    first, second, bad = rows()
+    assert list(first) == [
+        "id", "row", "body", "text", "verdict", "finish", "model", "usage", "cost", "timing", "attempts", "error",
+    ]  # fmt: skip
+    assert [first["text"], second["text"], bad["error"]["type"]] == [
+        "Say one",
+        "Say two",
+        "InvalidInputError",
+    ]
+    assert "lab runs 2 rows as batch0." in ran.err
+    assert "2 rows complete" in ran.err
+    assert "6 tokens in, 4 out." in ran.err
+    Path("in.jsonl").write_text('{"id": "a", "body": "one"}\n{"id": "b", "body": "two"}\n')
+    ran = inside(*COMMAND, "--ordered", "--columns", "body")
+    assert (ran.code, len(api.batches)) == (0, 1), ran.err
+    assert sorted(path.name for path in Path().glob("out*")) == ["out.jsonl", "out.jsonl.state"]
+    usage = inside("usage", "--json", "--by", "model")
+    assert '"requests": 2' in usage.text, "the ledger has them"
+
+
+def test_with_a_schema_and_a_folder(inside: Inside, api: BatchApi) -> None:
+    api.run = lambda body: completion('{"n": 1}' if "json_schema" in str(body["response_format"]) else "")
+    Path("x.txt").write_text("text")
+    ran = inside(
+        "batch", "--each-file", "x.txt", "Count.", "-m", "lab", "--schema", "n int", "--output-dir", "d",
+        "--via", "provider",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert json.loads(Path("d/x.json").read_text()) == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "--via provider requires --output"),
+        (("-o", "-"), "--via provider requires --output"),
+        (("-o", "x", "-m", "other"), "--via provider and several models cannot be used together"),
+        (("-o", "x", "-j", "2"), "--via provider and --jobs cannot be used together"),
+        (("-o", "x", "--rpm", "2"), "--via provider and --rpm cannot be used together"),
+    ],
+)
+def test_what_cannot_be_combined(
+    inside: Inside, api: BatchApi, arguments: tuple[str, ...], says: str
+) -> None:
+    ran = inside("batch", "in.jsonl", "Hi", "-m", "lab", "--via", "provider", *arguments)
+    assert (ran.code, says in ran.err, api.requests) == (2, True, []), ran.err
+
+
+def test_a_provider_without_a_batch_api_is_refused_before_anything_is_sent(
+    inside: Inside, api: BatchApi, server: Scripted
+) -> None:
+    inside.configure("")
+    inside.provider("mistral", server.url, preset="mistral")
+    ran = inside(*COMMAND[:4], "mistral/m", *COMMAND[5:])
+    assert (ran.code, api.requests) == (2, []), ran.err
+    assert "Mistral AI has no Batch API that telex can use" in ran.err
+    assert "Leave out --via provider, or use one of: azure," in ran.err
+
+
+def test_ctrl_c_leaves_the_job_running_and_the_command_comes_back_to_it(
+    telex: Telex, api: BatchApi, server: Scripted, tmp_path: Path
+) -> None:
+    telex.provider("lab", server.url)
+    api.stays = "in_progress"
+    process = telex.start(*COMMAND, cwd=tmp_path)
+    assert within(20, lambda: api.requests.count("GET /batches/batch0") > 2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    ran = Ran(process.returncode, out, err.decode())
+    assert ran.code == 130
+    assert "1 job goes on at lab (batch0)." in ran.err
+    assert "telex batch cancel out.jsonl" in ran.err
+    assert len(rows()) == 1, "the bad row"
+    assert not list(tmp_path.glob("telex-batch-*"))
+    shown = telex("batch", "status", "out.jsonl", cwd=tmp_path)
+    assert (shown.code, shown.text) == (0, "batch0  lab/m  in progress  0 of 2 rows done\n")
+    assert (
+        json.loads(telex("batch", "status", "out.jsonl", "--json", cwd=tmp_path).text)[0]["status"]
+        == "in_progress"
+    )
+
+    for refused in (COMMAND[:-2], (*COMMAND, "--fresh")):
+        ran = telex(*refused, cwd=tmp_path)
+        assert (ran.code, "telex batch cancel out.jsonl" in ran.err) == (2, True), (
+            "a job would be paid for nothing"
+        )
+    api.stays = ""
+    ran = telex(*COMMAND, cwd=tmp_path)
+    assert ran.code == 6
+    assert "Resuming a job of an earlier run." in ran.err
+    assert sorted(str(row["id"])[:1] for row in rows()) == ["3", "a", "b"]
+    assert len(api.batches) == 1
+
+
+def test_cancel_ends_a_job_and_fresh_starts_over(inside: Inside, api: BatchApi) -> None:
+    api.stays = "in_progress"
+    assert inside(*COMMAND, "--deadline", "2s").code == 7
+    ran = inside("batch", "cancel", "out.jsonl")
+    assert (ran.code, ran.text) == (0, "batch0  lab/m  cancelling  0 of 2 rows done\n")
+    assert "telex batch command to fetch what was done" in ran.err
+    ran = inside("batch", "status", "out.jsonl")
+    assert "cancelled" in ran.text
+    assert inside("batch", "cancel", "out.jsonl").code == 0
+    api.stays = ""
+    ran = inside(*COMMAND, "--fresh")
+    assert (ran.code, len(api.batches), len(rows())) == (6, 2, 3), ran.err
+
+
+def test_any_batch_of_a_provider_is_shown_and_cancelled_by_its_id(inside: Inside, api: BatchApi) -> None:
+    api.batches["b-1"] = {"id": "b-1", "status": "in_progress", "ends": "completed", "input_file_id": "f"}
+    api.stays = "in_progress"
+    assert inside("batch", "status", "b-1", "-m", "lab").text == "b-1  lab/m  in progress  0 done\n"
+    assert "cancelling" in inside("batch", "cancel", "b-1", "-m", "lab").text
+    assert inside("batch", "status", "nothing", "-m", "lab").code == 6
+    assert inside("batch", "status", "nothing").code == 2
+
+
+def test_a_damaged_file_of_jobs_is_reported_and_kept(inside: Inside, api: BatchApi) -> None:
+    Path("out.jsonl.jobs").write_text('{"telex_jobs": 1, "jobs": [{"token"')
+    ran = inside(*COMMAND)
+    assert (ran.code, api.requests) == (1, [])
+    assert "out.jsonl.jobs is damaged" in ran.err
+    assert Path("out.jsonl.jobs").read_text().startswith("{")
+
+
+def test_a_file_named_like_a_command_is_still_an_input(inside: Inside, api: BatchApi) -> None:
+    Path("status").write_text("one\n")
+    assert "1" in inside("batch", "./status", "Hi", "-m", "lab", "--dry-run").text

@@ -1,0 +1,433 @@
+"""A batch as jobs of a provider: limits, resuming after each kind of end, lost answers, and what results contain."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from batch_api import BatchApi, completion, echo, refused, reply
+from scripted import Answer, Asked, Cut, Scripted
+
+from provider_core import errors
+from provider_core.attachments import estimate_tokens
+from provider_core.batches import BatchLimits, Lane, Result, planner, rows_of
+from provider_core.batches.jobs import JobFile, batch_api
+from provider_core.batches.provider_runner import ProviderRun
+from provider_core.client import Client, OpenProvider
+from provider_core.errors import InvalidInputError
+from provider_core.prices import Prices
+from provider_core.structs import replace
+from provider_core.types import Message, Network, Provider, Request, Target, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+KEY = "sk-canary-123456"
+
+
+class Time:
+    """A clock that sleeping moves."""
+
+    now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class World:
+    """A provider with a Batch API, and runs that share a file of jobs."""
+
+    def __init__(self, server: Scripted, folder: Path) -> None:
+        self.api = BatchApi()
+        server.will(self.api)
+        self.server = server
+        self.path = folder / "out.jsonl.jobs"
+        self.time = Time()
+        self.notes: list[str] = []
+        self.provider = Provider(
+            name="lab", base_url=server.url, network=Network(retries=2, retry_budget=30.0)
+        )
+        self.options: dict[str, Any] = {}
+
+    def run(self, rows: Iterable[Any] = ("a", "b", "c"), **how: Any) -> ProviderRun:
+        target = Target(provider=self.provider, model="m")
+        return ProviderRun(
+            rows_of(rows),
+            planner(request=Request(model="", messages=()), **self.options),
+            [Lane(target, OpenProvider(client=Client(), provider=self.provider, key=KEY))],
+            jobs=JobFile(self.path),
+            note=self.notes.append,
+            clock=lambda: self.time.now,
+            sleep=self.time.sleep,
+            **how,
+        )
+
+    def results(self, rows: Iterable[Any] = ("a", "b", "c"), **how: Any) -> list[Result]:
+        run = self.run(rows, **how)
+        found = [result for result in run if result is not None]
+        assert run.error is None, run.error
+        return found
+
+    def texts(self, rows: Iterable[Any] = ("a", "b", "c"), **how: Any) -> list[str]:
+        return sorted(each.answer.text for each in self.results(rows, **how) if each.ok and each.answer)
+
+    @property
+    def sent(self) -> list[str]:
+        """The prompts of all jobs that were created."""
+        return [row["body"]["messages"][-1]["content"] for row in self.api.rows]
+
+
+@pytest.fixture
+def world(server: Scripted, tmp_path: Path) -> World:
+    return World(server, tmp_path)
+
+
+def until(run: ProviderRun, state: str) -> Iterator[Result | None]:
+    """Iterate until the file of jobs says ``state``."""
+    iterator = iter(run)
+    for result in iterator:
+        yield result
+        if state in run.activity:
+            return
+
+
+# --- one run -----------------------------------------------------------------------------------------------
+
+
+def test_rows_become_a_file_a_job_and_results(world: World) -> None:
+    results = world.results(["a", {"id": 7, "text": "b"}])
+    assert sorted(
+        (each.row.id, each.answer and each.answer.text) for each in results if each.row.id == 7
+    ) == [(7, "b")]
+    assert world.api.requests[:3] == ["POST /files", "POST /batches", "GET /batches/batch0"]
+    first = world.api.rows[0]
+    assert first["body"] == {"model": "m", "messages": [{"role": "user", "content": "a"}]}, "not streamed"
+    assert not world.path.exists(), "nothing is left to fetch"
+    assert {asked.headers["authorization"] for asked in world.server.asked} == {f"Bearer {KEY}"}
+    answer = results[0].answer
+    assert answer is not None
+    assert answer.usage is not None
+    assert (answer.verdict, answer.usage.input, answer.timing.total, results[0].attempts) == (
+        Verdict.COMPLETE, 3, None, 1,
+    )  # fmt: skip
+    assert len(results[0].requests) == 1, "the ledger counts it"
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict", "error"),
+    [
+        (completion("cut", "length"), Verdict.LENGTH, errors.TokenLimitError),
+        (completion("no", "content_filter"), Verdict.FILTERED, errors.ProviderError),
+        (completion(""), Verdict.EMPTY, errors.ProviderError),
+        ({"status_code": 400, "error": {"message": "bad row"}}, Verdict.FAILED, errors.BadRequestError),
+        ({"status_code": 500, "error": {"message": "oops"}}, Verdict.FAILED, errors.ServerError),
+        ({"choices": "none"}, Verdict.FAILED, errors.ProviderError),
+    ],
+)
+def test_a_line_is_judged_as_an_answer_is(
+    world: World, body: dict[str, Any], verdict: Verdict, error: type
+) -> None:
+    world.api.run = lambda _: dict(body)
+    (result,) = world.results(["a"])
+    assert (result.verdict, result.ok) == (verdict, False)
+    assert isinstance(result.error, error)
+
+
+def test_json_that_does_not_match_fails_without_a_second_request(world: World) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    world.options = {"schema_retries": 3}
+    world.api.run = lambda body: completion('{"n": 1}' if "good" in str(body) else '{"n": "x"}')
+    plan = planner(request=Request(model="", messages=(), schema=schema), schema_retries=3)
+    run = world.run(["good", "bad"])
+    run._planner = plan
+    found = {str(each.row.text): each for each in run if each is not None}
+    assert found["good"].ok
+    assert isinstance(found["bad"].error, errors.SchemaMismatchError)
+    assert len(world.api.batches) == 1
+
+
+def test_costs_are_those_of_the_batch_api(world: World) -> None:
+    price = {"input": "10", "output": "20", "batch_input": "5", "batch_output": "10"}
+    run = world.run(["a"], prices=Prices(lambda *_: price))
+    (result,) = [each for each in run if each is not None]
+    assert result.answer is not None
+    assert result.answer.cost is not None
+    assert result.answer.cost.amount == run.spent == Decimal("0.000035")
+
+
+def test_files_obey_the_limits_of_the_provider(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from provider_core.batches import jobs
+
+    limits = replace(batch_api(world.provider), requests=3)
+    monkeypatch.setattr(jobs, "batch_api", lambda _: limits)
+    texts = [f"{n}" for n in range(8)]
+    assert world.texts(texts) == texts
+    assert [file.count(b"\n") for name, file in world.api.files.items() if name.startswith("file")] == [
+        3,
+        3,
+        2,
+    ]
+
+
+def test_a_row_that_no_file_can_hold_fails_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from provider_core.batches import jobs
+
+    monkeypatch.setattr(jobs, "batch_api", lambda _: jobs.BatchApi(source="", megabytes=1))
+    long, short = sorted(world.results(["x" * 1_000_000, "b"]), key=lambda each: each.row.number)
+    assert "longer than 1 MB" in str(long.error)
+    assert short.ok
+
+
+@pytest.mark.parametrize(
+    ("name", "has"), [("openai", True), ("groq", True), ("mistral", False), ("ollama", False), (None, True)]
+)
+def test_presets_say_who_has_a_batch_api(name: str | None, has: bool) -> None:
+    provider = Provider(name="x", preset=name)
+    if has:
+        assert batch_api(provider).requests == 50_000
+        return
+    with pytest.raises(InvalidInputError, match="no Batch API that telex can use"):
+        batch_api(provider)
+
+
+# --- other ends of a job -----------------------------------------------------------------------------------
+
+
+def test_rows_of_an_expired_job_fail_and_the_next_run_sends_only_these(world: World) -> None:
+    world.api.ends = "expired"
+    world.api.run = lambda body: echo(body) if "a" in str(body["messages"]) else None
+    found = world.results()
+    assert {str(each.row.text): each.ok for each in found} == {"a": True, "b": False, "c": False}
+    assert {each.error.code for each in found if each.error} == {"batch_expired"}
+    world.api.ends, world.api.run = "completed", echo
+    assert world.texts(["b", "c"]) == ["b", "c"]
+    assert sorted(world.sent) == ["a", "b", "b", "c", "c"]
+
+
+def test_a_cancelled_job_keeps_what_was_done(world: World) -> None:
+    list(until(world.run(), "in progress"))
+    world.api.batches["batch0"] |= {"status": "cancelling", "ends": "cancelled"}
+    world.api.run = lambda body: (
+        echo(body) if len(world.api.batches) > 1 or "a" in str(body["messages"][0]["content"]) else None
+    )
+    assert world.texts() == ["a", "b", "c"]
+    assert sorted(world.sent) == ["a", "b", "b", "c", "c"], "only what was cancelled is sent again"
+
+
+def test_a_refused_job_ends_the_batch_with_the_providers_words(world: World) -> None:
+    world.api.ends = "failed"
+    world.api.errors = [{"code": "model_not_found", "message": "There is no m.", "line": 2}, {"message": "x"}]
+    run = world.run()
+    assert [each for each in run if each] == []
+    assert str(run.error) == "lab refused the job batch0: There is no m. (line 2 of the file), and 1 more"
+    assert not world.path.exists()
+
+
+def test_a_full_queue_is_waited_for_if_jobs_of_this_run_fill_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from provider_core.batches import jobs
+
+    monkeypatch.setattr(jobs, "batch_api", lambda _: jobs.BatchApi(source="", requests=2))
+    create = world.api._create
+
+    def limited(body: dict[str, Any]) -> Answer:
+        active = [
+            each for each in world.api.batches.values() if each["status"] not in ("completed", "failed")
+        ]
+        world.api.ends = "failed" if active else "completed"
+        world.api.errors = [{"code": "token_limit_exceeded", "message": "Enqueued token limit reached"}]
+        return create(body)
+
+    world.api._create = limited  # type: ignore[method-assign]
+    assert world.texts() == ["a", "b", "c"]
+    assert [each["status"] for each in world.api.batches.values()].count("completed") == 2
+
+
+# --- interruptions -----------------------------------------------------------------------------------------
+
+
+def test_a_stopped_run_leaves_the_job_running_and_the_next_one_fetches_it(world: World) -> None:
+    run = world.run()
+    for _ in until(run, "in progress"):
+        pass
+    run.stop()
+    file = json.loads(world.path.read_text())
+    assert [job["id"] for job in file["jobs"]] == ["batch0"]
+    assert KEY not in world.path.read_text()
+    if os.name == "posix":
+        assert stat.S_IMODE(world.path.stat().st_mode) == 0o600
+    assert world.texts() == ["a", "b", "c"]
+    assert world.notes[-1] == "Resuming a job of an earlier run."
+    assert sorted(world.sent) == ["a", "b", "c"]
+
+
+def test_new_and_changed_rows_are_sent_after_a_resumed_job(world: World) -> None:
+    list(until(world.run([{"id": 1, "text": "a"}, {"id": 2, "text": "b"}]), "in progress"))
+    assert world.texts([{"id": 1, "text": "a"}, {"id": 2, "text": "B"}, {"id": 3, "text": "c"}]) == [
+        "B",
+        "a",
+        "c",
+    ]
+    assert world.sent == ["a", "b", "B", "c"]
+
+
+def test_answers_to_rows_that_a_run_leaves_out_are_kept_for_the_next_one(world: World) -> None:
+    list(until(world.run(), "in progress"))
+    assert world.texts(["a"], is_whole=lambda: False) == ["a"]
+    assert world.path.exists()
+    assert world.texts() == ["a", "b", "c"]
+    assert len(world.api.batches) == 1
+
+
+class KilledError(BaseException):
+    """A kill: nothing handles it, and what is on the disk then is all that the next run has."""
+
+
+@pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.parametrize("step", ["POST /files", "POST /batches", "GET /batches/batch0", "GET /files/.*"])
+def test_killed_at_any_step_no_row_is_paid_for_twice(world: World, step: str, answered: bool) -> None:
+    def kill(asked: Asked) -> Answer:
+        if answered:
+            world.api.handle(asked, asked.path.partition("/v1")[2])
+        return refused(500, "the program is killed while it waits")
+
+    run = world.run()
+    world.api.faults = [(step, kill)]
+    sleep = world.time.sleep
+
+    def killed(seconds: float) -> None:
+        if world.api.faults:
+            sleep(seconds)
+        else:
+            raise KilledError
+
+    run._sleep = killed
+    with pytest.raises(KilledError):
+        list(run)
+    assert world.texts() == ["a", "b", "c"]
+    assert sorted(world.sent) == ["a", "b", "c"]
+
+
+def test_without_a_list_of_batches_a_job_that_may_exist_is_not_created_again(world: World) -> None:
+    world.api.has_list = False
+
+    def lost(asked: Asked) -> Answer:
+        world.api.handle(asked, "/batches")
+        return Answer([Cut()])
+
+    world.api.faults = [("POST /batches", lost)]
+    for _ in range(2):
+        run = world.run()
+        assert [each for each in run if each] == []
+        assert isinstance(run.error, errors.NotFoundError)
+    assert "cannot tell whether it has a job for 3 rows already" in str(run.error)
+    assert len(world.api.batches) == 1
+
+
+def test_a_lost_answer_to_the_creation_finds_the_job_among_many(world: World) -> None:
+    for number in range(5):
+        world.api.batches[f"other{number}"] = {"id": f"other{number}", "metadata": None, "input_file_id": "x"}
+
+    def lost(asked: Any) -> Answer:
+        world.api.handle(asked, "/batches")
+        for number in range(5, 9):
+            world.api.batches[f"other{number}"] = {
+                "id": f"other{number}",
+                "metadata": {},
+                "input_file_id": "y",
+            }
+        return Answer([Cut()])
+
+    world.api.faults = [("POST /batches", lost)]
+    assert world.texts() == ["a", "b", "c"]
+    assert world.api.requests.count("POST /batches") == 1
+
+
+# --- a network that fails ----------------------------------------------------------------------------------
+
+
+def test_lost_polls_rate_limits_and_server_errors_are_waited_out(world: World) -> None:
+    world.api.faults = [
+        ("POST /files", refused(503, "busy")),
+        ("GET /batches/.*", refused(429, "slow down", **{"retry-after": "7"})),
+        ("GET /batches/.*", Answer([Cut(reset=True)])),
+        ("GET /batches/.*", refused(500, "oops")),
+        ("GET /batches/.*", Answer([b"<html>"], 200)),
+        ("GET /files/.*", refused(502, "bad gateway")),
+    ]
+    assert world.texts() == ["a", "b", "c"]
+    assert world.time.now > 7
+    assert world.api.faults == []
+
+
+@pytest.mark.parametrize(
+    ("faults", "error"),
+    [
+        ([("POST /files", refused(401, "bad key"))], errors.AuthenticationError),
+        ([("POST /files", refused(404, "no such path"))], errors.NotFoundError),
+        ([("POST /files", reply({"object": "file"}))] * 50, errors.ProtocolError),
+        ([("POST /batches", refused(402, "no credit"))], errors.QuotaError),
+        ([("POST /batches", refused(400, "no batches for you"))], errors.BadRequestError),
+        ([("GET /batches/.*", refused(503, "down"))] * 50, errors.OverloadedError),
+    ],
+)
+def test_what_does_not_pass_ends_the_batch_and_the_next_run_does_it(
+    world: World, faults: list[Any], error: type
+) -> None:
+    world.api.faults = list(faults)
+    run = world.run()
+    assert [each for each in run if each] == []
+    assert isinstance(run.error, error)
+    assert KEY not in str(run.error)
+    world.api.faults = []
+    assert world.texts() == ["a", "b", "c"]
+    assert sorted(world.sent) == ["a", "b", "c"]
+
+
+def test_a_deadline_ends_the_wait_and_not_the_job(world: World) -> None:
+    world.api.stays = "in_progress"
+    run = world.run(limits=BatchLimits(deadline=3600))
+    assert [each for each in run if each] == []
+    assert (run.ended_by, [job.id for job in JobFile(world.path).running]) == ("deadline", ["batch0"])
+    assert len(world.api.requests) < 90, "polls become rare"
+    world.api.stays = ""
+    assert world.texts() == ["a", "b", "c"]
+
+
+def test_a_limit_on_costs_sends_only_what_it_allows(world: World) -> None:
+    price = {"input": "1", "output": "1", "batch_input": "1000000", "batch_output": "0"}
+    tokens = estimate_tokens((Message(role="user", content="a"),))
+    limits = BatchLimits(max_cost=Decimal(2 * tokens))
+    run = world.run(limits=limits, prices=Prices(lambda *_: price))
+    found = [each for each in run if each]
+    assert run.ended_by == "cost"
+    assert len(found) == len(world.sent) == 2
+
+
+def test_results_that_were_deleted_at_the_provider_are_made_again(world: World) -> None:
+    list(until(world.run(), "in progress"))
+    world.api.faults = [("GET /files/.*", refused(404, "No such file"))]
+    assert world.texts() == ["a", "b", "c"]
+    assert "its rows are sent again" in world.notes[2]
+
+
+def test_the_upload_is_streamed_from_the_disk(world: World) -> None:
+    """A file of 30 MB, with much less memory than that."""
+    import tracemalloc
+
+    rows = ({"id": n, "text": f"{n} " + "x" * 100_000} for n in range(300))
+    sizes: list[int] = []
+    world.server.will(lambda asked: (sizes.append(len(asked.raw)), refused(400, "enough"))[1])
+    run = world.run(rows)
+    tracemalloc.start()
+    list(run)
+    del world.server.asked[:]
+    assert sizes[0] > 30_000_000
+    assert isinstance(run.error, errors.BadRequestError)
+    tracemalloc.stop()
