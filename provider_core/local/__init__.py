@@ -11,7 +11,7 @@ import struct
 from typing import TYPE_CHECKING, Literal
 
 from provider_core.errors import ModelFileError
-from provider_core.presets.effort import TEMPLATE_ARGUMENTS
+from provider_core.presets.preset import TEMPLATE_ARGUMENTS
 from provider_core.structs import Struct
 from provider_core.types import Effort, Model, Provider, Quirks
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from provider_core.presets.effort import LEVELS, per_level
-from provider_core.presets.preset import BatchApi, Preset
+from provider_core.presets.preset import LEVELS, BatchApi, Preset, per_level
 from provider_core.types import Effort, Quirks, WebSearch
 
 if TYPE_CHECKING:

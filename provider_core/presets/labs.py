@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from provider_core.presets.effort import FIXED, reasoning_effort
-from provider_core.presets.preset import BatchApi, Preset, Variable
+from provider_core.presets.preset import FIXED, BatchApi, Preset, Variable, reasoning_effort
 from provider_core.types import Effort, Quirks, WebSearch
 
 if TYPE_CHECKING:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from provider_core.presets.effort import (
+from provider_core.presets.preset import (
     ANY_EFFORT,
     FIXED,
     GLM_WITH_SWITCH,
     THINKING_AND_EFFORT,
     THINKING_TYPE,
+    BatchApi,
+    Preset,
     per_level,
     reasoning_effort,
 )
-from provider_core.presets.preset import BatchApi, Preset
 from provider_core.structs import replace
 from provider_core.types import Effort, Quirks, WebSearch
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from provider_core.presets.effort import FIXED, TEMPLATE_ARGUMENTS, reasoning_effort
-from provider_core.presets.preset import Preset
+from provider_core.presets.preset import FIXED, TEMPLATE_ARGUMENTS, Preset, reasoning_effort
 from provider_core.types import Effort, Quirks
 
 _server = partial(Preset, kind="local", key_required=False)

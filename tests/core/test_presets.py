@@ -17,7 +17,7 @@ from provider_core import presets
 from provider_core.catalog._parse import parse_models
 from provider_core.errors import SettingsError
 from provider_core.presets import BatchApi
-from provider_core.presets.effort import LEVELS
+from provider_core.presets.preset import LEVELS
 from provider_core.presets.user import check
 from provider_core.structs import replace
 
