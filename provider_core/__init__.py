@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         ToolResult,
         ToolStarted,
     )
-    from provider_core.http import HttpTransport
+    from provider_core.http.transport import HttpTransport
     from provider_core.keys import KeyringStore, KeyStore, MemoryStore
     from provider_core.prices import Cost
     from provider_core.runtime import Runtime
@@ -124,7 +124,7 @@ _MODULES = {
     "chat.fallback": ("Fallback", "Rests"),
     "chat.runner": ("ChatPlan", "ChatRun"),
     "client": ("Client",),
-    "http": ("HttpTransport",),
+    "http.transport": ("HttpTransport",),
     "keys": ("KeyStore", "KeyringStore", "MemoryStore"),
     "prices": ("Cost",),
     "runtime": ("Runtime",),

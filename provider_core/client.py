@@ -83,7 +83,7 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         if transport is None:
-            from provider_core.http import HttpTransport
+            from provider_core.http.transport import HttpTransport
 
             transport = HttpTransport()
         self._transport = transport

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from provider_core.client import Client, OpenProvider
     from provider_core.errors import SettingsError
     from provider_core.history import History, LedgerEntry
-    from provider_core.http import Preconnection
+    from provider_core.http.connections import Preconnection
     from provider_core.keys import KeyStore
     from provider_core.local import Progress
     from provider_core.options import Candidate, Layer
@@ -133,7 +133,7 @@ class Runtime:
 
     @cached_property
     def transport(self) -> Transport:
-        from provider_core.http import HttpTransport
+        from provider_core.http.transport import HttpTransport
 
         return self._transport or HttpTransport(self.environ, ahead=self._ahead)
 
@@ -383,7 +383,7 @@ class Runtime:
         provider = target.provider
         own = self._transport is None and self._client is None and "transport" not in self.__dict__
         if own and not provider.embedded and provider.name not in self.catalog.without_key:
-            from provider_core.http import preconnect
+            from provider_core.http.connections import preconnect
 
             self._ahead = preconnect(provider.base_url, provider.network, self.environ)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
-from provider_core.http import HttpTransport
+from provider_core.http.transport import HttpTransport
 from provider_core.types import Call, Network
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
     from worlds import World
 
-    from provider_core.http import HttpTransport
+    from provider_core.http.transport import HttpTransport
 
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0", "/")  # "/" is a Unix socket's path
 
@@ -82,7 +82,7 @@ def server() -> Iterator[Scripted]:
 @pytest.fixture
 def transport() -> Iterator[HttpTransport]:
     """Real HTTP, without what the environment says of proxies."""
-    from provider_core.http import HttpTransport
+    from provider_core.http.transport import HttpTransport
 
     with HttpTransport({}) as made:
         yield made
@@ -94,7 +94,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     if request.param == "fake":
         yield FakeWorld()
         return
-    from provider_core.http import HttpTransport
+    from provider_core.http.transport import HttpTransport
 
     with Scripted() as server, HttpTransport({}) as transport:
         yield RealWorld(server, transport)

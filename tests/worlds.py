@@ -17,7 +17,7 @@ from provider_core.types import Call
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from provider_core.http import HttpTransport
+    from provider_core.http.transport import HttpTransport
     from provider_core.types import Transport
 
 

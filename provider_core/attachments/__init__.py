@@ -37,7 +37,7 @@ from provider_core.types import AudioPart, FilePart, TextPart
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from provider_core.http import Lookup
+    from provider_core.http.connections import Lookup
     from provider_core.types import Part
 
 __all__ = [

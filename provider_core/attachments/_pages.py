@@ -22,13 +22,15 @@ from provider_core._version import __version__
 from provider_core.attachments._content import TextFile, check_size, kind_of, label
 from provider_core.attachments._extract import load_bytes, markdown_of
 from provider_core.errors import AttachmentError, InvalidInputError, NetworkError
-from provider_core.http import HttpTransport, find_proxy, is_loopback, parse_url, system_lookup
+from provider_core.http import find_proxy, is_loopback
+from provider_core.http.connections import system_lookup
+from provider_core.http.transport import HttpTransport, parse_url
 from provider_core.types import Call, Network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from provider_core.http import Lookup
+    from provider_core.http.connections import Lookup
     from provider_core.types import AudioPart, FilePart, Reply
 
 _NETWORK: Final = Network(connect_timeout=10.0, first_byte_timeout=30.0, idle_timeout=15.0)

@@ -366,7 +366,7 @@ class RecordingTransport:
     def __init__(self, inner: Transport | None = None, environ: Mapping[str, str] | None = None) -> None:
         self._own: Transport | None = None
         if inner is None:
-            from provider_core.http import HttpTransport
+            from provider_core.http.transport import HttpTransport
 
             inner = self._own = HttpTransport(environ)
         self._inner = inner

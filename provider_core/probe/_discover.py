@@ -45,7 +45,7 @@ def discover(
     addresses = _addresses(tuple(ports))
     own: Transport | None = None
     if transport is None:
-        from provider_core.http import HttpTransport
+        from provider_core.http.transport import HttpTransport
 
         transport = own = HttpTransport()
     found: dict[str, LocalServer] = {}

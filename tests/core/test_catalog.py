@@ -20,7 +20,7 @@ from provider_core.catalog.servers import RefreshResult, refresh
 from provider_core.types import Alias, Model, Provider
 
 if TYPE_CHECKING:
-    from provider_core.http import HttpTransport
+    from provider_core.http.transport import HttpTransport
 
 
 def parse(preset: str | None = None, **fields: Any) -> Model:

@@ -13,7 +13,7 @@ from scripted import Answer, Cut, Pause
 
 from provider_core import errors, presets
 from provider_core.catalog.servers import fetch
-from provider_core.http import HttpTransport
+from provider_core.http.transport import HttpTransport
 from provider_core.types import Model, Network, Provider
 
 if TYPE_CHECKING:

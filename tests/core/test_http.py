@@ -20,8 +20,7 @@ from running import python
 from scripted import Answer, Asked, Cut, Pause, Scripted
 
 from provider_core import errors
-from provider_core.http import HttpTransport
-from provider_core.http._transport import parse_url
+from provider_core.http.transport import HttpTransport, parse_url
 from provider_core.types import Call
 
 if TYPE_CHECKING:

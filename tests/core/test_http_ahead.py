@@ -15,7 +15,8 @@ from calls import at, call, fetch
 from scripted import Scripted
 
 from provider_core.errors import ConnectError, DeadlineError, SettingsError, TLSError
-from provider_core.http import HttpTransport, Preconnection, preconnect
+from provider_core.http.connections import Preconnection, preconnect
+from provider_core.http.transport import HttpTransport
 from provider_core.types import Network
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from scripted import Scripted
 from scripted_proxy import HttpProxy, Proxy, SocksProxy
 
 from provider_core.errors import ConnectError, DeadlineError, SettingsError
-from provider_core.http import HttpTransport, find_proxy
+from provider_core.http import find_proxy
+from provider_core.http.transport import HttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +73,7 @@ import os, sys, urllib.request
 sys.platform = "darwin"
 urllib.request.getproxies = lambda: {{"https": "{P}"}}
 urllib.request.proxy_bypass = lambda host: host == "intra.test"
-from provider_core.http._proxies import find_proxy
+from provider_core.http import find_proxy
 for url, environ in (
     ("https://api.test", os.environ), ("https://intra.test", os.environ), ("http://api.test", os.environ),
     ("https://127.0.0.1", os.environ), ("https://api.test", {{}}), ("https://api.test", {{"all_proxy": "{Q}"}}),

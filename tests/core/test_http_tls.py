@@ -23,7 +23,8 @@ from scripted import Scripted
 from scripted_proxy import HttpProxy, Proxy, SocksProxy
 
 from provider_core.errors import ConnectError, SettingsError, TLSError
-from provider_core.http import HttpTransport, Trust, trust
+from provider_core.http.connections import Trust, trust
+from provider_core.http.transport import HttpTransport
 from provider_core.types import Network
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from calls import at, call, fetch
 from scripted import Answer, Pause, Scripted
 
 from provider_core.errors import ConnectError, DeadlineError
-from provider_core.http import HttpTransport
-from provider_core.http._connections import Deadline, connect, interleaved
+from provider_core.http.connections import Deadline, connect, interleaved
+from provider_core.http.transport import HttpTransport
 from provider_core.types import Network
 
 if TYPE_CHECKING:

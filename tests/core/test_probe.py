@@ -13,7 +13,7 @@ from scripted import DONE, Answer, Asked, Cut, Scripted, answer, delta, sse
 from servers import CHAT, MODELS, by_path, in_json, refusal
 
 from provider_core import errors
-from provider_core.http import HttpTransport
+from provider_core.http.transport import HttpTransport
 from provider_core.probe import (
     STEPS,
     CapabilityCard,

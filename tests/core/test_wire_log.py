@@ -12,7 +12,7 @@ from scripted import Answer, Scripted, answer, delta, sse
 
 from provider_core.client import Client
 from provider_core.errors import CoreError
-from provider_core.http import HttpTransport
+from provider_core.http.transport import HttpTransport
 from provider_core.testing import FakeTransport, cut
 from provider_core.testing import Scripted as Script
 from provider_core.types import ImagePart, Message, Network, Provider, Request, TextPart, Transport

@@ -10,7 +10,7 @@ from inprocess import Inside
 
 from provider_core import errors
 from provider_core.catalog.servers import fetch
-from provider_core.http import HttpTransport
+from provider_core.http.transport import HttpTransport
 from provider_core.local.server import serve
 from provider_core.types import Provider
 

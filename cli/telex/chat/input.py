@@ -10,7 +10,6 @@ import click
 from provider_core import limits
 from provider_core.structs import Struct, replace
 from telex.console import NOTE_AFTER, stdin_text
-from telex.humanize import plural, size
 from telex.options import require_utf8
 
 if TYPE_CHECKING:
@@ -266,6 +265,7 @@ def _with_clipboard(console: Console, prompt: Prompt) -> Prompt:
 
 def _describe_text(file: TextFile | TextFolder) -> str:
     from provider_core.attachments import TextFile, text_tokens
+    from telex.humanize import plural, size
 
     if isinstance(file, TextFile):
         return f"{file.title} ({size(file.size)}, {_tokens(text_tokens(file.text))})"
@@ -285,6 +285,7 @@ def _describe_text(file: TextFile | TextFolder) -> str:
 def _describe_part(part: Part) -> str:
     from provider_core.attachments import part_size, part_tokens
     from provider_core.types import AudioPart, FilePart
+    from telex.humanize import size
 
     kind = "PDF" if isinstance(part, FilePart) else "recording" if isinstance(part, AudioPart) else "image"
     bytes_ = part_size(part)
@@ -293,6 +294,7 @@ def _describe_part(part: Part) -> str:
 
 def _tokens(count: int) -> str:
     from provider_core.attachments import rounded
+    from telex.humanize import plural
 
     return f"~{plural(rounded(count), 'token')}"
 

@@ -222,7 +222,7 @@ def certificates(context: DoctorContext) -> Iterator[Finding]:
 
 
 def _trusted(context: DoctorContext, subject: str, network: Network, remedy: str) -> Finding:
-    from provider_core.http import trust
+    from provider_core.http.connections import trust
 
     try:
         found = trust(network, context.environ)

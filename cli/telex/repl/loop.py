@@ -30,7 +30,7 @@ _LATER = (
     "provider_core.stream",
     "provider_core.client",
     "telex.render.live",
-    "provider_core.http._transport",
+    "provider_core.http.transport",
 )
 """What the first answer takes, and the first prompt does not."""
 

@@ -18,7 +18,8 @@ from mcp.client.streamable_http import streamable_http_client  # light, because 
 from provider_core import limits
 from provider_core._version import __version__
 from provider_core.errors import ToolServerError
-from provider_core.http import find_proxy, tls_context
+from provider_core.http import find_proxy
+from provider_core.http.connections import tls_context
 from provider_core.redaction import clean
 from provider_core.settings.validators import origin
 from provider_core.tools.mcp._content import dump_message, parse_message

@@ -20,8 +20,8 @@ from provider_core.errors import (
 
 if TYPE_CHECKING:
     from provider_core.errors import CoreError, NetworkError
-    from provider_core.http._connections import Deadline
-    from provider_core.http._proxies import Route
+    from provider_core.http import Route
+    from provider_core.http.connections import Deadline
 
 _TLS_CAUSES = {
     **dict.fromkeys((2, 18, 19, 20, 21), "issuer"),

@@ -31,8 +31,8 @@ from provider_core.errors import (
     ProtocolError,
     TLSError,
 )
-from provider_core.http._connections import Deadline, connect, system_lookup, tls_context, trust_source
-from provider_core.http._proxies import Route, check_host, find_proxy, is_loopback
+from provider_core.http import Route, check_host, find_proxy, is_loopback
+from provider_core.http.connections import Deadline, connect, system_lookup, tls_context, trust_source
 from provider_core.structs import Struct
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from provider_core.http._connections import Lookup, Preconnection
-    from provider_core.http._proxies import Proxy
+    from provider_core.http import Proxy
+    from provider_core.http.connections import Lookup, Preconnection
     from provider_core.types import Body, Call, Network
 
 _KEEP_IDLE = 30.0
@@ -96,7 +96,7 @@ def _errors_mapped(route: Route, deadline: Deadline) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - raised again, in another form
-        from provider_core.http._errors import raise_mapped
+        from provider_core.http.errors import raise_mapped
 
         raise_mapped(error, route, deadline)
 
@@ -186,7 +186,7 @@ class HttpTransport:
         try:
             if reply.status == 407 and proxy is not None and url.scheme == "http":
                 # For plain HTTP the proxy's refusal arrives as an answer; a tunnel fails before this.
-                from provider_core.http._errors import proxy_error
+                from provider_core.http.errors import proxy_error
 
                 raise proxy_error("407 Proxy Authentication Required", route)
             yield reply

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from provider_core import files
 from provider_core.errors import SettingsError
-from provider_core.http._proxies import find_proxy
+from provider_core.http import find_proxy
 from provider_core.structs import Struct
 
 if TYPE_CHECKING:
