@@ -14,7 +14,7 @@ _telex_table() {
         options=('-V,--version' '--profile name profiles' '-h,--help')
         ;;
     'telex chat')
-        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '*-f,--file files' '*-i,--image files' '--paste' '--attach-limit any' '-c,--continue' '--conversation any' '--no-save' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '--json' '--jsonl' '--web' '-x,--extract' '--schema any' '--schema-retries any' '*--tools name servers' '*--allow any' '--tool-choice any' '--max-turns any' '--max-cost any' '-o,--output any' '--copy' '--save-images any' '--dry-run' '*-v,--verbose' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '--profile name profiles' '-h,--help')
+        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '*-f,--file files' '*-i,--image files' '--paste' '--attach-limit any' '-c,--continue' '--conversation any' '--no-save' '--stream,--no-stream' '--max-tokens any' '--whole' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '--json' '--jsonl' '--web' '-x,--extract' '--schema any' '--schema-retries any' '*--tools name servers' '*--allow any' '--tool-choice any' '--max-turns any' '--max-cost any' '-o,--output any' '--copy' '--save-images any' '--dry-run' '*-v,--verbose' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '--profile name profiles' '-h,--help')
         arguments=('*any')
         ;;
     'telex batch')

@@ -29,7 +29,7 @@ from provider_core._version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from provider_core import errors
-    from provider_core.answer import Answer, AnswerBuilder, Attempt
+    from provider_core.answer import Answer, AnswerBuilder, AnswerPart, Attempt
     from provider_core.batches import BatchLimits, BatchRun, Result, Row, batch
     from provider_core.chat.conversation import ChatOptions, Connection, Conversation, connect, provider
     from provider_core.chat.fallback import Fallback, Rests
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         ApproveWith,
         ChatEnded,
         Connecting,
+        Continuing,
         Event,
         FellBack,
         PlannedCall,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
         Call,
         CallAsText,
         Choice,
+        Continuation,
         Effort,
         FieldDropped,
         FieldIgnored,
@@ -81,6 +83,7 @@ if TYPE_CHECKING:
         Network,
         Notice,
         Part,
+        Prefill,
         Provider,
         Quirks,
         Reasoning,
@@ -103,13 +106,13 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Alias", "Answer", "AnswerBuilder", "AnswerEnded", "AnswerEvent", "Approve", "ApproveWith",
-    "Attempt", "AudioPart", "BatchLimits", "BatchRun", "Call", "CallAsText", "ChatEnded",
+    "Alias", "Answer", "AnswerBuilder", "AnswerEnded", "AnswerEvent", "AnswerPart", "Approve",
+    "ApproveWith", "Attempt", "AudioPart", "BatchLimits", "BatchRun", "Call", "CallAsText", "ChatEnded",
     "ChatOptions", "ChatPlan", "ChatRun", "Choice", "Client", "Connecting", "Connection",
-    "Conversation", "Cost", "Effort", "Event", "Fallback", "FellBack", "FieldDropped",
+    "Continuation", "Continuing", "Conversation", "Cost", "Effort", "Event", "Fallback", "FellBack", "FieldDropped",
     "FieldIgnored", "FilePart", "Finished", "FunctionTools", "HttpTransport", "Idle", "Image",
     "ImagePart", "Json", "KeyStore", "KeyringStore", "MemoryStore", "Message", "Model",
-    "Network", "Notice", "Part", "Paths", "PlannedCall", "Provider", "Quirks", "Reasoning",
+    "Network", "Notice", "Part", "Paths", "PlannedCall", "Prefill", "Provider", "Quirks", "Reasoning",
     "Refuse", "Reply", "Request", "RequestStarted", "Rests", "Result", "Retrying", "Role",
     "Row", "Runtime", "SchemaRetry", "Sent", "Settings", "Source", "Sources", "Target", "Text",
     "TextPart", "Timing", "Tool", "ToolCall", "ToolEnded", "ToolLimits", "ToolProgress",
@@ -118,7 +121,7 @@ __all__ = [
 ]  # fmt: skip
 
 _MODULES = {
-    "answer": ("Answer", "AnswerBuilder", "Attempt"),
+    "answer": ("Answer", "AnswerBuilder", "AnswerPart", "Attempt"),
     "batches": ("BatchLimits", "BatchRun", "Result", "Row", "batch"),
     "chat.conversation": ("ChatOptions", "Connection", "Conversation", "connect", "provider"),
     "chat.fallback": ("Fallback", "Rests"),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from provider_core.errors import CoreError
     from provider_core.prices import Cost
-    from provider_core.types import AnswerEvent, Choice, Json, Source, Target
+    from provider_core.types import AnswerEvent, Choice, Continuation, Json, Source, Target
 
 
 class Attempt(Struct):
@@ -34,6 +34,16 @@ class Attempt(Struct):
 
     name: str
     error: CoreError
+
+
+class AnswerPart(Struct):
+    """A part of an answer that was continued: how many characters of its text, how it ended, and how it continues."""
+
+    characters: int
+    verdict: Verdict
+    finish: str | None = None
+    continuation: Continuation | None = None
+    """None for the first part."""
 
 
 class Answer(Struct):
@@ -66,6 +76,10 @@ class Answer(Struct):
     """The server's name for the model that answered, for display only."""
     attempts: tuple[Attempt, ...] = ()
     """The models that failed before this one was asked; only of a whole turn."""
+    continuation: Continuation | None = None
+    """How it continues the answer to the request before, which was cut; None if it is an answer of its own."""
+    parts: tuple[AnswerPart, ...] = ()
+    """The parts of an answer that was continued; only of a whole turn."""
     left_out: int = 0
     """The number of characters of text and reasoning beyond the limit of its ``AnswerBuilder``."""
 
@@ -92,6 +106,7 @@ class Answer(Struct):
             provider=self.target.provider.name,
             sources=self.sources,
             images=self.images,
+            continues=self.continuation is not None,
         )
 
 
@@ -212,11 +227,13 @@ class _LimitedText(io.StringIO):
 def append_messages(earlier: Iterable[Message], new: Iterable[Message]) -> tuple[Message, ...]:
     """All messages in order, but only the last system message, at the beginning; an empty one removes it.
 
-    A prompt that is repeated after it failed is there once.
+    A prompt that is repeated after it failed is there once. Parts of an answer become one message.
     """
     messages: list[Message] = []
     for message in (*earlier, *new):
-        if not (messages and message.role == "user" and message == messages[-1]):
+        if message.continues and messages and messages[-1].role == "assistant":
+            messages[-1] = join_parts(messages[-1], message)
+        elif not (messages and message.role == "user" and message == messages[-1]):
             messages.append(message)
     system = [message for message in messages if message.role == "system"][-1:]
     return (
@@ -225,13 +242,28 @@ def append_messages(earlier: Iterable[Message], new: Iterable[Message]) -> tuple
     )
 
 
+def join_parts(part: Message, rest: Message) -> Message:
+    """An assistant message and the one that continues it as one."""
+    if not isinstance(part.content, str) or not isinstance(rest.content, str):
+        return rest
+    return replace(
+        rest,
+        content=part.content + rest.content,
+        reasoning="\n".join(filter(None, (part.reasoning, rest.reasoning))),
+        sources=(*part.sources, *rest.sources),
+        images=(*part.images, *rest.images),
+        continues=part.continues,
+    )
+
+
 def merge_answers(answers: Sequence[Answer]) -> Answer:
     """The answers to the requests of one turn as one: everything that was received, and the end of the last.
 
-    Texts are joined by newlines; blank ones are omitted. Token counts are added up; so are the costs, and the times,
-    which do not include the time of tools. If only some of the costs are known, their sum is partial.
+    Texts are joined by newlines, and parts of an answer directly; blank ones are omitted. Token counts are added up; so
+    are the costs, and the times, which do not include the time of tools. If only some of the costs are known, their
+    sum is partial.
     """
-    if len(answers) == 1:
+    if len(answers) == 1 and answers[0].continuation is None:
         return answers[0]
     from provider_core.prices import add_costs
 
@@ -243,7 +275,7 @@ def merge_answers(answers: Sequence[Answer]) -> Answer:
     sources = {source.url: source for answer in reversed(answers) for source in reversed(answer.sources)}
     return replace(
         answers[-1],
-        text="\n".join(answer.text for answer in answers if answer.text.strip()),
+        text=_joined_texts(answers),
         reasoning="\n".join(answer.reasoning for answer in answers if answer.reasoning),
         tool_calls=tuple(call for answer in answers for call in answer.tool_calls),
         sources=tuple(reversed(sources.values())),
@@ -251,6 +283,39 @@ def merge_answers(answers: Sequence[Answer]) -> Answer:
         usage=_sum([answer.usage for answer in answers if answer.usage is not None]),
         cost=add_costs(answer.cost for answer in answers if not answer.is_free),
         timing=Timing(first_byte=answers[0].timing.first_byte, first_text=first_text, total=total),
+        parts=_parts(answers),
+    )
+
+
+def _joined_texts(answers: Sequence[Answer]) -> str:
+    text = ""
+    for answer in answers:
+        if answer.continuation is not None:
+            text += answer.text
+        elif answer.text.strip():
+            text += f"\n{answer.text}" if text else answer.text
+    return text
+
+
+def last_parts(answers: Sequence[Answer]) -> Sequence[Answer]:
+    """The last answer, after those that it continues."""
+    first = len(answers) - 1
+    while first > 0 and answers[first].continuation is not None:
+        first -= 1
+    return answers[first:]
+
+
+def _parts(answers: Sequence[Answer]) -> tuple[AnswerPart, ...]:
+    if answers[-1].continuation is None:
+        return ()
+    return tuple(
+        AnswerPart(
+            characters=len(answer.text),
+            verdict=answer.verdict,
+            finish=answer.finish,
+            continuation=answer.continuation,
+        )
+        for answer in last_parts(answers)
     )
 
 

@@ -159,7 +159,7 @@ class Client:
                 body = adapter.body
                 call = Call(
                     method="POST",
-                    url=provider.url("/chat/completions"),
+                    url=provider.chat_url(prefill=request.prefill),
                     headers=self.headers(provider, body, key),
                     body=_encoded(body),
                     network=provider.network,

@@ -159,8 +159,10 @@ class AnswerEnded(Struct):
     request: Request
     answer: Answer
     new_messages: tuple[Message, ...] = ()
-    cause: Literal["", "tool loop", "schema retry"] = ""
+    cause: Literal["", "tool loop", "schema retry", "continuation"] = ""
     """Why the request was sent after another one of the same turn; "" for the first."""
+    goes_on: bool = False
+    """Whether the answer was cut, and the next request continues it."""
 
 
 class FellBack(Struct):
@@ -219,6 +221,17 @@ class SchemaRetry(Struct):
     error: SchemaMismatchError
 
 
+class Continuing(Struct):
+    """The answer was cut, because of ``error`` or else by a token limit, and the next request asks for its rest.
+
+    ``number`` counts the continuations of the answer from 1. ``how`` is as in ``Continuation``.
+    """
+
+    number: int
+    how: Literal["prefix", "request"]
+    error: CoreError | None = None
+
+
 class ChatEnded(Struct):
     """The last event of a turn. ``answer`` merges the answers to all of its requests."""
 
@@ -236,6 +249,7 @@ Event: TypeAlias = (
     | AnswerEnded
     | FellBack
     | SchemaRetry
+    | Continuing
     | ChatEnded
 )
 """Everything that happens during a turn, in order: ``Connecting`` first, ``ChatEnded`` last."""

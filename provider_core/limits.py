@@ -34,6 +34,10 @@ BESIDES_TEXT: Final = 32 << 20
 """Bytes: tool calls, further choices, log probabilities and encrypted reasoning of one answer, together.
 telex stops the answer with an error."""
 
+CONTINUATIONS: Final = 10
+"""Requests: for the rest of one answer with --whole.
+telex stops, and the answer is incomplete."""
+
 CALLS: Final = 1_000
 """Tool calls: in one answer.
 telex stops the answer with an error, and runs no tool."""

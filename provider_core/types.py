@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from provider_core.errors import CoreError
 
 __all__ = [
-    "Alias", "AnswerEvent", "AudioPart", "Auth", "Body", "Call", "CallAsText", "Choice", "Effort", "FieldDropped",
-    "FieldIgnored", "FilePart", "Finished", "Idle", "Image", "ImagePart", "Json", "Message", "Model", "ModelKind",
-    "Network", "Notice",
-    "Part", "Provider", "Quirks", "Reasoning", "Reply", "Request", "Retrying", "Role", "Sent", "Source",
-    "Sources", "Target", "Text", "TextPart", "Timing", "Tool", "ToolCall", "Transport", "Usage", "Verdict",
+    "Alias", "AnswerEvent", "AudioPart", "Auth", "Body", "Call", "CallAsText", "Choice", "Continuation", "Effort",
+    "FieldDropped", "FieldIgnored", "FilePart", "Finished", "Idle", "Image", "ImagePart", "Json", "Message",
+    "Model", "ModelKind", "Network", "Notice", "Part", "Prefill", "Provider", "Quirks", "Reasoning", "Reply",
+    "Request", "Retrying", "Role", "Sent", "Source", "Sources", "Target", "Text", "TextPart", "Timing", "Tool",
+    "ToolCall", "Transport", "Usage", "Verdict",
 ]  # fmt: skip
 
 Json: TypeAlias = Any
@@ -89,6 +89,8 @@ class Message(Struct):
     sources: tuple[Source, ...] = ()
     """Of an assistant: the sources of its answer. Like ``images``, they are stored and never sent."""
     images: tuple[Image, ...] = ()
+    continues: bool = False
+    """Of an assistant: whether it continues the text of the message before, which was cut."""
 
 
 class Tool(Struct):
@@ -120,6 +122,8 @@ class Request(Struct):
     """Whether the model is known to read images. If not, a line of text replaces the images in tool results."""
     web: bool = False
     """Whether the provider is to search the web for the answer, by its own search."""
+    prefill: bool = False
+    """Whether the last message, an assistant's, is the beginning of the answer. Requires ``Quirks.prefill``."""
     params: Mapping[str, Json] = field(default_factory=dict)
     """Further fields of the body. They override everything above, and None removes a field."""
 
@@ -150,6 +154,19 @@ class WebSearch(Struct):
     """Fields of the body."""
     tools: tuple[Mapping[str, Json], ...] = ()
     """Entries of the body's ``tools``, which the provider runs itself."""
+
+
+class Prefill(Struct):
+    """How the model is made to continue the last message, an assistant's, instead of answering it."""
+
+    message: Mapping[str, Json] = field(default_factory=dict)
+    """Fields of that message."""
+    fields: Mapping[str, Json] = field(default_factory=dict)
+    """Fields of the body."""
+    base_path: str | None = None
+    """The path of the base URL for such requests, if it is another one."""
+    models: tuple[str, ...] = ()
+    """As in ``Effort``."""
 
 
 class Quirks(Struct):
@@ -198,6 +215,8 @@ class Quirks(Struct):
     """The strongest ``response_format`` that works; "none" if the field is refused or ignored."""
     web_search: tuple[WebSearch, ...] = ()
     """How a web search is requested: the first entry that matches the model. Models that none matches have none."""
+    prefill: Prefill | None = None
+    """How an answer is continued from its beginning. None: there is no such way, so that its rest is asked for."""
 
 
 class Network(Struct):
@@ -322,6 +341,15 @@ class Provider(Struct):
         """Return the address of ``path`` ("/chat/completions") at this provider, with the query of the base URL."""
         base, mark, query = self.base_url.partition("?")
         return f"{base.rstrip('/')}{path}{mark}{query}"
+
+    def chat_url(self, *, prefill: bool = False) -> str:
+        """Return the address of chat completions, and of those that continue the last message with ``prefill``."""
+        how = self.quirks.prefill
+        if not prefill or how is None or how.base_path is None:
+            return self.url("/chat/completions")
+        base, mark, query = self.base_url.partition("?")
+        scheme, _, rest = base.partition("://")
+        return f"{scheme}://{rest.partition('/')[0]}{how.base_path}/chat/completions{mark}{query}"
 
 
 class Target(Struct):
@@ -485,6 +513,20 @@ class Finished(Struct):
 
 AnswerEvent: TypeAlias = Text | Reasoning | ToolCall | Sources | Image | Usage | Finished
 """The events of one answer: any number of them, ``Finished`` last."""
+
+
+class Continuation(Struct):
+    """How a part of an answer continues the part before, which was cut.
+
+    ``how`` is "prefix" if the model wrote on after the text so far, "request" if it was asked for the rest. ``seam`` is
+    "exact" after a prefix; "overlap" if the end of the part before was repeated, and removed; "unverified" if not, so
+    that the place cannot be checked; "restart" if the model began the answer again, so that all was removed.
+    """
+
+    how: Literal["prefix", "request"]
+    seam: Literal["exact", "overlap", "unverified", "restart"]
+    removed: int = 0
+    """The number of characters that were removed from the beginning of the part."""
 
 
 class Timing(Struct):

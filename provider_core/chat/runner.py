@@ -9,15 +9,23 @@ from contextlib import closing, nullcontext, suppress
 from typing import TYPE_CHECKING, Literal
 
 from provider_core import limits
-from provider_core.answer import AnswerBuilder, merge_answers
+from provider_core.answer import AnswerBuilder, join_parts, last_parts, merge_answers
 from provider_core.errors import (
     CoreError,
     InvalidInputError,
     LoopLimitError,
+    ProviderError,
     SchemaError,
     SchemaMismatchError,
 )
-from provider_core.events import AnswerEnded, ChatEnded, Connecting, RequestStarted, SchemaRetry
+from provider_core.events import (
+    AnswerEnded,
+    ChatEnded,
+    Connecting,
+    Continuing,
+    RequestStarted,
+    SchemaRetry,
+)
 from provider_core.structs import Struct, replace
 from provider_core.types import FieldDropped, Finished, Image, Message, Sent, Text, Verdict
 
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from provider_core.answer import Answer
+    from provider_core.chat.continuation import Rest
     from provider_core.chat.fallback import Fallback, FallbackChain, Rests
     from provider_core.client import OpenProvider
     from provider_core.events import Approval, Event, Toolbox
@@ -51,6 +60,10 @@ class ChatPlan(Struct):
     """US dollars. No request is sent if the turn has cost so much, or would with the request's input."""
     spent: Decimal | None = None
     """US dollars that count against ``max_cost``, because earlier turns have cost them."""
+    continuations: int = 0
+    """How many times an answer is continued that a token limit or a broken stream has cut."""
+    continues: bool = False
+    """Whether this turn continues the last message of ``request``, an answer that was cut; it has no new messages."""
     context: int | None = None
     """The context window of ``target`` in tokens, if it is known."""
     unusable: tuple[Fallback, ...] = ()
@@ -77,6 +90,10 @@ class ChatRun:
     If a model fails before anything of its answer arrived, and the plan has fallbacks, ``FellBack`` is yielded, and
     the same request is sent to the next model with that model's own options. Earlier answers of the turn, with their
     tool calls, are then part of the conversation; other providers get none of their reasoning.
+
+    If an answer is cut after some text, and ``plan.continuations`` allow it, ``Continuing`` is yielded, and the next
+    request continues it: the texts of both make one answer, and what the second repeats is removed. The answer is
+    complete only if its last part is.
 
     Text is yielded as it arrives, with two exceptions. In a turn with tools, blank text at the beginning of an answer
     waits for something visible. Text that has to match a schema is yielded in one piece, after the check.
@@ -125,7 +142,12 @@ class ChatRun:
         self._hold = hold
         self._request = plan.request
         self._new_messages = plan.new_messages
-        self._cause: Literal["", "tool loop", "schema retry"] = ""
+        self._cause: Literal["", "tool loop", "schema retry", "continuation"] = ""
+        self._rest: Rest | None = None  # while the answer of the current request continues another one
+        self._base: tuple[Message, ...] = ()  # the messages that the continued answer answers
+        self._before: Message | None = None  # its text so far
+        self._continued = 0
+        self._prefills = True
         self._builder = AnswerBuilder(plan.target, limit=plan.request.max_characters or limits.ANSWER)
         self._answering = True  # until the answer of the current request is in self.answers
         self._received = False  # whether anything of that answer has arrived
@@ -165,6 +187,10 @@ class ChatRun:
             self._continue(results)  # what the calls did is done: the next turn has to know
         if self._answering:
             self._builder.take_back(unwritten)
+            if self._rest is not None and (text := self._rest.close()):  # it was held back at the seam
+                self._builder.add(Text(text=text))
+                if self.plan.schema_retries is None:
+                    events.append(Text(text=text))
             events.append(self._take(self._priced(self._builder.answer(error))))
         unfinished = self.answers[-1].verdict is Verdict.INTERRUPTED or self._continues(self.answers[-1])
         answer = self._merged()
@@ -189,6 +215,8 @@ class ChatRun:
             self._tools = ToolLoop(self._toolboxes, self._approve, plan.request.tool_choice, self._notified)
         tools = self._tools
         most, number = plan.max_turns, 1
+        if plan.continues:
+            yield self._prepare_rest(plan.request.messages[:-1], plan.request.messages[-1])
         limits_costs = self._check_budget is not None or plan.max_cost is not None
         while True:
             try:
@@ -201,8 +229,19 @@ class ChatRun:
                         yield RequestStarted(
                             number=number, request=self._request, new_messages=self._new_messages
                         )
-                        yield from self._ask(opened)
+                        try:
+                            yield from self._ask(opened)
+                        except ProviderError as error:
+                            if not self._is_prefix_refused(error):
+                                raise
+                            number += 1
+                            continue
                         answer = self.answers[-1]
+                        if self._goes_on(answer):
+                            number, most = number + 1, most + 1
+                            messages = self._conversation(answer)
+                            yield self._prepare_rest(messages[:-1], messages[-1], answer)
+                            continue
                         if not self._continues(answer):
                             break
                         if self._mismatch is None and tools is not None:
@@ -251,7 +290,7 @@ class ChatRun:
 
     def _fall_back(self, error: CoreError) -> Sequence[Event]:
         """Prepare the request to the next model; returns the events that report that, none if there is no next one."""
-        if self._chain is None or self._received or not self._answering:
+        if self._chain is None or self._received or not self._answering or self._rest is not None:
             return ()
         from provider_core.chat.fallback import may_fall_back
 
@@ -287,11 +326,11 @@ class ChatRun:
 
     def _ask(self, opened: OpenProvider) -> Iterator[Event]:
         """The events of one request's answer."""
-        tools, request = self._tools, self._request
+        tools, request, rest = self._tools, self._request, self._rest
         self._received = False
         hold, add = self._hold, self._builder.add
         holds_text = self.plan.schema_retries is not None
-        blank: str | None = None if tools is None else ""
+        blank: str | None = None if tools is None or rest is not None else ""
         stream = opened.client.chat(
             opened.provider,
             request,
@@ -301,6 +340,8 @@ class ChatRun:
             has_fallback=self._chain is not None and self._chain.has_more,
         )
         events: Iterator[AnswerEvent] = stream if tools is None else tools.events(stream)
+        if rest is not None:
+            events = rest.events(events)
         with closing(stream):
             for event in events:
                 self._received = True
@@ -334,6 +375,12 @@ class ChatRun:
             tools.check(answer)
         if self.plan.schema_retries is None or self._continues(answer):
             return
+        if self._rest is not None:
+            answer = self._rest.finished(answer)
+        if self._goes_on(answer):
+            return
+        if self._before is not None and self._rest is not None:
+            answer = replace(answer, text=f"{self._before.content}{answer.text}")
         self._check(answer)
         if self._checked is not None and self._checked[0]:
             yield Text(text=self._checked[0])
@@ -366,6 +413,57 @@ class ChatRun:
         calls_tools = self._tools is not None and bool(answer.tool_calls)
         return self._mismatch is not None or (calls_tools and answer.verdict is Verdict.COMPLETE)
 
+    def _goes_on(self, answer: Answer) -> bool:
+        """Whether the next request continues this answer, which was cut."""
+        if self._continued >= self.plan.continuations or answer.verdict is Verdict.COMPLETE:
+            return False
+        from provider_core.chat.continuation import may_continue
+
+        return may_continue(answer)
+
+    def _prepare_rest(
+        self, base: tuple[Message, ...], before: Message, answer: Answer | None = None
+    ) -> Continuing:
+        """Prepare the request for the rest of a cut answer to ``base``, of which ``before`` is there."""
+        self._base, self._before = base, before
+        self._continued += answer is not None
+        self._ask_for_rest()
+        how = self._rest.how if self._rest is not None else "request"
+        return Continuing(
+            number=self._continued or 1, how=how, error=None if answer is None else answer.error
+        )
+
+    def _ask_for_rest(self) -> None:
+        from provider_core.chat.continuation import Rest
+        from provider_core.request import can_prefill
+
+        if self._before is None:
+            return
+        request = replace(self._request, messages=self._base, max_characters=self.plan.request.max_characters)
+        prefix = self._prefills and can_prefill(self.target.provider, self.target.model)
+        self._rest = Rest(request, self.target, self._before, prefix=prefix)
+        self._request, self._new_messages, self._cause = self._rest.request, (), "continuation"
+        self._builder = AnswerBuilder(self.target, limit=self._request.max_characters or limits.ANSWER)
+        self._answering = True
+
+    def _is_prefix_refused(self, error: ProviderError) -> bool:
+        """Whether the server refuses the beginning of an answer; then the next request asks for the rest."""
+        if self._rest is None or self._rest.how != "prefix" or self._received:
+            return False
+        from provider_core.chat.continuation import is_refusal
+
+        if not is_refusal(error):
+            return False
+        self._prefills = False
+        self._ask_for_rest()
+        return True
+
+    def _conversation(self, answer: Answer) -> tuple[Message, ...]:
+        """The messages of the last request with its answer; a continued one is one message."""
+        if self._rest is None or self._before is None:
+            return (*self._request.messages, answer.message())
+        return (*self._base, join_parts(self._before, answer.message()))
+
     def _more(self, number: int) -> int:
         more = self._on_limit(number) if self._on_limit is not None else 0
         if more > 0:
@@ -381,7 +479,11 @@ class ChatRun:
             most = max(1, (request.max_characters or most) - len(answer.text))
         self._new_messages = tuple(new)
         self._cause = "tool loop" if new[0].role == "tool" else "schema retry"
-        messages = (*request.messages, answer.message(), *new)
+        messages = (*self._conversation(answer), *new)
+        if self._rest is not None:
+            request = replace(request, prefill=False, schema=self.plan.request.schema)
+            self._rest = self._before = None
+        self._continued = 0
         self._request = replace(request, messages=messages, max_characters=most)
         self._builder = AnswerBuilder(self.target, limit=most or limits.ANSWER)
         self._answering = True
@@ -412,25 +514,40 @@ class ChatRun:
 
     def _take(self, answer: Answer) -> AnswerEnded:
         self._answering = False
+        if self._rest is not None:
+            answer = self._rest.finished(answer)
         self.answers.append(answer)
         messages = self._request.messages
         if answer.text or answer.verdict is Verdict.COMPLETE:
-            self.messages = (*messages, answer.message())
+            self.messages = self._conversation(answer)
+        elif self._rest is not None:
+            pass
         elif messages[-1].role == "tool":  # the results of tools are part of the conversation
             self.messages = messages
         return AnswerEnded(
-            request=self._request, answer=answer, new_messages=self._new_messages, cause=self._cause
+            request=self._request,
+            answer=answer,
+            new_messages=self._new_messages,
+            cause=self._cause,
+            goes_on=self._goes_on(answer),
         )
 
     def _merged(self) -> Answer:
-        answers = [*self.answers, *([self._builder.answer()] if self._answering else [])]
+        answers = list(self.answers)
+        if self._answering:
+            answer = self._builder.answer()
+            answers.append(answer if self._rest is None else self._rest.finished(answer))
         answer = merge_answers(answers)
+        if self._continued and answer.verdict is Verdict.LENGTH and answer.error is None:
+            from provider_core.chat.continuation import still_cut
+
+            answer = replace(answer, error=still_cut(answer, self._continued))
         if self._checked is not None:
             text, error = self._checked
             verdict = Verdict.FAILED if error is not None and error is not answer.error else answer.verdict
             answer = replace(answer, text=text, verdict=verdict, error=error)
         elif self.plan.schema_retries is not None:
-            answer = replace(answer, text=answers[-1].text)
+            answer = replace(answer, text=merge_answers(last_parts(answers)).text)
         if answer.error is None and self._tools is not None and not self._answering:
             answer = replace(answer, error=self._tools.refusal())
         if self._chain is not None and self._chain.failed:

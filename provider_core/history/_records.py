@@ -236,7 +236,7 @@ def message_columns(message: Message) -> tuple[str, str, str | None]:
             else asdict(part)
             for part in message.content
         ]
-    for name in ("tool_call_id", "reasoning", "reasoning_details", "extra", "provider"):
+    for name in ("tool_call_id", "reasoning", "reasoning_details", "extra", "provider", "continues"):
         if value := getattr(message, name):
             more[name] = value
     for name in ("tool_calls", "sources", "images"):

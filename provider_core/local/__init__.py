@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from provider_core.errors import ModelFileError
 from provider_core.presets.preset import TEMPLATE_ARGUMENTS
 from provider_core.structs import Struct
-from provider_core.types import Effort, Model, Provider, Quirks
+from provider_core.types import Effort, Model, Prefill, Provider, Quirks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ PROVIDER = Provider(
     models=(Model(id=DEFAULT_MODEL.id, context=_CONTEXT, reasoning=False, tools=False, vision=False),),
     models_declared=False,
     # So small a model often does not stop by itself: a minute of text is enough.
-    quirks=Quirks(effort=(Effort(levels=TEMPLATE_ARGUMENTS),), default_max_tokens=4096),
+    quirks=Quirks(effort=(Effort(levels=TEMPLATE_ARGUMENTS),), default_max_tokens=4096, prefill=Prefill()),
 )
 """The provider ``local``, which has an address only while ``serve`` runs."""
 

@@ -17,7 +17,7 @@ from provider_core.presets.preset import (
     reasoning_effort,
 )
 from provider_core.structs import replace
-from provider_core.types import Effort, Quirks, WebSearch
+from provider_core.types import Effort, Prefill, Quirks, WebSearch
 
 if TYPE_CHECKING:
     from provider_core.presets.preset import ModelTable
@@ -47,8 +47,12 @@ QWEN: Final = Quirks(
     reasoning_send_back="reasoning_content",
 )
 
+# https://www.alibabacloud.com/help/en/model-studio/partial-mode, which has no list for the US region.
+_QWEN_PREFILL = Prefill(message={"partial": True}, models=("qwen*",))
+
 _QWEN_WITH_SEARCH = replace(
     QWEN,
+    prefill=_QWEN_PREFILL,
     # Model Studio "Web search", which is not in the US region. Only its native API returns the sources.
     web_search=(WebSearch(models=("qwen*", "qwq*", "deepseek*"), fields={"enable_search": True}),),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from provider_core.presets.preset import FIXED, BatchApi, Preset, Variable, reasoning_effort
-from provider_core.types import Effort, Quirks, WebSearch
+from provider_core.types import Effort, Prefill, Quirks, WebSearch
 
 if TYPE_CHECKING:
     from provider_core.presets.preset import ModelTable
@@ -97,6 +97,8 @@ PRESETS: Final = (
                 Effort(models=("magistral*",), levels=FIXED),
                 Effort(levels=reasoning_effort("none", "high")),
             ),
+            # docs.mistral.ai API, "prefix" of an assistant message; vercel/ai, packages/mistral.
+            prefill=Prefill(message={"prefix": True}),
             # Other ids are refused with code 3280: langchain-ai/langchain issue 24668.
             tool_call_ids="mistral9",
             tool_choice_required="any",  # the older of its two words: docs.mistral.ai API

@@ -16,7 +16,7 @@ from provider_core.presets.preset import (
     reasoning_effort,
 )
 from provider_core.structs import replace
-from provider_core.types import Effort, Quirks, WebSearch
+from provider_core.types import Effort, Prefill, Quirks, WebSearch
 
 if TYPE_CHECKING:
     from provider_core.presets.preset import ModelTable
@@ -60,6 +60,8 @@ KIMI: Final = Quirks(
     ),
     # A turn that called tools is refused without its reasoning: charmbracelet/fantasy, kimi.
     reasoning_send_back="reasoning_content",
+    # https://platform.kimi.ai/docs/guide/use-partial-mode-feature-of-kimi-api
+    prefill=Prefill(message={"partial": True}),
     # While reasoning, which is the default, a required tool call is a 400: pydantic/pydantic-ai,
     # providers/moonshotai.py.
     tool_choice_while_thinking=False,
@@ -91,6 +93,8 @@ PRESETS: Final = (
             effort=(Effort(levels=THINKING_AND_EFFORT),),
             # Conversations with tools are refused without the reasoning of every answer: the same page.
             reasoning_send_back="reasoning_content",
+            # https://api-docs.deepseek.com/guides/chat_prefix_completion
+            prefill=Prefill(message={"prefix": True}, base_path="/beta"),
             # While reasoning, which is the default, a required tool call is a 400: deepseek-ai/DeepSeek-V3
             # issue 1376.
             tool_choice_while_thinking=False,

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from provider_core.presets.preset import FIXED, TEMPLATE_ARGUMENTS, Preset, reasoning_effort
-from provider_core.types import Effort, Quirks
+from provider_core.types import Effort, Prefill, Quirks
 
 _server = partial(Preset, kind="local", key_required=False)
 
@@ -38,6 +38,7 @@ PRESETS: Final = (
         quirks=Quirks(
             effort=(Effort(levels=TEMPLATE_ARGUMENTS),),  # tools/server/README.md, chat_template_kwargs
             reasoning_send_back="reasoning_content",  # common/chat.cpp passes it to the chat template
+            prefill=Prefill(),  # tools/server/README.md, --prefill-assistant, which is the default
         ),
     ),
     _server(
@@ -100,6 +101,8 @@ PRESETS: Final = (
                 Effort(models=("gpt-oss*",), levels=reasoning_effort("low", "medium", "high")),
                 Effort(levels=TEMPLATE_ARGUMENTS),
             ),
+            # docs.vllm.ai "OpenAI-Compatible Server", extra parameters of the Chat API.
+            prefill=Prefill(fields={"continue_final_message": True, "add_generation_prompt": False}),
             # It reads only this one of the two names: vllm/entrypoints/chat_utils.py.
             reasoning_send_back="reasoning",
         ),

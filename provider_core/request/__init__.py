@@ -19,6 +19,7 @@ from provider_core.request._body import (
     build_adapted_body,
     build_body,
     build_headers,
+    can_prefill,
     find_web_search,
     is_secret_name,
     is_valid,
@@ -42,6 +43,7 @@ __all__ = [
     "Workaround",
     "build_body",
     "build_headers",
+    "can_prefill",
     "find_web_search",
     "is_secret_name",
     "known_secrets",
@@ -74,9 +76,11 @@ class RequestAdapter:
         self._cache = cache
         self._notify = notify
         # Without the fields of a web search, the answer would be made up instead of refused.
-        self._web = find_web_search(provider, request.model).fields if request.web else {}
+        self._fixed = {*find_web_search(provider, request.model).fields} if request.web else set()
+        if request.prefill and provider.quirks.prefill is not None:  # or the beginning would be answered
+            self._fixed |= {*provider.quirks.prefill.fields}
         known = cache.known(provider, request.model) if cache else ()
-        self._workarounds = tuple(each for each in known if each.field not in self._web)
+        self._workarounds = tuple(each for each in known if each.field not in self._fixed)
         self._tried: tuple[Workaround, ...] = ()
         self._open: tuple[Workaround, str, dict[str, Json]] | None = None
         """The workaround whose outcome is unknown, the server's words, and the body that they were about."""
@@ -97,7 +101,7 @@ class RequestAdapter:
         if may_refuse(error) and not isinstance(error, ServerError):
             self._conclude(helped=self._is_about_something_else(error))
         for workaround in self._candidates(error, self.body, self._tried):
-            if workaround.field in self._web:
+            if workaround.field in self._fixed:
                 continue
             workarounds = (
                 *(each for each in self._workarounds if each.field != workaround.field),

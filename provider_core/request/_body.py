@@ -36,7 +36,7 @@ def build_body(provider: Provider, request: Request) -> dict[str, Json]:
         format_ = _response_format(quirks, request.schema)
         if "response_format" not in request.params:
             turns = (*turns, *_schema_instructions(quirks, request.schema))
-    fields: dict[str, Json] = {
+    fields: dict[str, Any] = {
         "model": request.model,
         "messages": wire_messages(
             provider, turns, tools=bool(request.tools), images=request.reads_images, model=request.model
@@ -61,6 +61,9 @@ def build_body(provider: Provider, request: Request) -> dict[str, Json]:
         if search.tools:
             fields["tools"] = [*fields.get("tools", ()), *map(dict, search.tools)]
     fields |= format_
+    if request.prefill and quirks.prefill is not None:
+        fields["messages"][-1] |= quirks.prefill.message
+        fields |= quirks.prefill.fields
     fields |= request.params
     if not fields.get("stream") and "stream_options" not in request.params:
         fields.pop("stream_options", None)  # OpenAI and others refuse it without streaming
@@ -158,6 +161,15 @@ def find_web_search(provider: Provider, model: str) -> WebSearch:
         patterns = ", ".join(pattern for family in families for pattern in family.models)
         text += f"; models of {provider.name} that have one: {patterns}"
     raise InvalidInputError(text, provider=provider.name, code="no_web_search")
+
+
+def can_prefill(provider: Provider, model: str) -> bool:
+    """Whether ``model`` can continue an assistant message."""
+    how = provider.quirks.prefill
+    if how is None:
+        return False
+    name = model.rsplit("/", 1)[-1].lower()
+    return not how.models or any(fnmatchcase(name, pattern) for pattern in how.models)
 
 
 # --- tools -------------------------------------------------------------------------------------------------

@@ -228,8 +228,8 @@ def test_limited_search_names_the_option_for_more(telex: Inside, history: Filled
 # --- export -------------------------------------------------------------------------------------------------
 
 KEYS = [
-    "conversation", "title", "turn", "at", "provider", "model", "params", "messages", "text", "reasoning",
-    "tool_calls", "sources", "images", "finish", "raw_finish", "verdict", "usage", "timing", "error",
+    "conversation", "title", "turn", "at", "provider", "model", "params", "messages", "continues", "text",
+    "reasoning", "tool_calls", "sources", "images", "finish", "raw_finish", "verdict", "usage", "timing", "error",
 ]  # fmt: skip
 
 
@@ -274,7 +274,7 @@ def test_export_as_json_lines_has_everything_of_each_turn(telex: Inside, history
             },
             {"role": "tool", "content": "noon", "tool_call_id": "7"},
         ],
-        "text": "Hal\u2028f", "reasoning": "hm",
+        "continues": False, "text": "Hal\u2028f", "reasoning": "hm",
         "tool_calls": [{"id": "8", "name": "now", "arguments": "{}"}], "sources": [], "images": [],
         "finish": "tool_calls", "raw_finish": None, "verdict": "partial",
         "usage": dict.fromkeys(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 KEYS = [
     "provider", "model", "text", "reasoning", "tool_calls", "sources", "images", "choices", "logprobs",
-    "finish", "raw_finish", "verdict", "usage", "timing", "attempts", "error",
+    "finish", "raw_finish", "verdict", "parts", "usage", "timing", "attempts", "error",
 ]  # fmt: skip
 USAGE_KEYS = [
     "input", "output", "cached", "cache_write", "reasoning", "cost", "cost_source", "cost_is_partial",

@@ -176,7 +176,7 @@ def shown(event: core.Event) -> None:
     match event:
         case core.Connecting() | core.AnswerEnded() | core.SchemaRetry() | core.ChatEnded():
             pass
-        case core.FellBack():
+        case core.FellBack() | core.Continuing():
             pass
         case core.Sent() | core.Idle() | core.Retrying() | core.FieldDropped() | core.FieldIgnored():
             pass

@@ -81,6 +81,7 @@ class Options:
     tool_choice: str | None
     max_turns: int
     max_cost: Decimal | None
+    whole: bool
     output: str | None
     save_images: str | None
     dry_run: bool
@@ -607,6 +608,7 @@ def _chat(
         new_messages=new,
         schema_retries=options.schema_retries if schema is not None else None,
         max_turns=options.max_turns,
+        continuations=limits.CONTINUATIONS if options.whole else 0,
         max_cost=None if (limit := get("max_cost")) is None else Decimal(str(limit)),
     )
 

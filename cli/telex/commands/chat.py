@@ -145,6 +145,11 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     "--stream/--no-stream", default=None, help="Print the answer as it arrives (default), or all at once."
 )
 @max_tokens_option
+@click.option(
+    "--whole",
+    is_flag=True,
+    help="Continue an answer that a token limit or a broken connection cuts, until it is complete.",
+)
 @temperature_option
 @params_option
 @effort_option

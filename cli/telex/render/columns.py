@@ -11,7 +11,7 @@ import time
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
-from provider_core.events import ChatEnded, FellBack, SchemaRetry
+from provider_core.events import ChatEnded, Continuing, FellBack, SchemaRetry
 from provider_core.types import (
     CallAsText,
     FieldDropped,
@@ -231,7 +231,7 @@ class _Column:
             case FellBack(target=target):
                 self._note(f"{self.title}: {status_line(event, self._target)}")
                 self._target, self.title = target, visible(str(target))
-            case FieldDropped() | FieldIgnored() | CallAsText() | SchemaRetry():
+            case FieldDropped() | FieldIgnored() | CallAsText() | SchemaRetry() | Continuing():
                 self._note(status_line(event, self._target))
             case StatusLine(text=text):
                 self._note(text)

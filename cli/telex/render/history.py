@@ -124,7 +124,7 @@ class TranscriptRenderer:
             for message in turn.messages:
                 self._head(message.role.capitalize(), when(turn.at, now))
                 self._message(message)
-            self._head(f"{turn.provider}/{turn.model}", when(turn.at, now))
+            self._head(_who(turn), when(turn.at, now))
             lines: list[str] = []
             if turn.answer is not None:
                 if isinstance(turn.answer.content, str) and turn.answer.content:
@@ -210,7 +210,8 @@ def whole_object(conversation: SavedConversation, turns: Sequence[SavedTurn]) ->
 def turn_object(turn: SavedTurn, *, title: str) -> dict[str, Any]:
     """One turn. ``messages`` are the new ones of the request, in OpenAI's form; the rest is as in ``chat --json``.
 
-    ``verdict`` is null while there is no answer and no error: it is still coming, or its process was killed.
+    ``continues`` is whether the text continues that of the turn before, which was cut. ``verdict`` is null while there
+    is no answer and no error: it is still coming, or its process was killed.
     """
     answer = turn.answer
     return {
@@ -222,6 +223,7 @@ def turn_object(turn: SavedTurn, *, title: str) -> dict[str, Any]:
         "model": turn.model,
         "params": dict(turn.params),
         "messages": [_message_object(message) for message in turn.messages],
+        "continues": answer is not None and answer.continues,
         "text": _text(answer) if answer else "",
         "reasoning": answer.reasoning if answer else "",
         "tool_calls": [call_object(call) for call in answer.tool_calls] if answer else [],
@@ -282,7 +284,7 @@ def _asked(message: Message) -> Iterator[str]:
 
 
 def _answered(turn: SavedTurn) -> Iterator[str]:
-    yield f"## {turn.provider}/{turn.model}"
+    yield f"## {_who(turn)}"
     if turn.answer is not None:
         text = _text(turn.answer).strip("\n")
         if text:
@@ -293,6 +295,12 @@ def _answered(turn: SavedTurn) -> Iterator[str]:
     words = ending(turn)
     if words:
         yield f"*{words}*"
+
+
+def _who(turn: SavedTurn) -> str:
+    """The model, and whether it continues the answer before."""
+    continues = turn.answer is not None and turn.answer.continues
+    return f"{turn.provider}/{turn.model}{' (continued)' if continues else ''}"
 
 
 def ending(turn: SavedTurn) -> str:

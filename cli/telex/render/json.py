@@ -12,6 +12,7 @@ from provider_core.errors import CoreError
 from provider_core.events import (
     ChatEnded,
     Connecting,
+    Continuing,
     FellBack,
     RequestStarted,
     SchemaRetry,
@@ -39,7 +40,7 @@ from telex.render.renderer import ChatFailed, MultiRenderer, StatusLine
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from provider_core.answer import Answer
+    from provider_core.answer import Answer, AnswerPart
     from provider_core.events import Event
     from provider_core.prices import Cost
     from provider_core.runtime import Runtime
@@ -52,6 +53,7 @@ Kind: TypeAlias = Literal[
     "request",
     "retry",
     "fallback",
+    "continuation",
     "field_dropped",
     "field_ignored",
     "call_as_text",
@@ -136,6 +138,7 @@ def failure_object(error: BaseException, hint: str | None = None) -> dict[str, A
         "finish": None,
         "raw_finish": None,
         "verdict": (Verdict.FAILED if isinstance(error, Exception) else Verdict.INTERRUPTED).value,
+        "parts": [],
         "usage": None,
         "timing": {"first_byte": None, "first_text": None, "total": None},
         "attempts": [],
@@ -168,6 +171,7 @@ def answer_object(answer: Answer, hint: str | None = None) -> dict[str, Any]:
         "finish": answer.finish,
         "raw_finish": answer.raw_finish,
         "verdict": answer.verdict.value,
+        "parts": [part_object(part) for part in answer.parts],
         "usage": usage_object(answer.usage, answer.cost),
         "timing": timing_object(answer.timing),
         "attempts": [
@@ -175,6 +179,19 @@ def answer_object(answer: Answer, hint: str | None = None) -> dict[str, Any]:
             {"model": str(answer.target), "error": answer.error and error_object(answer.error)},
         ],
         "error": answer.error and error_object(answer.error, hint, exit_code=answer_code(answer)),
+    }
+
+
+def part_object(part: AnswerPart) -> dict[str, Any]:
+    """A part of an answer that was continued; the last three are null for the first one."""
+    how = part.continuation
+    return {
+        "characters": part.characters,
+        "finish": part.finish,
+        "verdict": part.verdict.value,
+        "how": how and how.how,
+        "seam": how and how.seam,
+        "removed": how and how.removed,
     }
 
 
@@ -284,7 +301,15 @@ class _JsonOutput:
                 self._target = target
             case StatusLine(text=text):
                 self._console.note(text)
-            case Retrying() | FellBack() | FieldDropped() | FieldIgnored() | CallAsText() | SchemaRetry():
+            case (
+                Retrying()
+                | FellBack()
+                | FieldDropped()
+                | FieldIgnored()
+                | CallAsText()
+                | SchemaRetry()
+                | Continuing()
+            ):
                 from telex.render.messages import status_line
 
                 self._console.note(status_line(event, self._target))
@@ -365,6 +390,9 @@ class JsonLinesRenderer(_JsonOutput):
                 self._write("fallback", **other, failed=name, error=problem, rest=round(rest, 3))
             case FieldDropped(field=field, swapped_for=other, value=value):
                 self._write("field_dropped", field=field, swapped_for=other, value=value)
+            case Continuing(number=number, how=how, error=failure):
+                problem = failure and error_object(failure)
+                self._write("continuation", number=number, how=how, error=problem)
             case FieldIgnored(field=field, value=value):
                 self._write("field_ignored", field=field, value=value)
             case CallAsText(tool=tool):

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from provider_core.errors import CoreError, ToolRefusedError, UnknownToolError
-from provider_core.events import FellBack
+from provider_core.events import Continuing, FellBack
 from provider_core.redaction import printable
 from provider_core.types import CallAsText, FieldDropped, FieldIgnored, Retrying
 from telex.console import visible
@@ -32,7 +32,7 @@ _LONGEST_LINE: Final = 500
 
 
 def status_line(
-    event: Retrying | FellBack | FieldDropped | FieldIgnored | CallAsText | SchemaRetry,
+    event: Retrying | FellBack | FieldDropped | FieldIgnored | CallAsText | SchemaRetry | Continuing,
     target: Target | None,
 ) -> str:
     """A sentence about a retry, another model, or what the server did not do as requested."""
@@ -52,11 +52,35 @@ def status_line(
         case CallAsText(tool=tool):
             what = f"a call of {' '.join(printable(tool, 200).split())}" if tool else "a tool call"
             return f"The model wrote {what} as plain text; it was not run. See: telex help tools"
+        case Continuing(error=CoreError() as broken):
+            return f"{broken.message.rstrip('.')}. Continuing the answer."
+        case Continuing():
+            return "The answer was cut off at the token limit. Continuing it."
         case FieldDropped(remembered=remembered, lasting=lasting):
             when = " (the server refused it before)" if remembered else " from now on" if lasting else ""
             return f"{target} {_change(event)}{when}."
         case _:
             return f"{event.error.message}. Retrying."
+
+
+def continued_line(answer: Answer) -> str:
+    """How often an answer was continued, and at which seams something may be doubled or missing."""
+    line = f"The answer was cut, and continued {_times(len(answer.parts) - 1)}."
+    place, unverified = 0, []
+    for part in answer.parts:
+        if part.continuation is not None and part.continuation.seam == "unverified" and part.characters:
+            unverified.append(number(place))
+        place += part.characters
+    if unverified:
+        line += (
+            f" Check what comes after character {' and '.join(unverified)}: "
+            "the model did not repeat the words before, so text may be doubled or missing there."
+        )
+    return line
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 _CHANGES: Final[dict[tuple[str, str | None], str]] = {

@@ -11,6 +11,7 @@ from provider_core.events import (
     AnswerEnded,
     ChatEnded,
     Connecting,
+    Continuing,
     FellBack,
     RequestStarted,
     SchemaRetry,
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
     from telex.render.renderer import CommandEvent, RenderOptions
     from telex.wrapping import Flow
 
-    _Status: TypeAlias = Retrying | FellBack | FieldDropped | FieldIgnored | CallAsText | SchemaRetry
+    _Status: TypeAlias = (
+        Retrying | FellBack | FieldDropped | FieldIgnored | CallAsText | SchemaRetry | Continuing
+    )
 
 SPINNER_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SPINNER_PERIOD = 0.1
@@ -101,6 +104,13 @@ class TextRenderer:
                 self._add_status(event)
             case ToolStarted() | ToolProgress() | ToolEnded():
                 self._show_tool(event)
+            case AnswerEnded(goes_on=True):
+                self._reasoning.end()
+            case Continuing():
+                # On a terminal a note would break the text; the end of the answer has one.
+                if not (self._console.out_is_terminal or self._options.quiet):
+                    self._add_status(event)
+                self._wait_for("waiting for the rest of the answer")
             case AnswerEnded() | Paused():
                 self._pause()
             case StatusLine(text=line):
@@ -220,6 +230,10 @@ class TextRenderer:
 
             for line in attachment_lines(answer, self._title):
                 notes(line)
+        if answer.parts and not options.quiet:
+            from telex.render.messages import continued_line
+
+            notes(continued_line(answer))
         if shows_usage and (answer.finish or answer.verdict is Verdict.COMPLETE):
             from telex.render.messages import usage_line
 
