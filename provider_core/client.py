@@ -29,7 +29,6 @@ from provider_core.errors import (
     RateLimitError,
     ServerError,
 )
-from provider_core.redaction import printable, redact
 from provider_core.request import RequestAdapter, build_headers, known_secrets, sets_token_limit
 from provider_core.structs import Struct, field
 from provider_core.types import (
@@ -330,6 +329,7 @@ def _encoded(body: dict[str, object]) -> bytes:
 
 
 def _refusal(reply: Reply, call: Call, secrets: tuple[str, ...]) -> ProviderError:
+    from provider_core.redaction import printable, redact
     from provider_core.stream import ErrorReader
 
     headers = dict(reply.headers)
