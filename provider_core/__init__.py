@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from provider_core import errors
     from provider_core.answer import Answer, AnswerBuilder, AnswerPart, Attempt
     from provider_core.batches import BatchLimits, BatchRun, Result, Row, batch
+    from provider_core.chat import ChatPlan, ChatRun
     from provider_core.chat.conversation import ChatOptions, Connection, Conversation, connect, provider
     from provider_core.chat.fallback import Fallback, Rests
-    from provider_core.chat.runner import ChatPlan, ChatRun
     from provider_core.client import Client
     from provider_core.events import (
         AnswerEnded,
@@ -125,7 +125,7 @@ _MODULES = {
     "batches": ("BatchLimits", "BatchRun", "Result", "Row", "batch"),
     "chat.conversation": ("ChatOptions", "Connection", "Conversation", "connect", "provider"),
     "chat.fallback": ("Fallback", "Rests"),
-    "chat.runner": ("ChatPlan", "ChatRun"),
+    "chat": ("ChatPlan", "ChatRun"),
     "client": ("Client",),
     "http.transport": ("HttpTransport",),
     "keys": ("KeyStore", "KeyringStore", "MemoryStore"),

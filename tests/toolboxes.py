@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import scripted
 from scripted import DONE, delta, sse
 
-from provider_core.chat.runner import ChatPlan, ChatRun
+from provider_core.chat import ChatPlan, ChatRun
 from provider_core.client import Client, OpenProvider
 from provider_core.errors import CoreError
 from provider_core.events import (

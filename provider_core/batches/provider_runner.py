@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from provider_core.batches.jobs import Job, JobFile
     from provider_core.batches.planner import RowPlanner
     from provider_core.batches.rows import Row
-    from provider_core.chat.runner import ChatPlan
+    from provider_core.chat import ChatPlan
     from provider_core.prices import Cost, Prices
     from provider_core.types import Call, Json, Reply, Target
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from provider_core import errors
 from provider_core.batches.pace import rate_error, retry_after
+from provider_core.chat import ChatRun
 from provider_core.chat.fallback import may_fall_back, rest_after
-from provider_core.chat.runner import ChatRun
 from provider_core.client import backoff, max_retries_for
 from provider_core.errors import CoreError
 from provider_core.events import AnswerEnded
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from provider_core.batches.pace import Lane
     from provider_core.batches.planner import RowPlanner
     from provider_core.batches.rows import Row
-    from provider_core.chat.runner import ChatPlan
+    from provider_core.chat import ChatPlan
     from provider_core.prices import Pricing
     from provider_core.types import Notice
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, cast
 
 from provider_core import limits
 from provider_core.answer import append_messages
+from provider_core.chat import ChatPlan, ChatRun
 from provider_core.chat.fallback import Fallback, Rests, context_of, may_fall_back
-from provider_core.chat.runner import ChatPlan, ChatRun
 from provider_core.errors import (
     CoreError,
     InvalidInputError,

@@ -18,7 +18,7 @@ from provider_core.types import Text, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from provider_core.chat.runner import ChatRun
+    from provider_core.chat import ChatRun
     from provider_core.events import Event
 
 _TICK: Final = 0.1

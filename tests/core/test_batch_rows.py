@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provider_core.batches import InputFormat
-    from provider_core.chat.runner import ChatPlan
+    from provider_core.chat import ChatPlan
 
 
 def read(data: bytes, format_: InputFormat | None = None, **options: Any) -> list[Row]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from provider_core.budget import Budget, beginning, dollars
-from provider_core.chat.runner import ChatPlan, ChatRun
+from provider_core.chat import ChatPlan, ChatRun
 from provider_core.client import Client, OpenProvider
 from provider_core.errors import BudgetError
 from provider_core.events import ChatEnded

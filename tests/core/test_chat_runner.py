@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from provider_core.answer import Answer
+from provider_core.chat import ChatPlan, ChatRun
 from provider_core.chat.fallback import Fallback
 from provider_core.chat.parallel import ParallelRuns
-from provider_core.chat.runner import ChatPlan, ChatRun
 from provider_core.client import Client, OpenProvider
 from provider_core.errors import (
     ConnectError,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from provider_core import presets
+from provider_core.chat import ChatPlan, ChatRun
 from provider_core.chat.continuation import Rest
-from provider_core.chat.runner import ChatPlan, ChatRun
 from provider_core.client import Client, OpenProvider
 from provider_core.errors import BudgetError, NetworkError, ProtocolError, TokenLimitError
 from provider_core.events import AnswerEnded, Continuing

@@ -12,7 +12,7 @@ import pytest
 from toolcalling import serving
 
 from provider_core import presets
-from provider_core.chat.runner import ChatPlan, ChatRun
+from provider_core.chat import ChatPlan, ChatRun
 from provider_core.client import Client, OpenProvider
 from provider_core.errors import BadRequestError
 from provider_core.events import Approve, ChatEnded, Event, RequestStarted, Toolbox, ToolEnded

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from provider_core.chat import ChatPlan
 from provider_core.chat.fallback import Fallback, Rests, context_of
-from provider_core.chat.runner import ChatPlan
 from provider_core.errors import InvalidInputError
 from provider_core.options import Layer, template_layer
 from provider_core.resolve import Name, expand

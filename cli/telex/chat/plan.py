@@ -13,7 +13,7 @@ import click
 
 from provider_core import limits
 from provider_core.answer import append_messages
-from provider_core.chat.runner import ChatPlan
+from provider_core.chat import ChatPlan
 from provider_core.errors import CoreError, InvalidInputError, ModelError
 from provider_core.structs import Struct
 from provider_core.types import Message, Request, Target, TextPart

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provider_core.chat.runner import ChatRun
+from provider_core.chat import ChatRun
 from provider_core.errors import CoreError
 from provider_core.events import AnswerEnded, ChatEnded
 from provider_core.types import Sent, Verdict
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from provider_core.answer import Answer
-    from provider_core.chat.runner import ChatPlan
+    from provider_core.chat import ChatPlan
     from provider_core.client import OpenProvider
     from provider_core.events import Event
     from provider_core.types import Image, Message, Provider, Request, Target

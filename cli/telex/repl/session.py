@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from decimal import Decimal
 
-    from provider_core.chat.runner import ChatPlan
+    from provider_core.chat import ChatPlan
     from provider_core.client import OpenProvider
     from provider_core.events import Event
     from provider_core.types import Part, Target

@@ -17,7 +17,7 @@ from telex.options import Name, network_options, profile_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provider_core.chat.runner import ChatPlan
+    from provider_core.chat import ChatPlan
     from provider_core.events import Event
     from provider_core.types import Message
     from telex.app import App

@@ -18,7 +18,7 @@ from provider_core import files, limits
 from provider_core.batches import BatchRun, Row, RowPlanner
 from provider_core.batches.lanes import Lanes, model_of
 from provider_core.budget import dollars
-from provider_core.chat.runner import ChatPlan
+from provider_core.chat import ChatPlan
 from provider_core.errors import BudgetError, CoreError, FileError
 from provider_core.expectations import failures, judge_request, verdict_of
 from provider_core.structs import Struct, replace
