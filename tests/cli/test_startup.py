@@ -222,7 +222,7 @@ def test_a_piped_answer_is_one_connection_and_six_small_files(lab: Telex, server
 
 @pytest.mark.parametrize(
     ("arguments", "most"),
-    [(["--version"], 15), (["providers", "list"], 43), (["models", "list"], 43), (["chat", "hi"], 72)],
+    [(["--version"], 15), (["providers", "list"], 43), (["models", "list"], 43), (["chat", "hi"], 65)],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_no_more_modules_of_telex_are_opened(lab: Telex, arguments: list[str], most: int) -> None:
