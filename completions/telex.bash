@@ -19,7 +19,7 @@ _telex_table() {
         ;;
     'telex batch')
         commands=(status cancel)
-        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '--input-format one jsonl csv tsv lines' '--id-column any' '--each-file' '-o,--output files' '--output-dir folders' '--format one jsonl csv tsv' '--columns any' '--csv-safe' '--ordered' '-x,--extract' '--via one provider' '--fresh' '--retry-failed' '--limit any' '--sample any' '--dry-run' '-j,--jobs any' '--rpm any' '--tpm any' '--max-errors any' '--max-cost any' '--deadline any' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--schema any' '--schema-retries any' '--stream,--no-stream' '-q,--quiet' '--connect-timeout any' '--timeout any' '--retries any' '--profile name profiles' '-h,--help')
+        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '--input-format one jsonl csv tsv lines' '--id-column any' '--each-file' '-o,--output files' '--output-dir folders' '--format one jsonl csv tsv' '--columns any' '--csv-safe' '--ordered' '-x,--extract' '--via one provider dask' '--scheduler any' '--fresh' '--retry-failed' '--limit any' '--sample any' '--dry-run' '-j,--jobs any' '--rpm any' '--tpm any' '--max-errors any' '--max-cost any' '--deadline any' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--schema any' '--schema-retries any' '--stream,--no-stream' '-q,--quiet' '--connect-timeout any' '--timeout any' '--retries any' '--profile name profiles' '-h,--help')
         arguments=('*files')
         ;;
     'telex batch status')

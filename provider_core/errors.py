@@ -67,7 +67,8 @@ class InvalidInputError(CoreError):
 
     Codes: "no_vision", "no_audio" and "no_pdf" (images, recordings or PDFs for a model that is known not to read any),
     "no_web_search" (the provider cannot search the web), "no_batch_api" (the provider has none in OpenAI's form),
-    "other_provider" (a job of an earlier run is at a provider that this batch does not use).
+    "other_provider" (a job of an earlier run is at a provider that this batch does not use), "no_dask" (the package
+    distributed is missing), "worker_version" (a worker of a cluster has another release of telex, or none).
     """
 
 

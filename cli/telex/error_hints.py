@@ -480,6 +480,11 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
         (errors.InvalidInputError, "no_vision"): "See which models read images: telex models list --vision",
         (errors.InvalidInputError, "no_audio"): None,
         (errors.InvalidInputError, "no_web_search"): lambda *_: _web_searches(),
+        (errors.InvalidInputError, "no_dask"): lambda *_: _install_extra("dask"),
+        (
+            errors.InvalidInputError,
+            "worker_version",
+        ): "Install the same release of telex in the environment of every worker.",
         (errors.InvalidInputError, "no_batch_api"): lambda *_: _batch_apis(),
         (
             errors.InvalidInputError,

@@ -7,6 +7,7 @@ The parts, in the order in which a row passes them::
     runner    BatchRun: takes rows when a request may start, and yields a Result for each, as they come
     pace      Lane, Throttle: when a request may start; lanes opens one for each model and address
     provider_runner  ProviderRun: the same with jobs of the provider's Batch API; needs jobs and spool
+    dask_runner  DaskRun: the same on the workers of a Dask cluster, each of which has a BatchRun
     Result    what came of a row: an Answer, the requests made for it, or the error
 
 Only runners send requests. They take the same rows and plans, and yield the same results. Files of results, and what is
@@ -41,6 +42,7 @@ from provider_core.batches.runner import BatchLimits, BatchRun, Result, ask
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
 
+    from provider_core.batches.dask_runner import DaskRun
     from provider_core.batches.provider_runner import ProviderRun
     from provider_core.runtime import Runtime
     from provider_core.types import Json, Provider
@@ -50,7 +52,7 @@ __all__ = [
     "Throttle", "ask", "bad_row", "batch", "file_rows", "planner", "rows_of", "suffix_format",
 ]  # fmt: skip
 
-AnyRun: TypeAlias = "BatchRun | ProviderRun"
+AnyRun: TypeAlias = "BatchRun | ProviderRun | DaskRun"
 """A batch while it runs, here or elsewhere."""
 
 

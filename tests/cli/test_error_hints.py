@@ -223,6 +223,8 @@ CASES = [
         2,
         "Leave out --via provider, or use one of: azure, ",
     ),
+    (e.InvalidInputError("x", code="no_dask"), None, 2, "telex[dask]"),
+    (e.InvalidInputError("x", code="worker_version"), None, 2, "Install the same release"),
     (e.InvalidInputError("x", code="other_provider"), None, 2, "telex batch cancel OUTPUT"),
     (e.AttachmentError("x", name="a.py"), None, 2, None),
     (e.InvalidInputError("x", code="no_vision"), None, 2, "telex models list --vision"),

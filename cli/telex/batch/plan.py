@@ -62,7 +62,8 @@ class Options:
     csv_safe: bool
     ordered: bool
     extract: bool
-    via: Literal["provider"] | None
+    via: Literal["provider", "dask"] | None
+    scheduler: str | None
     fresh: bool
     retry_failed: bool
     limit: int | None
@@ -267,6 +268,8 @@ def _check(options: Options) -> None:
         ),
         ("--output-dir", options.output_dir is not None, "--each-file", options.each_file),
         ("--retry-failed", options.retry_failed, "--output or --output-dir", saved),
+        ("--via dask", options.via == "dask", "--scheduler", options.scheduler is not None),
+        ("--scheduler", options.scheduler is not None, "--via dask", options.via == "dask"),
         ("--via provider", by_provider, "--output or --output-dir", saved and options.output != "-"),
         ("--fresh", options.fresh, "--output or --output-dir", saved),
         (
@@ -283,8 +286,8 @@ def _check(options: Options) -> None:
         ("--input-format", "--each-file", options.input_format is not None and options.each_file),
         ("--via provider", "several models", by_provider and len(options.models) > 1),
         ("--via provider", "--jobs", by_provider and options.jobs is not None),
-        ("--via provider", "--rpm", by_provider and options.rpm is not None),
-        ("--via provider", "--tpm", by_provider and options.tpm is not None),
+        (f"--via {options.via}", "--rpm", options.via is not None and options.rpm is not None),
+        (f"--via {options.via}", "--tpm", options.via is not None and options.tpm is not None),
         ("--limit", "--sample", options.limit is not None and options.sample is not None),
     ):
         if both:

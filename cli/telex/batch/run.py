@@ -23,10 +23,11 @@ from telex.exit_codes import ExitCode, Stop
 from telex.signals import Interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import FrameType
 
     from provider_core.batches import AnyRun, Lane, Result, Row
+    from provider_core.batches.dask_runner import DaskRun
     from provider_core.batches.jobs import JobFile
     from provider_core.budget import Budget
     from provider_core.chat.fallback import Fallback
@@ -215,7 +216,9 @@ class _Batch:
         )
         if self._jobs is not None:
             batch_api(plan.first[0].provider)
-        opened = [lane for models in plan.models for lane in lanes.open(models)]
+        opened: list[Lane] = []
+        if options.via != "dask":  # its workers have keys of their own
+            opened += [lane for models in plan.models for lane in lanes.open(models)]
         progress = Progress(
             self._app.console,
             before=lambda: self._pending.done,
@@ -246,14 +249,41 @@ class _Batch:
                 note=(lambda _: None) if self._options.quiet else progress.note,
             )
         streamed_in_order = self._options.ordered and self._output.journal is None
+        rows = self._numbered() if streamed_in_order else self._rows
+        if (scheduler := self._options.scheduler) is not None:
+            return self._on_cluster(rows, scheduler, limits, progress)
         return BatchRun(
-            self._numbered() if streamed_in_order else self._rows,
+            rows,
             plan.planner,
             opened,
             lanes_for=lanes.lanes_for,
             limits=limits,
             price=prices,
             window=_WINDOW if streamed_in_order else None,
+        )
+
+    def _on_cluster(
+        self, rows: Iterable[Row], scheduler: str, limits: BatchLimits, progress: Progress
+    ) -> DaskRun:
+        from provider_core import __version__
+        from provider_core.batches.dask_runner import DaskRun, Spec
+
+        plan, options = self._plan, self._options
+        spec = Spec(
+            version=__version__,
+            planner=plan.planner,
+            models=tuple(tuple((each.name, each.request) for each in group) for group in plan.models),
+            most=options.jobs,
+            network={name: getattr(options, name) for name in ("connect_timeout", "timeout", "retries")},
+        )
+        return DaskRun(
+            rows,
+            spec,
+            scheduler,
+            targets=plan.targets,
+            limits=limits,
+            prices=self._app.runtime.prices,
+            note=(lambda _: None) if options.quiet else progress.note,
         )
 
     def _run(self, batch: AnyRun, progress: Progress) -> None:

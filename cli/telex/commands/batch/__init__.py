@@ -60,6 +60,7 @@ COMMANDS = {
         'ls *.md | telex batch --each-file "Translate to English." --output-dir en',
         'telex batch tickets.csv "Classify: {{ body }}" --schema "label bug|wish|question" -o labels.csv',
         "telex batch rows.jsonl -m openai -o out.jsonl --via provider",
+        "telex batch rows.jsonl -m lab -o out.jsonl --via dask --scheduler tcp://host:8786",
     ),
     exits=ASKING,
     meanings={
@@ -137,9 +138,10 @@ COMMANDS = {
 )
 @click.option(
     "--via",
-    type=click.Choice(["provider"]),
-    help="Let the provider's own Batch API run the rows: within a day, and often at half the price.",
+    type=click.Choice(["provider", "dask"]),
+    help="Run the rows by the provider's own Batch API (within a day, often at half the price), or on a Dask cluster.",
 )
+@click.option("--scheduler", metavar="ADDRESS", help="With --via dask, the cluster: tcp://HOST:8786.")
 @click.option("--fresh", is_flag=True, help="Discard the results in the output, and start over.")
 @click.option("--retry-failed", is_flag=True, help="Run only the rows that failed or are incomplete.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run at most N rows.")
