@@ -159,6 +159,40 @@ class History:
                 _add(connection, turn, answer.message(), is_answer=True)
         return cut
 
+    def fork(self, conversation: str) -> tuple[str, tuple[tuple[int, int], ...]]:
+        """Copy a conversation; returns the id of the copy, and the ids of each turn and its copy.
+
+        The ledger counts only the requests that were sent, so that it has no copies. Raises
+        ``UnknownConversationError`` if there is no such conversation.
+        """
+        with self._database.writing() as connection:
+            if not _exists(connection, conversation):
+                raise UnknownConversationError(f"unknown conversation: {conversation!r}", name=conversation)
+            copy = _unused_id(connection)
+            connection.execute(
+                "INSERT INTO conversations SELECT ?, title, begun FROM conversations WHERE id = ?",
+                (copy, conversation),
+            )
+            turns = connection.execute(
+                "SELECT id FROM turns WHERE conversation = ? ORDER BY id", (conversation,)
+            ).fetchall()
+            pairs = []
+            for (turn,) in turns:
+                connection.execute(
+                    "INSERT INTO turns (conversation, at, provider, model, params, verdict, error, finish, raw_finish, "
+                    "served, usage, timing, resend) SELECT ?, at, provider, model, params, verdict, error, finish, "
+                    "raw_finish, served, usage, timing, resend FROM turns WHERE id = ?",
+                    (copy, turn),
+                )
+                (made,) = connection.execute("SELECT last_insert_rowid()").fetchone()
+                connection.execute(
+                    "INSERT INTO messages (turn, is_answer, role, text, more) "
+                    "SELECT ?, is_answer, role, text, more FROM messages WHERE turn = ? ORDER BY id",
+                    (made, turn),
+                )
+                pairs.append((turn, made))
+        return copy, tuple(pairs)
+
     def change_target(self, turn: int, target: Target) -> None:
         """Save that another model answers a turn."""
         with self._database.writing() as connection:

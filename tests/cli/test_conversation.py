@@ -250,7 +250,10 @@ def test_a_command_shows_its_result_and_sends_nothing(
 
 def test_help_lists_every_command_and_the_keys(talk: Dialogue) -> None:
     rows = talk(lines=["help"])[2:-1]
-    wanted = "/model /models /system /file /image /retry /edit /undo /save /usage /tools /new /help /exit"
+    wanted = (
+        "/model /models /system /template /file /image /retry /continue /edit /undo /copy /save /load /fork "
+        "/usage /tools /new /help /exit"
+    )
     assert [row.split()[0] for row in rows] == [
         *wanted.split(), "Enter", "Alt-Enter,", "Ctrl-G", "Ctrl-C", "Ctrl-D", "Tab",
     ]  # fmt: skip

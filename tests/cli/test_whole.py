@@ -56,7 +56,7 @@ def test_unverified_seam_is_reported(telex: Inside, server: Scripted) -> None:
     server.will(answer(FIRST, finish="length"), answer(REST))
     ran = telex("chat", "-m", "a/m", "--whole", "Go on")
     assert ran.out == f"{FIRST}{REST}\n".encode()
-    assert f"Check what comes after character {len(FIRST)}" in ran.err
+    assert f"Check the text after character {len(FIRST)}" in ran.err
 
 
 def test_parts_are_in_json_and_in_the_history(telex: Inside, server: Scripted) -> None:

@@ -65,16 +65,20 @@ def status_line(
 
 def continued_line(answer: Answer) -> str:
     """How often an answer was continued, and at which seams something may be doubled or missing."""
-    line = f"The answer was cut, and continued {_times(len(answer.parts) - 1)}."
+    count = sum(part.continuation is not None for part in answer.parts)
+    line = f"The answer was cut, and continued {_times(count)}."
     place, unverified = 0, []
     for part in answer.parts:
         if part.continuation is not None and part.continuation.seam == "unverified" and part.characters:
             unverified.append(number(place))
         place += part.characters
     if unverified:
+        where = " and ".join(
+            f"after character {each}" if each != "0" else "at its beginning" for each in unverified
+        )
         line += (
-            f" Check what comes after character {' and '.join(unverified)}: "
-            "the model did not repeat the words before, so text may be doubled or missing there."
+            f" Check the text {where}: the model did not repeat the words before, so something may be doubled or "
+            "missing there."
         )
     return line
 

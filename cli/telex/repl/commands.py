@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,8 @@ from provider_core.errors import CoreError
 from provider_core.structs import Struct, replace
 from telex.chat.input import report_unreadable
 from telex.options import require_utf8
-from telex.repl.session import CommandError, first_line
+from telex.repl import turns
+from telex.repl.session import CommandError, first_line, split_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _REMOVE = "-"
 """The argument that removes a system message or attachments."""
 _MODELS_SHOWN = 20
+_CONVERSATIONS_SHOWN = 50
+"""The most recently used conversations, which Tab completes."""
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 
 
@@ -36,7 +38,7 @@ class SlashCommand(Struct):
     words: str
     run: Callable[[Session, str], None]
     takes: str
-    """What Tab completes: "model", "file" or "image"."""
+    """What Tab completes: "model", "file", "image", "template" or "load", which is a conversation or a file."""
     synonyms: tuple[str, ...]
     """Names in other programs, which are not shown."""
 
@@ -163,7 +165,7 @@ def _attach(session: Session, argument: str, *, images: bool) -> None:
 def _names(argument: str) -> list[str]:
     """The files, folders, patterns and addresses in a line; the name of one file with spaces need not be quoted."""
     whole = os.path.expanduser(argument)  # noqa: PTH111 - an address stays as it is
-    return [whole] if os.path.exists(whole) else [*map(os.path.expanduser, _words(argument))]  # noqa: PTH110
+    return [whole] if os.path.exists(whole) else [*map(os.path.expanduser, split_words(argument))]  # noqa: PTH110
 
 
 def _paths(argument: str) -> list[str]:
@@ -174,21 +176,10 @@ def _paths(argument: str) -> list[str]:
     if os.path.exists(whole):  # noqa: PTH110
         return [whole]
     found: list[str] = []
-    for word in map(os.path.expanduser, _words(argument)):
+    for word in map(os.path.expanduser, split_words(argument)):
         matches = sorted(glob.glob(word)) if not os.path.exists(word) else []  # noqa: PTH110, PTH207
         found += matches or [word]
     return found
-
-
-def _words(argument: str) -> list[str]:
-    import shlex
-
-    try:
-        if sys.platform == "win32":  # backslashes are part of paths, and the quotes are left
-            return [word.strip("\"'") for word in shlex.split(argument, posix=False)]
-        return shlex.split(argument)
-    except ValueError:  # a quote is not closed
-        return [argument]
 
 
 # --- earlier prompts ---------------------------------------------------------------------------------------
@@ -234,7 +225,7 @@ def _save(session: Session, argument: str) -> None:
         raise CommandError("/save takes the name of a file", "For example: /save notes.md")
     if not session.messages:
         raise CommandError("there is nothing to save yet")
-    words = _words(argument)
+    words = split_words(argument)
     if len(words) != 1:
         import shlex
 
@@ -302,15 +293,20 @@ SLASH_COMMANDS: tuple[SlashCommand, ...] = tuple(
         synonyms=tuple(synonyms.split()),
     )
     for names, argument, words, run, takes, synonyms in (
-        ("/model", "[ID]", "Switch to another model.", _model, "model", "/use /switch /load"),
+        ("/model", "[ID]", "Switch to another model.", _model, "model", "/use /switch"),
         ("/models", "[WORD]", "List the known models.", _models, "", "/list /ls"),
         ("/system", "[TEXT]", 'Set the system message; "-" removes it.', _system, "", "/prompt /role"),
+        ("/template", "NAME [VAR=VALUE …]", "Send a template's prompt.", turns.template, "template", ""),
         ("/file", "PATH …", 'Attach files; "-" removes all attachments.', _file, "file", "/attach /add /read /f"),
         ("/image", "PATH|URL …", 'Attach images; "-" removes all attachments.', _image, "image", "/img /picture /i"),
         ("/retry", "", "Send the last prompt again.", _retry, "", "/regenerate /regen /again /redo"),
+        ("/continue", "", "Continue the last answer, if it was cut.", turns.continue_, "", "/cont /more"),
         ("/edit", "", "Edit the last prompt in your editor, and send it.", _edit, "", "/editor /e"),
         ("/undo", "", "Remove the last prompt and its answer.", _undo, "", ""),
+        ("/copy", "[N|code]", "Copy the last answer, that of prompt N, or a code block.", turns.copy, "", "/yank"),
         ("/save", "FILE", "Write the conversation to a Markdown file.", _save, "file", "/write /export"),
+        ("/load", "ID|FILE", "Continue another conversation, or attach a file.", turns.load, "load", "/resume /open"),
+        ("/fork", "", "Continue in a copy; the original stays as it is.", turns.fork, "", "/branch"),
         ("/usage", "", "Show the tokens used.", _usage, "", "/tokens /cost /stats"),
         ("/tools", "", "List the tools of this conversation.", _tools, "", "/tool /mcp"),
         ("/new", "", "Start a new conversation.", _new, "", "/clear /reset /restart"),
@@ -358,6 +354,13 @@ def complete(app: App, text: str) -> Iterator[Candidate]:
     if takes == "model":
         with contextlib.suppress(CoreError):  # the settings do not load
             yield from _complete_model(app, argument)
+    elif takes == "template":
+        with contextlib.suppress(CoreError):
+            yield from _complete_template(app, argument)
+    elif takes == "load":
+        with contextlib.suppress(CoreError):
+            yield from _complete_conversation(app, argument)
+        yield from _complete_file(argument, ("",))
     elif takes:
         yield from _complete_file(argument, _IMAGE_SUFFIXES if takes == "image" else ("",))
 
@@ -380,6 +383,30 @@ def _complete_model(app: App, typed: str) -> Iterator[Candidate]:
             starts = (model.id, model.id.rpartition("/")[2] if no_provider else full)
             if model.kind == "chat" and any(each.casefold().startswith(wanted) for each in starts):
                 yield Candidate(text=full, replaces=len(typed), shown=full)
+
+
+def _complete_template(app: App, argument: str) -> Iterator[Candidate]:
+    """Names of templates, and then the variables of the template."""
+    from provider_core import templates
+
+    name, space, rest = argument.partition(" ")
+    if not space:
+        for each in templates.all_names(app.runtime.paths.templates):
+            if each.startswith(name):
+                yield Candidate(text=f"{each} ", replaces=len(name), shown=each)
+        return
+    word = rest.rpartition(" ")[2]
+    for each, default in templates.variables(app.runtime.template(name)).items():
+        if each not in ("prompt", "stdin") and each.startswith(word):
+            yield Candidate(text=f"{each}=", replaces=len(word), shown=each, words=default or "")
+
+
+def _complete_conversation(app: App, argument: str) -> Iterator[Candidate]:
+    for each in app.runtime.history.conversations(_CONVERSATIONS_SHOWN):
+        if each.id.startswith(argument):
+            yield Candidate(
+                text=each.id, replaces=len(argument), shown=each.id, words=first_line(each.title, 40)
+            )
 
 
 def _complete_file(argument: str, suffixes: tuple[str, ...]) -> Iterator[Candidate]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -18,7 +19,7 @@ from provider_core.errors import (
 from provider_core.events import AnswerEnded, ChatEnded, ToolEnded, ToolStarted
 from provider_core.history import SavedConversation, SavedTurn
 from provider_core.structs import Struct, replace
-from provider_core.types import Message, Sent, TextPart
+from provider_core.types import Message, Sent, TextPart, Verdict
 from telex.chat.input import Attaching, Prompt, attach
 from telex.chat.plan import check_fit, new_messages, reads_images, with_model
 from telex.chat.run import Turn, report_outcome
@@ -61,6 +62,22 @@ class Exchange(Struct):
     saved: tuple[int, ...] = ()
     """The ids of its turns in the history."""
     turns: tuple[SavedTurn, ...] = ()
+
+    @property
+    def answer(self) -> str:
+        """The text of the last answer; "" if there is none."""
+        messages = append_messages((), (turn.answer for turn in self.turns if turn.answer is not None))
+        contents = [message.content for message in messages if isinstance(message.content, str)]
+        return next((content for content in reversed(contents) if content), "")
+
+
+class _Run(Struct):
+    """A turn that has ended. ``messages`` is the conversation after it; None if no answer came."""
+
+    messages: tuple[Message, ...] | None
+    saved: tuple[int, ...]
+    turns: tuple[SavedTurn, ...]
+    resend: bool
 
 
 class Session:
@@ -214,14 +231,74 @@ class Session:
             )
         return conversation, [turn for exchange in self.exchanges for turn in exchange.turns]
 
+    def continue_answer(self) -> None:
+        """Continue the last answer, if it was cut; raises ``CommandError`` if it was not."""
+        last = self.last
+        turn = last.turns[-1] if last is not None and last.turns else None
+        if last is None or turn is None or last is self.unanswered or not self.messages:
+            raise CommandError("there is no answer to continue", "To send the last prompt again: /retry")
+        if turn.verdict is Verdict.COMPLETE:
+            raise CommandError("the last answer is complete", "To have more: ask for it")
+        before = self.messages[-1]
+        if before.role != "assistant" or before.tool_calls or not before.content:
+            raise CommandError("the last answer has no text to continue", "To send the prompt again: /retry")
+        chat = self._chat_with(self.messages, ())
+        run = self._run(replace(chat, continues=True), Prompt())
+        if run.messages is not None:
+            self.messages = run.messages
+        # What was requested counts, also if nothing came.
+        self.exchanges[-1] = replace(last, saved=(*last.saved, *run.saved), turns=(*last.turns, *run.turns))
+
+    def fork(self) -> str:
+        """Continue in a copy of the conversation; returns the original's id. Raises ``CommandError``."""
+        recorder = self.recorder
+        if recorder is None or not recorder.saves or recorder.conversation is None:
+            raise CommandError("this conversation is not saved, so there is nothing to copy")
+        original = recorder.conversation
+        recorder.conversation, turns = self.app.runtime.history.fork(original)
+        copies = dict(turns)
+
+        def copied(exchange: Exchange) -> Exchange:
+            return replace(exchange, saved=tuple(copies[turn] for turn in exchange.saved if turn in copies))
+
+        self.exchanges = [copied(each) for each in self.exchanges]
+        self.unanswered = None if self.unanswered is None else copied(self.unanswered)
+        return original
+
+    def load(self, name: str) -> SavedConversation:
+        """Continue another saved conversation, with the current model. Raises ``UnknownConversationError``."""
+        history = self.app.runtime.history
+        found = history.find(name)
+        self.new()
+        self.messages = history.messages(found.id)
+        self.exchanges = saved_exchanges(history.turns(found.id))
+        self.system = _system(self.messages)
+        self.begun = found.begun
+        if self.recorder is not None and self.recorder.saves:
+            self.recorder.conversation = found.id
+        return found
+
     def _send(self, prompt: Prompt) -> bool:
         """Send the prompt, and report how it ended. Returns whether anything of an answer came."""
+        run = self._run(self._chat_for(prompt), prompt)
+        exchange = Exchange(prompt=prompt, saved=run.saved, turns=run.turns)
+        if run.messages is not None:
+            self.messages = run.messages
+            self.unanswered = None
+            self.exchanges.append(exchange)
+        else:
+            self.unanswered = replace(exchange, resend=run.resend)
+            self.attached = replace(prompt, typed="")
+            self.app.console.note("To retry: /retry")
+        return run.messages is not None
+
+    def _run(self, chat: ChatPlan, prompt: Prompt) -> _Run:
+        """Run a turn, and report how it ended."""
         console, recorder = self.app.console, self.recorder
         saved_before = len(recorder.turns) if recorder is not None else 0
         if recorder is not None:
             recorder.title = prompt.text  # without attached files
         renderer = _SessionRenderer(self.app, self._plan.render)
-        chat = self._chat_for(prompt)
         turn = Turn(
             self.app,
             self._plan,
@@ -251,21 +328,14 @@ class Session:
             if each.cost is not None:
                 self._spent = each.cost.amount + (self._spent or 0)
         saved = tuple(recorder.turns[saved_before:]) if recorder is not None else ()
-        exchange = Exchange(prompt=prompt, saved=saved, turns=tuple(renderer.turns))
-        if turn.messages is not None:
-            self.messages = turn.messages
-            self.unanswered = None
-            self.exchanges.append(exchange)
-        else:
-            self.unanswered = replace(exchange, resend=resend)
-            self.attached = replace(prompt, typed="")
-            console.note("To retry: /retry")
-        return turn.messages is not None
+        return _Run(messages=turn.messages, saved=saved, turns=tuple(renderer.turns), resend=resend)
 
     def _chat_for(self, prompt: Prompt) -> ChatPlan:
         system = None if self.system == _system(self.messages) else self.system
         new = new_messages(prompt.content(), system)
-        messages = append_messages(self.messages, new)
+        return self._chat_with(append_messages(self.messages, new), new)
+
+    def _chat_with(self, messages: tuple[Message, ...], new: tuple[Message, ...]) -> ChatPlan:
         request = replace(
             self._chat.request,
             model=self.target.model,
@@ -356,6 +426,18 @@ class _SessionRenderer:
         self._inner.handle(event)
         if isinstance(event, ToolStarted | ToolEnded):
             self.echo.begin()
+
+
+def split_words(argument: str) -> list[str]:
+    """The words of a line, as a shell reads them."""
+    import shlex
+
+    try:
+        if sys.platform == "win32":  # backslashes are part of paths, and the quotes are left
+            return [word.strip("\"'") for word in shlex.split(argument, posix=False)]
+        return shlex.split(argument)
+    except ValueError:  # a quote is not closed
+        return [argument]
 
 
 def first_line(text: str, limit: int = 60) -> str:

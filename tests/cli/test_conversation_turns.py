@@ -1,0 +1,166 @@
+"""Commands of a conversation about its prompts and answers: /continue, /copy, /template, /load, /fork."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from conversing import Dialogue
+from scripted import Answer, Cut, Scripted, answer, delta, sse
+
+from provider_core.history import History
+from telex.repl.commands import complete
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Telex
+
+FIRST = "The sea is wide and grey, and the wind comes from the north, as it"
+REST = " always does in winter."
+
+
+@pytest.fixture
+def talk(telex: Telex, server: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dialogue:
+    telex.provider("lab", server.url, models=["m", "m2"], retries=0)
+    telex.configure(f'model = "lab/m"\n{telex.settings.read_text()}')
+    monkeypatch.chdir(tmp_path)
+    return Dialogue(telex)
+
+
+def sent(server: Scripted) -> list[str]:
+    """The messages of the last request, in a line each."""
+    return [f"{message['role']}: {message['content']}" for message in server.asked[-1].body["messages"]]
+
+
+def conversations(talk: Dialogue) -> dict[str, list[str]]:
+    """The prompts of each saved conversation."""
+    with History(talk.paths.history) as history:
+        return {
+            each.id: [str(turn.messages[-1].content) for turn in history.turns(each.id) if turn.messages]
+            for each in history.conversations()
+        }
+
+
+# --- /continue ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "cut_off", [answer(FIRST, finish="length"), Answer([*sse(delta(FIRST)), Cut()])], ids=["limit", "broken"]
+)
+def test_cut_answer_is_continued(talk: Dialogue, server: Scripted, cut_off: Answer) -> None:
+    server.will(cut_off, answer(FIRST[-30:], REST), answer("Yes."))
+    rows = talk(lines=["Go on", "/continue", "Really?", "/undo", "/undo", "/continue"])
+    assert REST.strip() in [row.strip() for row in rows]
+    assert sent(server) == ["user: Go on", f"assistant: {FIRST}{REST}", "user: Really?"]
+    assert rows[-3] == "telex: there is no answer to continue"
+    assert conversations(talk) == {}
+
+
+def test_complete_answer_is_not_continued(talk: Dialogue, server: Scripted) -> None:
+    server.will(answer("Blue."))
+    rows = talk(lines=["Which?", "/continue"])
+    assert "telex: the last answer is complete" in rows
+    assert len(server.asked) == 1
+
+
+def test_answer_of_an_earlier_conversation_is_continued(talk: Dialogue, server: Scripted) -> None:
+    server.will(answer(FIRST, finish="length"), answer(FIRST[-30:], REST), answer("Yes."))
+    talk(lines=["Go on"])
+    talk("-c", lines=["/continue"])
+    talk("-c", lines=["Really?"])
+    assert sent(server) == ["user: Go on", f"assistant: {FIRST}{REST}", "user: Really?"]
+
+
+def test_failed_continuation_changes_nothing(talk: Dialogue, server: Scripted) -> None:
+    refused = Answer(
+        [b'{"error": {"message": "busy"}}'], status=503, headers={"content-type": "application/json"}
+    )
+    server.will(answer(FIRST, finish="length"), refused, answer(FIRST[-30:], REST), answer("Yes."))
+    talk(lines=["Go on", "/continue", "/continue", "Really?"])
+    assert sent(server) == ["user: Go on", f"assistant: {FIRST}{REST}", "user: Really?"]
+
+
+# --- /copy -------------------------------------------------------------------------------------------------
+
+
+def test_answers_and_code_are_copied(talk: Dialogue, server: Scripted, tmp_path: Path) -> None:
+    server.will(answer("Blue."), answer("So:\n\n```sh\nls -l\n```\n"))
+    rows = talk(lines=["/copy", "Which?", "How?", "/copy 3", "/copy 1 2", "/copy code", "/copy 1"])
+    assert "telex: there is no answer to copy yet" in rows
+    assert "telex: there is no prompt 3" in rows
+    assert "telex: /copy takes the number of a prompt, or code" in rows
+
+
+# --- /template ---------------------------------------------------------------------------------------------
+
+
+def test_template_is_sent_with_its_variables(talk: Dialogue, server: Scripted) -> None:
+    talk.paths.templates.mkdir(parents=True)
+    (talk.paths.templates / "poem.toml").write_text(
+        'system = "You rhyme."\nprompt = "A poem about {{ topic }} in {{ style | short }} lines."\n'
+    )
+    server.will(answer("Blue."))
+    rows = talk(
+        lines=[
+            '/template poem topic="the sea"',
+            "/template",
+            "/template poem",
+            "/template poem x=1",
+            "/template none",
+        ]
+    )
+    assert sent(server) == ["system: You rhyme.", "user: A poem about the sea in short lines."]
+    assert any(row.startswith("Templates: ") and "poem" in row for row in rows)
+    assert any("topic" in row and row.startswith("telex: ") for row in rows)
+    assert len(server.asked) == 1
+
+
+def test_template_without_a_prompt_sets_the_system_message(talk: Dialogue, server: Scripted) -> None:
+    server.will(answer("Blau."))
+    talk(lines=["/template translate to=German", "Blue."])
+    system, user = sent(server)
+    assert system.startswith("system: ")
+    assert "German" in system
+    assert user == "user: Blue."
+
+
+# --- /load and /fork ---------------------------------------------------------------------------------------
+
+
+def test_another_conversation_is_loaded(talk: Dialogue, server: Scripted) -> None:
+    server.will(answer("Blue."), answer("Red."), answer("Green."))
+    talk(lines=["First?"])
+    (first,) = conversations(talk)
+    rows = talk(lines=["Second?", f"/load {first}", "Third?", "/load nothing"])
+    assert f"Continuing “First?” ({first}): 1 prompt. The model is lab/m." in rows
+    assert sent(server) == ["user: First?", "assistant: Blue.", "user: Third?"]
+    assert sorted(conversations(talk).values()) == [["First?", "Third?"], ["Second?"]]
+    assert "telex: unknown conversation: 'nothing'" in rows
+
+
+def test_file_is_attached(talk: Dialogue, server: Scripted, tmp_path: Path) -> None:
+    (tmp_path / "a b.txt").write_text("inside")
+    server.will(answer("Blue."))
+    talk(lines=["/load a b.txt", "What is it?"])
+    assert "inside" in sent(server)[0]
+
+
+def test_fork_leaves_the_original_unchanged(talk: Dialogue, server: Scripted) -> None:
+    server.will(answer("Blue."), answer("Red."), answer("Green."))
+    rows = talk(lines=["/fork", "First?", "/fork", "Second?", "/undo", "Third?"])
+    assert "telex: this conversation is not saved, so there is nothing to copy" in rows
+    assert sent(server) == ["user: First?", "assistant: Blue.", "user: Third?"]
+    assert sorted(conversations(talk).values()) == [["First?"], ["First?", "Third?"]]
+    assert any(row.startswith("Continuing in a copy. The original is unchanged: /load ") for row in rows)
+
+
+def test_tab_completes_templates_and_conversations(talk: Dialogue, server: Scripted, telex: Telex) -> None:
+    from telex.app import App
+
+    server.will(answer("Blue."))
+    talk(lines=["First?"])
+    (first,) = conversations(talk)
+    app = App(environ=telex.env)
+    assert first in [each.text for each in complete(app, "/load ")]
+    assert "commit " in [each.text for each in complete(app, "/template com")]
