@@ -153,6 +153,7 @@ class BatchRun:
         self._dropped = False  # whether a row that was taken has no result
         self._shared = list(lanes)
         self._unfinished: dict[int, None] = {}
+        self._errors = 0  # rows that failed, counted when they end
         self._priced = 0  # requests whose cost is known
         self._output_tokens = 0.0  # of an average answer
         self._named: dict[str, Sequence[Lane]] = {}
@@ -213,10 +214,7 @@ class BatchRun:
 
     def _count(self, result: Result) -> None:
         self.done += 1
-        if not result.ok:
-            self.failed += 1
-            if self._limits.max_errors is not None and self.failed >= self._limits.max_errors:
-                self.stop("errors", result.error)
+        self.failed += not result.ok
         self._check_deadline()
         if self._window is not None:
             with self._changed:
@@ -288,7 +286,7 @@ class BatchRun:
                     row = replace(row, error=error)
                 except Exception as error:  # noqa: BLE001 - such as a value that is nested too deeply
                     row = replace(row, error=_internal(error))
-            self._results.put(Result(row=row, error=row.error))
+            self._hand_over(Result(row=row, error=row.error))
 
     def _has_room(self) -> bool:
         """Wait until the caller has taken enough results; False if the batch has ended."""
@@ -343,11 +341,20 @@ class BatchRun:
                 seconds=time.monotonic() - job.started,
             )
             if self._release(job, lane, result, now, ended):
-                self._results.put(result)
+                self._hand_over(result)
                 return
             if self.ended_by:
                 break
         self._dropped = True
+
+    def _hand_over(self, result: Result) -> None:
+        """Give the result to the caller, who may take it much later: errors count now."""
+        if not result.ok and self._limits.max_errors is not None:
+            with self._changed:
+                self._errors += 1
+                if self._errors >= self._limits.max_errors:
+                    self.stop("errors", result.error)
+        self._results.put(result)
 
     def _ask(self, job: _Job, lane: Lane) -> tuple[Answer, list[AnswerEnded]]:
         plan = job.plan
