@@ -9,6 +9,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
@@ -125,7 +126,12 @@ class RowReader:
         if raw is None:
             return self._too_long(number, line)
         try:
-            found = json.loads(raw)
+            # NaN, which Python writes for a missing number, is not JSON: it is read as null.
+            found = json.loads(raw, parse_constant=lambda _: None)
+            if b"\\ud" in raw.lower():  # half a surrogate pair cannot be sent, nor read by others
+                json.dumps(found, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            return self._bad(number, line, raw, "it is not valid Unicode")
         except UnicodeDecodeError:
             return self._bad(number, line, raw, "it is not UTF-8")
         except (ValueError, RecursionError) as error:
@@ -206,7 +212,7 @@ class RowReader:
 
     def _row(self, number: int, line: int, columns: Mapping[str, Json], raw: bytes) -> Row:
         own = columns.get(self._id_column)
-        if own is None or own == "" or isinstance(own, bool):
+        if not _is_id(own):
             return Row(number=number, id=_own_id(number, raw), columns=columns, line=line)
         return Row(number=number, id=own, columns=columns, line=line, has_own_id=True)
 
@@ -255,9 +261,22 @@ def rows_of(values: Iterable[Json | Row], *, id_column: str = "id") -> Iterator[
         if not isinstance(value, dict):
             raise TypeError(f"a row is a text or a mapping, not {type(value).__name__}")
         own = value.get(id_column)
-        has_own_id = own not in (None, "")
+        has_own_id = _is_id(own)
         made = own if has_own_id else _own_id(number, raw)
         yield Row(number=number, id=made, columns=value, has_own_id=has_own_id)
+
+
+def _is_id(value: Json) -> bool:
+    """Whether a value can identify a row: a text or a number, which look the same in each format of the results."""
+    match value:
+        case bool():
+            return False
+        case float():
+            return math.isfinite(value)
+        case str() | int():
+            return value != ""
+        case _:
+            return False
 
 
 def _own_id(number: int, raw: bytes) -> str:

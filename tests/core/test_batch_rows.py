@@ -58,6 +58,19 @@ def test_each_format_yields_columns_or_a_text(format_: Any, data: bytes, expecte
     assert all(row.error is None for row in rows)
 
 
+@pytest.mark.parametrize("value", ["null", "true", '""', "NaN", "1e999", '{"a": 1}', "[1]"])
+def test_what_is_no_text_and_no_finite_number_is_not_an_id(value: str) -> None:
+    (row,) = read(f'{{"id": {value}}}\n'.encode(), "jsonl")
+    assert (row.error, row.has_own_id, str(row.id).startswith("1-")) == (None, False, True)
+
+
+def test_nan_is_read_as_null_and_half_a_surrogate_pair_is_refused() -> None:
+    nan, half, whole = read(b'{"a": NaN}\n{"a": "\\ud83d"}\n{"a": "\\uD83D\\uDE00"}\n', "jsonl")
+    assert (nan.columns, whole.columns) == ({"a": None}, {"a": "\U0001f600"})
+    assert half.error is not None
+    assert half.error.message == "line 2 of stdin cannot be used: it is not valid Unicode"
+
+
 @pytest.mark.parametrize(
     ("format_", "data", "line", "words"),
     [
