@@ -384,6 +384,18 @@ def test_retry_failed_limit_and_sample_choose_rows(telex: Inside, server: Script
     server.will(echo)
     batch(telex, "-o", "out.jsonl", "--limit", "2", stdin=rows)
     assert prompts(server) == ["5", "6"]
+    for more, sent in ((5, 5), (5, 0), (8, 3)):  # a larger sample includes a smaller one
+        server.will(echo)
+        assert batch(telex, "-o", "sample.jsonl", "--sample", str(more), stdin=rows).code == 0
+        assert len(prompts(server)) == sent
+
+
+def test_results_without_a_row_in_the_input_are_reported(telex: Inside, server: Scripted) -> None:
+    server.will(echo)
+    assert "belong" not in batch(telex, "-o", "out.jsonl", stdin=b"one\ntwo\n").err
+    ran = batch(telex, "-o", "out.jsonl", stdin=b"one\nthree\n")
+    assert "Warning: 1 result in out.jsonl belongs to no row of the input" in ran.err
+    assert "belong" not in batch(telex, "-o", "out.jsonl", "--limit", "1", stdin=b"one\nfour\nfive\n").err
 
 
 # --- before and after --------------------------------------------------------------------------------------
@@ -545,7 +557,7 @@ def test_without_a_terminal_a_line_every_ten_seconds_shows_the_progress(
     run.in_flight, run.resting, now = 0, 42.0, 40.0
     progress.show(run)
     assert "waiting 42 s: rate limited" in capsys.readouterr().err
-    progress.summary(run, skipped=0, show_failed="jq")
+    progress.summary(run, skipped=0, limited=False, show_failed="jq")
     assert "       3  RateLimitError (429): slow down\n" in capsys.readouterr().err
 
 

@@ -38,12 +38,20 @@ class Pending:
         """Rows that were complete before."""
         self.left_out = 0
         """Rows that this run leaves out, by ``--limit``, ``--sample`` or ``--retry-failed``."""
+        self._found = 0
+        self._is_read = False
+
+    @property
+    def strays(self) -> int:
+        """Results in the output file whose rows the input does not have; 0 if it was not read to its end."""
+        return self._known.ok + self._known.failed - self._found if self._is_read else 0
 
     def __iter__(self) -> Iterator[Row]:
-        rows = self._new()
+        rows = self._unique()
         options = self._options
         if options.sample is not None:
             rows = iter(self._sampled(rows, options.sample))
+        rows = self._new(rows)
         if options.limit is not None:
             rows = self._limited(rows, options.limit)
         return self._checked(rows)
@@ -53,20 +61,28 @@ class Pending:
         known = self._known
         return bool(known.ok or known.failed) and known.state(row.key) is not None
 
-    def _new(self) -> Iterator[Row]:
-        known, retry = self._known, self._options.retry_failed
+    def _unique(self) -> Iterator[Row]:
+        """All rows of the input; those whose id an earlier one had have an error."""
         for row in self._plan.source:
-            if row.has_own_id and not known.is_new(row.key):
+            if row.has_own_id and not self._known.is_new(row.key):
                 raw = f"{row.number}\0{row.key}".encode("utf-8", "surrogatepass")
                 message = f"{_place(row)} has the id {row.key[:60]!r} of an earlier row"
                 row = bad_row(row.number, raw, message, line=row.line)  # noqa: PLW2901
+            yield row
+
+    def _new(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The rows that are missing, failed or incomplete."""
+        known, retry = self._known, self._options.retry_failed
+        for row in rows:
             state = known.state(row.key) if known.ok or known.failed else None
+            self._found += state is not None
             if state and self._has_file(row):
                 self.done += 1
             elif retry and state is None:
                 self.left_out += 1
             else:
                 yield row
+        self._is_read = self._options.sample is None
 
     def _sampled(self, rows: Iterable[Row], count: int) -> list[Row]:
         """``count`` rows, the same ones for the same input, in its order."""

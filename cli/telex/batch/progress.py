@@ -145,8 +145,11 @@ class Progress:
             parts.append(f"{run.in_flight} in flight")
         return " · ".join(parts)
 
-    def summary(self, run: AnyRun, *, skipped: int, show_failed: str) -> None:
-        """Print what came of the batch; ``show_failed`` is the command that shows the rows that failed."""
+    def summary(self, run: AnyRun, *, skipped: int, limited: bool, show_failed: str) -> None:
+        """Print what came of the batch; ``show_failed`` is the command that shows the rows that failed.
+
+        ``skipped`` rows were left out, or more if the batch was ``limited`` and did not count them.
+        """
         self.clear()
         if self._quiet and not self.failed:
             return
@@ -178,7 +181,8 @@ class Progress:
             if show_failed:
                 lines.append(f"To show them: {show_failed}")
         if skipped:
-            lines.append(f"{plural(skipped, 'row')} left out by --limit, --sample or --retry-failed.")
+            left = "The other rows are" if limited else f"{plural(skipped, 'row')}"
+            lines.append(f"{left} left out by --limit, --sample or --retry-failed.")
         for line in lines:
             self._console.note(line)
 

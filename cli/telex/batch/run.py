@@ -20,6 +20,7 @@ from telex.batch.progress import Progress
 from telex.chat.costs import report_budget, report_limits
 from telex.console import OutputError
 from telex.exit_codes import ExitCode, Stop
+from telex.humanize import plural
 from telex.signals import Interrupts
 
 if TYPE_CHECKING:
@@ -386,12 +387,22 @@ class _Batch:
     def _report(self, batch: AnyRun, progress: Progress, *, interrupted: bool) -> None:
         """Print the summary; raises ``Stop`` with the exit code unless that is 0."""
         app, name, pending = self._app, self._output.name, self._pending
-        progress.summary(batch, skipped=pending.left_out, show_failed=self._show_failed(name))
+        progress.summary(
+            batch,
+            skipped=pending.left_out,
+            limited=self._options.limit is not None,
+            show_failed=self._show_failed(name),
+        )
         layout = self._plan.layout
         if layout.formulas and not self._options.csv_safe and layout.format != "jsonl":
             app.console.note(
                 f"Warning: {layout.formulas:,} cells begin with =, +, - or @, which spreadsheets may run as formulas. "
                 "--csv-safe puts an apostrophe before them."
+            )
+        if strays := pending.strays:
+            verb = "belongs" if strays == 1 else "belong"
+            app.console.note(
+                f"Warning: {plural(strays, 'result')} in {name} {verb} to no row of the input: it has changed."
             )
         resume = "Repeat the command to do the rest." if name else ""
         if self._jobs is not None and (left := self._jobs.remaining):
