@@ -173,7 +173,8 @@ def test_each_option_and_argument_completes_what_its_value_may_be(shell: Shell) 
                 case value if value.startswith("one "):
                     shell.offers(f"{line} ", *value.split()[1:])
                 case "of models 0":
-                    assert shell.words(f"{' '.join(command.words)} openr\tdeepseek/deepseek-r1:f\t")[-2:] == [
+                    typed = f"{' '.join(command.words)} openrouter deepseek/deepseek-r1:f\t"
+                    assert shell.words(typed)[-2:] == [
                         "openrouter",
                         "deepseek/deepseek-r1:free",
                     ]
@@ -229,7 +230,7 @@ NITRO = "openrouter/deepseek/deepseek-r1:nitro"
     ("keys", "words"),
     [
         (
-            "chat -m openr\tdeepseek/deepseek-r1:f\t hi",
+            "chat -m openrouter deepseek/deepseek-r1:f\t hi",
             ["chat", "-m", "openrouter/deepseek/deepseek-r1:free", "hi"],
         ),
         ("chat -m openrouter/deepseek/deepseek-r1:n\t", ["chat", "-m", NITRO]),
