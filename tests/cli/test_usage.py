@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from inprocess import Inside
 from running import Telex
-from scripted import Cut, Scripted, answer, delta, sse
+from scripted import Answer, Cut, Scripted, answer, delta, sse
 from terminal import Terminal, on_terminal
 
 from provider_core.history import History, LedgerEntry
@@ -80,7 +80,9 @@ def test_incomplete_answers_count_and_their_cost_is_unknown(lab: Inside, server:
     (row,) = rows(lab)
     assert (row["requests"], row["cost"], row["unpriced"]) == ("1", "", "1")
     assert "The cost of 1 request is unknown and not included." in lab("usage").err
-    assert json.loads(lab("usage", "--json").text)["total"]["cost"] is None
+    server.will(Answer(status=500))
+    assert lab("chat", "--retries", "0", "hi").code == 6  # costs nothing
+    assert json.loads(lab("usage", "--json").text)["total"]["cost"] is None, "unknown, and not 0"
 
 
 def test_a_template_is_counted_by_its_name(lab: Inside) -> None:

@@ -69,8 +69,8 @@ def total_object(total: UsageTotal, by: str | None = None) -> dict[str, Any]:
 
 
 def _is_unknown(total: UsageTotal) -> bool:
-    """Whether no request has a known cost."""
-    return total.unpriced == total.requests > 0
+    """Whether nothing is known to have cost anything, which is not the same as $0: failed requests cost nothing."""
+    return total.unpriced > 0 and not total.cost
 
 
 def _plain(amount: Decimal) -> Decimal:
