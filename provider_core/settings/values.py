@@ -54,8 +54,9 @@ def in_force(
     own = checked.get("project", {})
 
     def source(keys: tuple[str, ...]) -> str:
-        if from_variables.name_of(keys) is not None:
-            return "variable"
+        in_variable = keys[0] == "aliases" or value_at(from_variables.values, keys) is not None
+        if in_variable and from_variables.name_of(keys) is not None:
+            return "variable"  # and not a field that a variable with a whole table leaves to the file
         found = sources.get(".".join(keys[:2])) or sources.get(keys[0])
         return found if found in ("profile", "project") else "file"
 

@@ -193,6 +193,9 @@ env = {{ TOKEN = "{KEY}", MODE = "fast" }}
         "mcp.files.env.MODE": "fast\tfile",
     }
     assert {name: rows.get(name) for name in expected} == expected
+    whole = telex("config", "list", env={"TELEX_PROVIDERS__LAB": '{"retries": 9}'}).text
+    assert "providers.Lab.retries\t9\tvariable" in whole
+    assert "providers.Lab.base_url\thttp://127.0.0.1:9/v1\tfile" in whole
     as_json = json.loads(telex("config", "list", "--json", env=env).text)
     assert {"key": "providers.Lab.retries", "value": 9, "source": "variable"} in as_json
     assert {"key": "code_theme", "value": None, "source": "default"} in as_json
