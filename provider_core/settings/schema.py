@@ -275,7 +275,7 @@ _project_fields: dict[str, Any] = {
     "temperature": (Annotated[float, Field(ge=0, le=100)] | None, None),
     "max_tokens": (Tokens | None, None),
     "reasoning_effort": (Line | None, None),
-    "params": (dict[Line, Any], {}),
+    "params": (Annotated[dict[Line, Any], _by(validators.validate_params)], {}),
     "allow": (list[Annotated[str, _by(mcp.validate_pattern)]] | None, None),
 }
 ProjectFile = create_model("ProjectFile", __config__=ConfigDict(extra="forbid"), **_project_fields)
