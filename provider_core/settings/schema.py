@@ -363,7 +363,7 @@ class Variables(EnvSettingsSource):
         try:
             value = _value_of_variable(place, text)
         except (ValueError, RecursionError):
-            self.problems[entry] = SettingsError(f"{variable} is not valid JSON")
+            self.problems[entry] = SettingsError(f"{variable} is not valid JSON; {_form(variable, place)}")
             return
         holder = self.values
         for key in place.keys[:-1]:
@@ -381,12 +381,25 @@ class Variables(EnvSettingsSource):
 
 def _unknown_variable(variable: str, error: tree.UnknownKeyError) -> SettingsError:
     if error.keys[0] not in File.model_fields:
-        return SettingsError(f"{variable} is not a setting")
+        from provider_core.redaction import close_matches
+
+        group, joint, rest = variable.removeprefix("TELEX_").partition("__")
+        known = [f"TELEX_{name.upper()}" for name in File.model_fields]
+        close = close_matches(f"TELEX_{group}", known, most=1)
+        hint = f"; did you mean {close[0]}{joint}{rest}?" if close else ""
+        return SettingsError(f"{variable} is not a setting{hint}")
     if error.keys[0] not in _TABLES and len(error.keys) == 2:
         return SettingsError(f"{variable} is not a setting. TELEX_{error.keys[0].upper()} takes one value")
     start = variable[: variable.rindex("__") + 2]
     known = [f"{start}{name.upper()}" for name in error.known]
     return not_a_setting(variable, [*error.keys[:-1], variable.upper()], None, known)
+
+
+def _form(variable: str, place: tree.Place) -> str:
+    """How to write the value of a variable that is a list or a table."""
+    if "table" not in place.kinds:
+        return f"""write {variable}='["VALUE"]'"""
+    return f'write {variable}__FIELD=VALUE, or {variable}=\'{{"FIELD": "VALUE"}}\''
 
 
 def _value_of_variable(place: tree.Place, text: str) -> Any:

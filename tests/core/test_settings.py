@@ -401,9 +401,11 @@ def test_nested_variables_name_tables_with_hyphens_and_new_ones(tmp_path: Path) 
         ("TELEX_PROVIDERS__LAB__API_KEY", "providers.lab", "telex providers set-key lab"),
         ("telex_providers__lab__key", "providers.lab", "never a key"),
         ("TELEX_PROVIDERS__LAB__HEADERS__X_TEAM", "providers.lab", "TELEX_PROVIDERS__LAB__HEADERS='{"),
-        ("TELEX_PROVIDERS__LAB__MODELS", "providers.lab", "TELEX_PROVIDERS__LAB__MODELS is not valid JSON"),
+        ("TELEX_PROVIDERS__LAB__MODELS", "providers.lab", """write TELEX_PROVIDERS__LAB__MODELS='["VALUE"]'"""),
+        ("TELEX_PROVIDERS__LAB", "providers.lab", "write TELEX_PROVIDERS__LAB__FIELD=VALUE, or "),
+        ("TELEX_PROVIDER__LAB__KEY", "TELEX_PROVIDER__LAB__KEY", "did you mean TELEX_PROVIDERS__LAB__KEY?"),
         ("TELEX_PROVIDERS__LAB__RETRIES", "providers.lab", "TELEX_PROVIDERS__LAB__RETRIES: must be a whole number"),
-        ("TELEX_MCP__FILES__COMMAND", "mcp.files", "TELEX_MCP__FILES__COMMAND is not valid JSON"),
+        ("TELEX_MCP__FILES__COMMAND", "mcp.files", "TELEX_MCP__FILES__COMMAND is not valid JSON; write"),
     ],
 )  # fmt: skip
 def test_nested_variable_that_cannot_be_used_is_an_error(
