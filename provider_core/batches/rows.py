@@ -89,6 +89,7 @@ class RowReader:
         self._id_column = id_column
         self._format = format_
         self._size = 0
+        self._read: int | None = None  # bytes of CSV that became rows; its file is read in blocks
         with suppress(OSError, ValueError):
             self._size = os.fstat(self._file.fileno()).st_size
         self.columns: tuple[str, ...] | None = None
@@ -99,7 +100,8 @@ class RowReader:
         if not self._size:
             return None
         with suppress(OSError, ValueError):
-            return min(1.0, self._file.tell() / self._size)
+            read = self._file.tell() if self._read is None else self._read
+            return min(1.0, read / self._size)
         return None
 
     def __iter__(self) -> Iterator[Row]:
@@ -160,10 +162,16 @@ class RowReader:
         # Bytes that are not UTF-8 become lone surrogates, so that they spoil one row and not the rest of the file.
         text = io.TextIOWrapper(self._file, "utf-8", errors="surrogateescape", newline="")
         try:
-            yield from self._records(csv.reader(text, delimiter=delimiter, strict=True))
+            yield from self._records(csv.reader(self._counted(text), delimiter=delimiter, strict=True))
         finally:
             with suppress(ValueError):
                 text.detach()
+
+    def _counted(self, lines: Iterable[str]) -> Iterator[str]:
+        self._read = 0
+        for line in lines:
+            self._read += len(line) if line.isascii() else len(line.encode("utf-8", "surrogateescape"))
+            yield line
 
     def _records(self, reader: csv.Reader) -> Iterator[Row]:  # type: ignore[name-defined]
         number = 0

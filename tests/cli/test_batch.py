@@ -556,7 +556,7 @@ def test_without_a_terminal_a_line_every_ten_seconds_shows_the_progress(
     assert shown[0][1] == "16 done (10%) · 11 failed · 1.1 rows/s · 2 minutes left · 4 in flight\n"
     run.in_flight, run.resting, now = 0, 42.0, 40.0
     progress.show(run)
-    assert "waiting 42 s: rate limited" in capsys.readouterr().err
+    assert "waiting 42 s: rate limited or overloaded" in capsys.readouterr().err
     progress.summary(run, skipped=0, limited=False, show_failed="jq")
     assert "       3  RateLimitError (429): slow down\n" in capsys.readouterr().err
 

@@ -26,6 +26,15 @@ def read(data: bytes, format_: InputFormat | None = None, **options: Any) -> lis
     return list(RowReader(io.BufferedReader(io.BytesIO(data)), format_, **options))  # type: ignore[arg-type]
 
 
+def test_the_fraction_of_a_small_file_counts_the_rows_that_were_taken(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes('a,b\n"x","\u00fc"\n"y","z"\n'.encode())
+    with path.open("rb") as file:
+        reader = RowReader(file, "csv")
+        found = [reader.fraction for _ in reader]
+    assert found == [pytest.approx(13 / 21), 1.0]
+
+
 # --- reading -----------------------------------------------------------------------------------------------
 
 BOM = b"\xef\xbb\xbf"

@@ -137,7 +137,7 @@ class Progress:
         elif run.ended_by == "stop":
             parts.append(f"stopping: waiting for {run.in_flight}, Ctrl-C again: stop now")
         elif (rest := run.resting) > 1 and not run.in_flight:
-            parts.append(f"waiting {duration(rest)}: rate limited")
+            parts.append(f"waiting {duration(rest)}: rate limited or overloaded")
         else:
             if fraction and rate and 0.001 < fraction < 1 and self.done:
                 left = (now - self._started) * (1 - fraction) / fraction
