@@ -364,6 +364,7 @@ def test_terminal_shows_marks_reasons_and_progress(
     rows = [row for row in terminal.text() if not row.startswith("/")]
     assert any(row.startswith("  ✓ a ␛[31m") for row in rows)
     assert any(row.startswith("  ✗ case 2") for row in rows)
+    assert any(row.startswith("      The answer: ") for row in rows)
     assert rows[-1] == "1 passed, 1 failed ($0.25)."
     assert not any("in flight" in row for row in rows)
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from provider_core.redaction import printable
 from provider_core.structs import Struct
 from telex.console import OutputError, visible
 from telex.humanize import dollars, elapsed, plural
@@ -23,6 +24,8 @@ _MARKS: Final = {
     "error": ("!", "red"),
     "not run": ("-", "grey"),
 }
+_ANSWER: Final = 200
+"""The most characters of an answer that are shown below its case."""
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML cannot have (www.w3.org/TR/xml/#charsets)."""
 
@@ -129,6 +132,8 @@ class Reporter:
         console.raw_out(f"  {mark} {visible(' '.join(case.name.split()))}{tail}\n")
         for reason in outcome.reasons:
             console.out(f"      {reason}\n")
+        if outcome.status == "failed" and outcome.answer:
+            console.out(f"      The answer: {printable(' '.join(outcome.answer.split()), _ANSWER)}\n")
 
 
 def summary(outcomes: Sequence[Outcome], spent: Decimal | None = None) -> str:
