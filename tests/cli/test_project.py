@@ -309,6 +309,7 @@ def test_models_lead_only_to_providers_in_the_users_settings(
         assert ran.code == 3
         assert "groq" in ran.err or target in ran.err
         assert "not a provider of yours" in ran.err
+    assert f"Edit {project.file}" in project.telex("doctor", "settings").text
     assert server.asked == []
     for name, model in (("ok", "m"), ("own", "usual"), ("lab/m", "m")):
         assert project.chat("-m", name, "hi").code == 0

@@ -166,6 +166,8 @@ class DoctorContext:
         keys = entry.split(".", 1)
         variable = entry if entry.startswith("TELEX_") else f"TELEX_{keys[0].upper()}"
         remedy = f"Change {variable}" if error.path is None else f"Edit {self.place(*keys)}"
+        if self.project is not None and self.settings.sources.get(entry) == "project":
+            remedy = f"Edit {self.project.path}"
         if subject == "everything":
             return problem(subject, error.message, remedy)
         detail = re.sub(
