@@ -210,7 +210,7 @@ def _budget(error: errors.BudgetError, _: Provider | None) -> str:
     variable = f"TELEX_BUDGET__{(error.code or '').upper()}"
     return (
         f"To raise it for one command: {variable}={math.ceil(error.spent * 2)} telex chat …\n"
-        "To change it: [budget] in the settings file (see telex help costs)."
+        f"To change it: telex config set budget.{error.code} DOLLARS (see telex help costs)."
     )
 
 

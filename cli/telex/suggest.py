@@ -264,6 +264,10 @@ _ROOT: Mapping[str, str] = {
     **dict.fromkeys(("status", "check", "diagnose", "info"), "Check the installation: telex doctor"),
     **dict.fromkeys(("tool", "tools", "plugins"), "List the servers of tools: telex mcp list"),
     **dict.fromkeys(("prompts", "roles", "role"), "List the saved prompts: telex templates list"),
+    **dict.fromkeys(("cost", "stats", "spend", "tokens", "budget"), "Show tokens and costs: telex usage"),
+    **dict.fromkeys(("price", "prices", "pricing"), "Show prices: telex models list --sort price"),
+    **dict.fromkeys(("alias", "aliases", "fallback"), "Set and show aliases: telex models alias"),
+    **dict.fromkeys(("eval", "evals"), "Check the answers to prompts: telex test --help"),
     "use": "Set the default model: telex models default {rest}",
     "version": "Show the version: telex --version",
 }  # fmt: skip
@@ -317,8 +321,9 @@ def _root_advice(ctx: click.Context, name: str, rest: Sequence[str]) -> str:
     from telex.error_hints import upgrade_command
 
     app = ctx.find_object(App)
+    names = [word for word in rest if word not in _VERBS]  # keys set openai
     advice = _ROOT[name].format(
-        name=shlex.quote(rest[0]) if rest and not _KEY.fullmatch(rest[0]) else "NAME",
+        name=shlex.quote(names[0]) if names and not _KEY.fullmatch(names[0]) else "NAME",
         rest=shlex.join(rest),
         settings=app.runtime.paths.settings_file if app is not None else "settings.toml",
         upgrade=upgrade_command(),

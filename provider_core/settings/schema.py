@@ -517,8 +517,13 @@ def _unknown(name: str, path: Path) -> SettingsError:
     return not_a_setting(name, [name], path, File.model_fields)
 
 
-def not_a_setting(place: str, fields: list[str], path: Path | None, known: Iterable[str]) -> SettingsError:
-    """The error for an unknown field: ``place`` is its name for users, ``fields`` its path, ``known`` its siblings."""
+def not_a_setting(
+    place: str, fields: list[str], path: Path | None, known: Iterable[str], *, above: str = ""
+) -> SettingsError:
+    """The error for an unknown field: ``place`` is its name for users, ``fields`` its path, ``known`` its siblings.
+
+    ``above`` begins a name that is suggested.
+    """
     from provider_core.redaction import close_matches
     from provider_core.request import is_secret_name
 
@@ -535,7 +540,7 @@ def not_a_setting(place: str, fields: list[str], path: Path | None, known: Itera
                 )
         return SettingsError(f"{place} is not a setting: {words}", path=path)
     meant = close_matches(fields[-1], known, most=1, cutoff=0.7)
-    hint = f"; did you mean {meant[0]}?" if meant else ""
+    hint = f"; did you mean {above}{meant[0]}?" if meant else ""
     return SettingsError(f"{place} is not a setting{hint}", path=path)
 
 

@@ -132,14 +132,18 @@ def locate(name: str, written: Mapping[str, Any]) -> Place:
     tables = written.get(parts[0])
     if parts[0] == "providers" and len(parts) > 1 and isinstance(tables, dict):
         parts[1] = next((each for each in tables if each.casefold() == parts[1].casefold()), parts[1])
+    from provider_core.redaction import close_matches
+
     try:
         return tree.locate(schema.File, parts)
     except tree.UnknownKeyError as error:
-        known = error.known
+        known, above = error.known, f"{tree.dotted(error.keys[:-1])}." if len(error.keys) > 1 else ""
         if error.keys[0] not in schema.File.model_fields:
             error.keys[:] = error.keys[:1] if len(error.keys) == 1 else [".".join(error.keys)]
-            known = list(schema.File.model_fields)
-        raise schema.not_a_setting(name, error.keys, None, known) from None
+            known, above = list(schema.File.model_fields), ""
+            if meant := close_matches(parts[0], known, most=1, cutoff=0.7):
+                known = [".".join([meant[0], *parts[1:]])]
+        raise schema.not_a_setting(name, error.keys, None, known, above=above) from None
 
 
 def parse(place: Place, words: Sequence[str]) -> Json:

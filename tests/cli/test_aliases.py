@@ -110,6 +110,7 @@ def test_targets_are_replaced_and_options_stay(telex: Inside) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "error"),
     [
+        ("models alias new lab/m,plain", 2, "telex models alias new lab/m plain"),
         ("models alias new -t 1", 2, "new is a new alias"),
         ("models alias -t 1", 2, "name the alias"),
         ("models alias plain --remove -t 1", 2, "--remove takes one NAME"),

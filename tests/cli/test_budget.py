@@ -51,7 +51,7 @@ def test_a_spent_budget_refuses_with_exit_5_and_says_how_to_raise_it(lab: Inside
     first, second, third = ran.err.splitlines()
     assert first == "telex: the budget for today is spent: $1.00 of $1.00"
     assert second.strip() == "To raise it for one command: TELEX_BUDGET__DAY=2 telex chat …"
-    assert "[budget]" in third
+    assert "telex config set budget.day" in third
     assert lab("chat", "hi", env=day | {"TELEX_BUDGET__DAY": "2"}).code == 0
     assert lab("chat", "hi").code == 0
     refused = lab("chat", "--json", "hi", env=budget('{"month": 2}'))

@@ -94,7 +94,13 @@ def test_set_writes_one_value_of_its_type_and_unset_removes_it(
     ("arguments", "code", "words"),
     [
         ("resoning show", 3, "resoning is not a setting; did you mean reasoning?"),
-        ("providers.lab.retires 3", 3, "providers.lab.retires is not a setting; did you mean retries?"),
+        (
+            "providers.lab.retires 3",
+            3,
+            "providers.lab.retires is not a setting; did you mean providers.Lab.retries?",
+        ),
+        ("budget.daily 5", 3, "budget.daily is not a setting; did you mean budget.day?"),
+        ("alias.fast lab/m", 3, "alias.fast is not a setting; did you mean aliases.fast?"),
         ("model.x y", 3, "model.x is not a setting"),
         ("reasoning loud", 3, "reasoning: must be 'show', 'hide' or 'summary'"),
         ("markdown perhaps", 3, "markdown: must be true or false"),

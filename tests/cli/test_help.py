@@ -162,6 +162,7 @@ def test_a_page_is_parsed_from_its_file() -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
+        ("fallback", "'fallback' is not a command or topic\n  Did you mean `telex help models`"),
         ("envronment", "'envronment' is not a command or topic\n  Did you mean `telex help environment`?"),
         ("models lst", "'lst' is not a command of telex models\n  Did you mean `telex help models list`?"),
         ("%", "\n  Commands: chat, batch, models, "),

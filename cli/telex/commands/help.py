@@ -83,6 +83,10 @@ def _unknown(context: click.Context, command: click.Command, word: str, *, first
         found = [f"{noun} {verb}" for noun, verb in suggest.subcommands(context, command, {word})]
     meant = " or ".join(f"`{start} {name}`" for name in found)
     what = "not a command or topic" if first else f"not a command of {context.command_path}"
+    if not meant and first:
+        from telex.help.pages import mentions
+
+        meant = " or ".join(f"`{start} {name}`" for name in mentions(word))
     if meant:
         return f"{word!r} is {what}\nDid you mean {meant}?"
     lines = [f"{word!r} is {what}", f"Commands: {', '.join(command.list_commands(context))}"]

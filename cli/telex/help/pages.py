@@ -52,6 +52,16 @@ def topic(name: str) -> tuple[Section, ...]:
     return parse(files("telex.help").joinpath("topics", f"{name}.md").read_text("utf-8"))
 
 
+def mentions(word: str) -> list[str]:
+    """The two topics that contain ``word`` most often, or fewer."""
+    from telex.help import TOPICS
+
+    word_in = re.compile(rf"\b{re.escape(word)}", re.IGNORECASE)
+    folder = files("telex.help").joinpath("topics")
+    counts = {name: len(word_in.findall(folder.joinpath(f"{name}.md").read_text("utf-8"))) for name in TOPICS}
+    return sorted((name for name in TOPICS if counts[name]), key=lambda name: -counts[name])[:2]
+
+
 def parse(text: str) -> tuple[Section, ...]:
     """The sections of a page; raises ``KeyError`` for unknown generated rows."""
     sections = []

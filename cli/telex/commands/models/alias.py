@@ -135,6 +135,9 @@ def _set_alias(app: App, name: str, targets: Sequence[str], fields: Mapping[str,
         raise click.UsageError(
             f"{name} is a new alias: name a model for it, telex models alias {name} TARGET"
         )
+    if commas := [target for target in targets if "," in target]:
+        words = " ".join(part.strip() for target in commas for part in target.split(",") if part.strip())
+        raise click.UsageError(f"separate TARGETs with spaces: telex models alias {name} {words}")
     if targets:
         expand(name, {**aliases, name: Alias(targets=tuple(targets))})
     _require_usable(app, fields)
