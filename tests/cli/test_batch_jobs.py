@@ -150,6 +150,20 @@ def test_cancel_ends_a_job_and_fresh_starts_over(inside: Inside, api: BatchApi) 
     assert (ran.code, len(api.batches), len(rows())) == (6, 2, 3), ran.err
 
 
+def test_a_job_without_results_belongs_to_the_prompt_that_it_was_made_with(
+    inside: Inside, api: BatchApi
+) -> None:
+    Path("in.jsonl").write_text('{"id": "a", "body": "one"}\n')
+    api.stays = "in_progress"
+    assert inside(*COMMAND, "--deadline", "1s").code == 7
+    assert rows() == []
+    api.stays = ""
+    ran = inside("batch", "in.jsonl", "Sing {{ body }}", *COMMAND[3:])
+    assert (ran.code, "the prompt has changed" in ran.err) == (2, True), rows()
+    assert inside(*COMMAND).code == 0
+    assert rows()[0]["text"] == "Say one"
+
+
 def test_any_batch_of_a_provider_is_shown_and_cancelled_by_its_id(inside: Inside, api: BatchApi) -> None:
     api.batches["b-1"] = {"id": "b-1", "status": "in_progress", "ends": "completed", "input_file_id": "f"}
     api.stays = "in_progress"

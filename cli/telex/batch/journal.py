@@ -129,12 +129,20 @@ def _hash(key: str) -> int:
 class Journal:
     """An output file that is open for appending. ``known`` are the rows that are in it.
 
-    ``made_with`` maps what the results depend on ("the prompt") to its value. Raises ``click.UsageError`` if the file
-    was made with something else, by another program, or is being written.
+    ``made_with`` maps what the results depend on ("the prompt") to its value; of a batch that ``is_begun``, results may
+    be on their way although the file is empty. Raises ``click.UsageError`` if the file was made with something else, by
+    another program, or is being written.
     """
 
     def __init__(
-        self, path: Path, layout: Layout, made_with: Mapping[str, Any], *, fresh: bool, ordered: bool = False
+        self,
+        path: Path,
+        layout: Layout,
+        made_with: Mapping[str, Any],
+        *,
+        fresh: bool,
+        ordered: bool = False,
+        is_begun: bool = False,
     ) -> None:
         self.path = path
         self.known = KnownRows()
@@ -153,7 +161,7 @@ class Journal:
             self._file = self._open(path)
             if not stat.S_ISREG(os.fstat(self._file).st_mode):
                 raise click.UsageError(f"cannot write {path}: it is not a regular file")
-            if os.fstat(self._file).st_size:
+            if os.fstat(self._file).st_size or is_begun:
                 self._check(hashes, fresh=fresh)
             if fresh:
                 os.ftruncate(self._file, 0)

@@ -68,7 +68,7 @@ def run(app: App, options: Options) -> None:
             from telex.batch.jobs import job_file
 
             jobs = job_file(name, options)
-        output = _output(app, plan, options, folder)
+        output = _output(app, plan, options, folder, is_begun=jobs is not None and bool(jobs.jobs))
         stack.callback(output.close)
         known = output.journal.known if output.journal is not None else KnownRows()
         pending = Pending(plan, options, known, has_file=output.has_file)
@@ -158,7 +158,9 @@ def _file_of_results(options: Options, folder: OutputFolder | None) -> str | Non
     return None if folder is None else str(folder.journal)
 
 
-def _output(app: App, plan: Plan, options: Options, folder: OutputFolder | None) -> _Output:
+def _output(
+    app: App, plan: Plan, options: Options, folder: OutputFolder | None, *, is_begun: bool
+) -> _Output:
     name = _file_of_results(options, folder)
     if name is None:
         return _Output(plan.layout, lambda line: app.console.out(line.decode()), folder)
@@ -176,7 +178,12 @@ def _output(app: App, plan: Plan, options: Options, folder: OutputFolder | None)
     found = _Output(plan.layout, lambda _: None, folder)
     found.name = name
     found.journal = Journal(
-        Path(name), plan.layout, plan.made_with, fresh=options.fresh, ordered=options.ordered
+        Path(name),
+        plan.layout,
+        plan.made_with,
+        fresh=options.fresh,
+        ordered=options.ordered,
+        is_begun=is_begun,
     )
     return found
 
