@@ -553,7 +553,7 @@ def test_without_a_terminal_a_line_every_ten_seconds_shows_the_progress(
         if err := capsys.readouterr().err:
             shown.append((second, err))
     assert [second for second, _ in shown] == [10, 20, 30]
-    assert shown[0][1] == "16 done (10%) · 11 failed · 1.1 rows/s · 2 minutes left · 4 in flight\n"
+    assert shown[0][1] == "16 done (8%) · 11 failed · 1.1 rows/s · 3 minutes left · 4 in flight\n"
     run.in_flight, run.resting, now = 0, 42.0, 40.0
     progress.show(run)
     assert "waiting 42 s: rate limited or overloaded" in capsys.readouterr().err

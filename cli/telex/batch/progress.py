@@ -118,9 +118,10 @@ class Progress:
             )
 
     def _text(self, run: AnyRun, now: float) -> str:
-        fraction = self._fraction()
-        done_so_far = number(self.before() + self.done)
-        parts = [f"{done_so_far} done" + (f" ({fraction:.0%})" if fraction is not None else "")]
+        fraction, total = self._fraction(), self.before() + self.done
+        if fraction:  # of the input that was read, which includes rows in flight
+            fraction *= total / max(1, total + run.in_flight)
+        parts = [f"{number(total)} done" + (f" ({fraction:.0%})" if fraction is not None else "")]
         if self.failed:
             parts.append(f"{number(self.failed)} failed")
         since, done, tokens = self._samples[0]
@@ -139,9 +140,8 @@ class Progress:
         elif (rest := run.resting) > 1 and not run.in_flight:
             parts.append(f"waiting {duration(rest)}: rate limited or overloaded")
         else:
-            if fraction and rate and 0.001 < fraction < 1 and self.done:
-                left = (now - self._started) * (1 - fraction) / fraction
-                parts.append(f"{duration(left)} left")
+            if fraction and rate and 0.001 < fraction < 1:
+                parts.append(f"{duration(total * (1 / fraction - 1) / rate)} left")
             parts.append(f"{run.in_flight} in flight")
         return " · ".join(parts)
 
