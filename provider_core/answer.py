@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from provider_core.prices import Cost
     from provider_core.types import AnswerEvent, Choice, Continuation, Json, Source, Target
 
+    Spill = Callable[[int, str], None]
+
+_PIECE = 1 << 18
+"""Characters of a text that stay in memory if the rest goes elsewhere."""
+
 
 class Attempt(Struct):
     """A model that another one was asked instead of; ``name`` is ``provider/model``, or what the user called it."""
@@ -82,6 +87,8 @@ class Answer(Struct):
     """The parts of an answer that was continued; only of a whole turn."""
     left_out: int = 0
     """The number of characters of text and reasoning beyond the limit of its ``AnswerBuilder``."""
+    spilled: int = 0
+    """The number of characters at the beginning of the text that are not in ``text``: see ``AnswerBuilder``."""
 
     @property
     def is_free(self) -> bool:
@@ -113,14 +120,23 @@ class Answer(Struct):
 class AnswerBuilder:
     """Gathers the events of one answer; ``answer`` may be called at any time.
 
-    Of the text, and of the reasoning, the first ``limit`` characters are stored; the others are counted.
+    Of the text, and of the reasoning, the first ``limit`` characters are stored; the others are counted. With
+    ``spill``, no more than a piece of a long text stays in memory: ``spill`` is called with the place of each earlier
+    piece in the text, in characters, and the piece, and the answer's ``text`` is the rest. The last event always stays.
     """
 
     def __init__(
-        self, target: Target, *, limit: int | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        target: Target,
+        *,
+        limit: int | None = None,
+        spill: Spill | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._target = target
         self._clock = clock
+        self._spill = spill
+        self._spilled = 0
         self._text, self._reasoning = _LimitedText(), _LimitedText()
         self._text.free = self._reasoning.free = limit
         self._calls: list[ToolCall] = []
@@ -145,6 +161,8 @@ class AnswerBuilder:
             case Text():
                 if self._first_text is None:
                     self._first_text = self._clock()
+                if self._spill is not None and self._text.tell() >= _PIECE:
+                    self._spill_text(self._spill)
                 self._text.add(event.text)
             case Reasoning():
                 self._reasoning.add(event.text)
@@ -163,6 +181,12 @@ class AnswerBuilder:
     def take_back(self, characters: int) -> None:
         """Remove the last ``characters`` of the text, which the user did not get."""
         self._text.remove(characters)
+
+    def _spill_text(self, spill: Spill) -> None:
+        full, rest = self._text, _LimitedText()
+        rest.free, rest.left_out = full.free, full.left_out
+        spill(self._spilled, full.getvalue())  # if a signal stops that, the piece is still part of the text
+        self._spilled, self._text = self._spilled + full.tell(), rest
 
     def answer(self, error: CoreError | None = None) -> Answer:
         """The answer so far. If it has not finished, it failed with ``error``, or was interrupted."""
@@ -193,6 +217,7 @@ class AnswerBuilder:
             error=finished.error,
             model=finished.model,
             left_out=self._text.left_out + self._reasoning.left_out,
+            spilled=self._spilled,
         )
 
     def _since_sent(self, moment: float | None) -> float | None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from decimal import Decimal
 
-    from provider_core.answer import Answer
+    from provider_core.answer import Answer, Spill
     from provider_core.chat.continuation import Rest
     from provider_core.chat.fallback import Fallback, FallbackChain, Rests
     from provider_core.client import OpenProvider
@@ -87,6 +87,9 @@ class ChatRun:
     before an event is added to the answer, and left when the caller has handled the event: if it delays signals, the
     answer has exactly what the caller has seen.
 
+    With ``spill``, a long text is not gathered in memory, as ``AnswerBuilder`` explains. That is for callers that need
+    no text of a turn which is one request without a schema.
+
     If a model fails before anything of its answer arrived, and the plan has fallbacks, ``FellBack`` is yielded, and
     the same request is sent to the next model with that model's own options. Earlier answers of the turn, with their
     tool calls, are then part of the conversation; other providers get none of their reasoning.
@@ -116,6 +119,7 @@ class ChatRun:
         price: Pricing | None = None,
         check_budget: Callable[[], None] | None = None,
         rests: Rests | None = None,
+        spill: Spill | None = None,
         hold: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - it has no state
     ) -> None:
         if plan.max_turns < 1:
@@ -148,7 +152,9 @@ class ChatRun:
         self._before: Message | None = None  # its text so far
         self._continued = 0
         self._prefills = True
-        self._builder = AnswerBuilder(plan.target, limit=plan.request.max_characters or limits.ANSWER)
+        self._builder = AnswerBuilder(
+            plan.target, limit=plan.request.max_characters or limits.ANSWER, spill=spill
+        )
         self._answering = True  # until the answer of the current request is in self.answers
         self._received = False  # whether anything of that answer has arrived
         self._rests = rests

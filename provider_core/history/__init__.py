@@ -127,6 +127,17 @@ class History:
                 _add(connection, turn, message, is_answer=False)
         return StartedTurn(turn=turn, conversation=conversation)
 
+    def add_text(self, turn: int, at: int, text: str) -> None:
+        """Save a piece of a long answer before its end; ``at`` is its place in the text, in characters.
+
+        The answer that ``end`` saves has the rest of the text.
+        """
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO pieces (turn, at, text) SELECT id, ?, ? FROM turns WHERE id = ?",
+                (at, _records.storable(text), turn),
+            )
+
     def end(self, turn: int, answer: Answer) -> str:
         """Save a complete or partial answer, unless the turn was removed meanwhile.
 
@@ -155,6 +166,7 @@ class History:
                 ),
             ).rowcount
             connection.execute("DELETE FROM messages WHERE turn = ? AND is_answer", (turn,))
+            connection.execute("DELETE FROM pieces WHERE turn = ? AND at >= ?", (turn, answer.spilled))
             if found and (answer.text or answer.reasoning or answer.tool_calls or answer.images):
                 _add(connection, turn, answer.message(), is_answer=True)
         return cut

@@ -97,6 +97,17 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX requests_of_conversation ON requests (conversation) WHERE conversation IS NOT NULL",
         "CREATE INDEX requests_without_cost ON requests (provider, model) WHERE cost IS NULL",
     ),
+    (
+        # The beginning of an answer whose text was too long to be gathered in memory; its message has the rest.
+        """
+        CREATE TABLE pieces (
+            turn INTEGER NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+            at INTEGER NOT NULL,
+            text TEXT NOT NULL,
+            UNIQUE (turn, at)
+        )
+        """,
+    ),
 )
 
 

@@ -113,20 +113,25 @@ _LATEST = """
     WHERE c.id = (SELECT conversation FROM turns AS t WHERE EXISTS (SELECT 1 FROM messages AS m
     WHERE m.turn = t.id AND m.role = 'user' AND NOT m.is_answer) ORDER BY t.id DESC LIMIT 1)
 """
-_MESSAGES = """
-    SELECT m.turn, m.is_answer, m.role, m.text, m.more
-    FROM messages AS m JOIN turns AS t ON t.id = m.turn WHERE t.conversation = ? ORDER BY m.id
+_TEXT = """
+    CASE WHEN m.is_answer THEN coalesce(
+        (SELECT group_concat(text, '') FROM (SELECT text FROM pieces WHERE turn = m.turn ORDER BY at)), ''
+    ) || m.text ELSE m.text END
 """
+_MESSAGES = f"""
+    SELECT m.turn, m.is_answer, m.role, {_TEXT}, m.more
+    FROM messages AS m JOIN turns AS t ON t.id = m.turn WHERE t.conversation = ? ORDER BY m.id
+"""  # noqa: S608 - of constants
 _TURNS = """
     SELECT id, conversation, at, provider, model, params, verdict, error, finish, raw_finish, served, usage, timing,
         resend
     FROM turns WHERE conversation = ? ORDER BY id
 """
-_HITS = """
-    SELECT t.conversation, c.title, t.id, m.role, t.at, m.text
+_HITS = f"""
+    SELECT t.conversation, c.title, t.id, m.role, t.at, {_TEXT} AS whole
     FROM messages AS m JOIN turns AS t ON t.id = m.turn JOIN conversations AS c ON c.id = t.conversation
-    WHERE m.role <> 'system' AND holds(m.text) ORDER BY m.id DESC LIMIT ?
-"""
+    WHERE m.role <> 'system' AND holds(whole) ORDER BY m.id DESC LIMIT ?
+"""  # noqa: S608 - of constants
 
 
 def read_conversations(

@@ -45,7 +45,11 @@ def kept(telex: Telex) -> tuple[str | None, str | None]:
             "SELECT t.verdict, m.text FROM turns AS t LEFT JOIN messages AS m ON m.turn = t.id AND m.is_answer "
             "ORDER BY t.id DESC LIMIT 1"
         ).fetchone()
-    return text, verdict
+        pieces = connection.execute(
+            "SELECT text FROM pieces WHERE turn = (SELECT max(id) FROM turns) ORDER BY at"
+        )
+        before = "".join(piece for (piece,) in pieces)
+    return text and before + text, verdict
 
 
 def printed(out: bytes) -> str:

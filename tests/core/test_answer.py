@@ -35,6 +35,40 @@ def builder(*texts: str, limit: int | None = None) -> AnswerBuilder:
     return made
 
 
+@pytest.mark.parametrize(
+    ("size", "count_", "taken_back"), [(100_000, 9, 0), (100_000, 9, 70_000), (300_000, 4, 300_000)]
+)
+def test_a_long_text_leaves_memory_in_pieces(size: int, count_: int, taken_back: int) -> None:
+    """Only what precedes the last event leaves, because the last one may have to be taken back."""
+    spilled: list[str] = []
+
+    def spill(at: int, text: str) -> None:
+        assert at == len("".join(spilled))
+        spilled.append(text)
+
+    found = AnswerBuilder(TARGET, limit=1_000_000, spill=spill)
+    whole = ""
+    for number in range(count_):
+        found.add(Text(text=str(number) * size))
+        whole += str(number) * size
+    found.take_back(taken_back)
+    answer = found.answer()
+    assert answer.spilled == len("".join(spilled)) > 0
+    assert len(answer.text) < 400_000
+    assert "".join(spilled) + answer.text == whole[: min(len(whole) - taken_back, 1_000_000)]
+
+
+def test_a_piece_that_could_not_be_passed_on_is_still_part_of_the_answer() -> None:
+    def spill(at: int, text: str) -> None:
+        raise KeyboardInterrupt
+
+    found = AnswerBuilder(TARGET, spill=spill)
+    found.add(Text(text="a" * 300_000))
+    with pytest.raises(KeyboardInterrupt):
+        found.add(Text(text="b"))
+    assert (found.answer().text, found.answer().spilled) == ("a" * 300_000, 0)
+
+
 def test_an_answer_has_all_of_its_events() -> None:
     found = builder()
     details, extra = ({"type": "reasoning.text"},), {"signature": "s"}

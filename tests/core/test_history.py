@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import sqlite3
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -83,6 +85,25 @@ def contents(history: History, conversation: str) -> list[object]:
 
 
 # --- saving --------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_saved_in_pieces_is_read_found_and_removed_as_one(path: Path, history: History) -> None:
+    begun = history.begin([user("Count.")], LAB)
+    history.add_text(begun.turn, 0, "one tw")
+    history.add_text(begun.turn, 6, "o thr\udcff")
+    history.add_text(begun.turn, 12, "ee fo")
+    history.add_text(begun.turn, 12, "ee fo")  # a signal came between this and the return
+    history.add_text(begun.turn, 17, "never shown")
+    history.end(begun.turn, answer("ur.", Verdict.INTERRUPTED, spilled=17))
+    other = said(history, "And?", "two", begun.conversation)
+    assert contents(history, other) == ["Count.", "one two thr?ee four.", "And?", "two"]
+    (hit,) = history.search(["two thr?ee four"])
+    assert hit.turn == begun.turn
+    assert "three" not in hit.snippet
+    history.remove([begun.conversation])
+    history.add_text(begun.turn, 20, "too late")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM pieces").fetchone() == (0,)
 
 
 def test_turn_is_read_as_it_was_saved(path: Path, history: History) -> None:

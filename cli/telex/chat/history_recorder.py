@@ -76,6 +76,15 @@ class HistoryRecorder:
             case _ if self._new_messages is not None:
                 self._begin()
 
+    def save_piece(self, at: int, text: str) -> None:
+        """Save a piece of an answer that is too long to be gathered in memory; ``at`` is its place in the text."""
+        if self._turn is None or not self._works:
+            return
+        try:
+            self._runtime.history.add_text(self._turn, at, text)
+        except CoreError as error:
+            self._fail(error)
+
     def _change_target(self, event: FellBack) -> None:
         """Count the request that failed; a turn that was begun with its model gets the next one."""
         entry = self._entry(event.ended) if event.ended is not None else None

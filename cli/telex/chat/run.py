@@ -79,6 +79,17 @@ def run(app: App, options: Options) -> Plan | None:
         elif model.chat is not None:
             renderer = renderer_for(app.console, plan.render, explain=app.hint)
             turn = Turn(app, plan, model.chat, renderer, recorder=model.recorder, tools=tools)
+            # In a pipe, an answer often only has to be printed and saved.
+            turn.keeps_text = (
+                app.console.out_is_terminal
+                or plan.render.format != "text"
+                or plan.render.markdown_anywhere
+                or plan.copy
+                or tools is not None
+                or model.chat.schema_retries is not None
+                or model.chat.continues
+                or bool(model.chat.continuations or model.chat.fallbacks or model.chat.unusable)
+            )
             answer = turn.run(interrupts)
             report_outcome(app, answer, had_tools=tools is not None)
             if plan.copy:
@@ -125,6 +136,8 @@ class Turn:
         self._tools = tools
         self._open_provider = open_provider or app.runtime.open_provider
         self.messages: tuple[Message, ...] | None = None
+        self.keeps_text = True
+        """Whether the whole text of a long answer is needed in memory, for something besides the history."""
         if recorder is not None:
             recorder.report = partial(_report, renderer.handle)
 
@@ -134,10 +147,12 @@ class Turn:
         chat_run: ChatRun
         with contextlib.ExitStack() as stack:
             options: Any = {}
+            if not self.keeps_text:
+                options["spill"] = _drop_piece if recorder is None else recorder.save_piece
             if self._plan.limits_costs:
                 from telex.chat.costs import limiting_options, report_limits
 
-                options = limiting_options(self._app)
+                options |= limiting_options(self._app)
                 if not self._plan.quiet:
                     report_limits(
                         self._app, [self._chat.target], self._chat.max_cost, partial(_report, render)
@@ -182,6 +197,10 @@ class Turn:
             finally:
                 self.messages = chat_run.messages if chat_run.messages is not before else None
             return chat_run.answer
+
+
+def _drop_piece(at: int, text: str) -> None:
+    """Save no piece of a long answer."""
 
 
 def _handle(event: Event, recorder: HistoryRecorder | None, render: Callable[[Event], None]) -> None:
