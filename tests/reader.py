@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import ssl
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 import trustme
+from batch_api import BatchApi
 from running import COMMAND, Telex
 from scripted import Answer, Asked, Scripted, answer, delta, sse
 from scripted_proxy import HttpProxy
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 KEY = "sk-canary-0123456789abcdef"
 ADDRESS = "http://127.0.0.1:8080/v1"
-HOSTS = ("llm.example.com", "api.deepseek.com", "api.groq.com", "api.openai.com")
+HOSTS = ("example.com", "llm.example.com", "api.deepseek.com", "api.groq.com", "api.openai.com")
 
 FILES = {
     "CHANGELOG.md": "The sky is blue now.\n",
@@ -41,6 +43,7 @@ PROGRAMS = {
     "make": "echo 'fetch.c:5: error: no such file'",
     "pass": f"echo {KEY}",
     "ssh": 'shift; TELEX_HOME="$HOME/elsewhere" exec "$@"',
+    "xclip": 'case "$*" in *-out) echo "Teh sky is blue.";; *) cat > "$HOME/clipboard";; esac',
     "uvx": f'program=$1; shift; exec "{COMMAND.parent}/$program" "$@"',
 }
 
@@ -68,6 +71,8 @@ preset = "openai"
 
 def serve(asked: Asked) -> Answer:
     """An answer to everything: lists, calls of the tools that are offered, JSON as it is asked for, else words."""
+    if asked.path == "/post":
+        return Answer([b"<p>The sky is blue.</p>"], headers={"content-type": "text/html"})
     if asked.method == "GET":
         return in_json({"data": [{"id": "m"}, {"id": "openai/gpt-oss-120b"}, {"id": "deepseek-v4-flash"}]})
     body = asked.body
@@ -128,6 +133,7 @@ class Reader:
         self.home = home
         self.work = home / "work"
         self.url = url
+        self.batches = BatchApi()
         programs = home / "bin"
         for folder in (self.work, programs, home / "models", home / ".cursor"):
             folder.mkdir()
@@ -154,6 +160,7 @@ class Reader:
             "HTTPS_PROXY": proxy,
             "SSL_CERT_FILE": str(certificates),
             "SHELL": "/bin/bash",
+            "DISPLAY": ":0",
             "LAB_URL": url,
             **dict.fromkeys(("LAB_API_KEY", "DEEPSEEK_API_KEY", "GROQ_API_KEY", "OPENAI_API_KEY"), KEY),
         }
@@ -182,8 +189,17 @@ def reading(folder: Path, model: Path) -> Iterator[Reader]:
     authority.cert_pem.write_to_path(folder / "ca.pem")
     home = folder / "home"
     home.mkdir()
-    with Scripted() as plain, Scripted(tls=context) as secure:
+    with (
+        Scripted() as plain,
+        Scripted(tls=context) as secure,
+        HttpProxy(Everywhere(all=secure.port)) as proxy,
+    ):
+        reader = Reader(home, model, plain.url, proxy.url, folder / "ca.pem")
+
+        def serve_all(asked: Asked) -> Answer:
+            of_batches = re.match(r"/v1/(files|batches)\b", asked.path)
+            return reader.batches(asked) if of_batches else serve(asked)
+
         for server in (plain, secure):
-            server.will(serve)
-        with HttpProxy(Everywhere(all=secure.port)) as proxy:
-            yield Reader(home, model, plain.url, proxy.url, folder / "ca.pem")
+            server.will(serve_all)
+        yield reader

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pdf_files
 import pytest
 from inprocess import Inside
 from scripted import Answer, Pause, Scripted, answer, delta, sse
@@ -25,26 +26,7 @@ CLIPBOARD = '#!/bin/sh\ncase "$*" in *-out*) cat {0};; *) cat > {0};; esac\n'
 @pytest.fixture
 def pdf() -> bytes:
     """A PDF with the text "Hello" on two pages."""
-    import io
-
-    from pypdf import PdfWriter
-    from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
-
-    writer, file = PdfWriter(), io.BytesIO()
-    kind, name = NameObject("/Type"), NameObject("/BaseFont")
-    subtype = NameObject("/Subtype")
-    font = DictionaryObject(
-        {kind: NameObject("/Font"), subtype: NameObject("/Type1"), name: NameObject("/Courier")}
-    )
-    for _ in range(2):
-        page = writer.add_blank_page(200, 200)
-        stream = DecodedStreamObject()
-        stream.set_data(b"BT /F 12 Tf 9 99 Td (Hello) Tj ET")
-        page[NameObject("/Contents")] = writer._add_object(stream)
-        fonts = DictionaryObject({NameObject("/F"): font})
-        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
-    writer.write(file)
-    return file.getvalue()
+    return pdf_files.pdf(*[pdf_files.words_of_page("Hello")] * 2)
 
 
 @pytest.fixture

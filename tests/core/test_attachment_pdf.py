@@ -9,11 +9,11 @@ import re
 import sys
 import time
 import wave
-import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pdf_files import pdf, words_of_page
 
 from provider_core import limits
 from provider_core.attachments import (
@@ -31,47 +31,7 @@ from provider_core.presets import get
 from provider_core.request import wire_part
 from provider_core.types import AudioPart, FilePart, Message, Model, Part, Provider, Target
 
-
-def pdf(*pages: bytes, compressed: int = 1, kids: bytes = b"") -> bytes:
-    """A PDF whose pages have these drawing operators; ``kids`` replaces the list of the pages."""
-    objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        b"",
-        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-    ]
-    numbers = []
-    for page in pages:
-        stream = page
-        for _ in range(compressed):
-            stream = zlib.compress(stream)
-        filters = b"[" + b"/FlateDecode " * compressed + b"]"
-        objects.append(b"<< /Length %d /Filter %s >>\nstream\n%s\nendstream" % (len(stream), filters, stream))
-        resources = b"<< /Font << /F1 3 0 R >> >>"
-        objects.append(
-            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R /Resources %s >>"
-            % (len(objects), resources)
-        )
-        numbers.append(len(objects))
-    kids = kids or b" ".join(b"%d 0 R" % number for number in numbers)
-    objects[1] = b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, len(pages))
-    out, offsets = b"%PDF-1.4\n", []
-    for number, content in enumerate(objects, 1):
-        offsets.append(len(out))
-        out += b"%d 0 obj\n%s\nendobj\n" % (number, content)
-    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
-    head = b"xref\n0 %d\n0000000000 65535 f \n%s" % (len(objects) + 1, table)
-    return (
-        out
-        + head
-        + b"trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, len(out))
-    )
-
-
-def words(text: str) -> bytes:
-    return b"BT /F1 24 Tf 100 700 Td (%s) Tj ET" % text.encode()
-
-
-THREE = pdf(words("First page"), words("Second page"), words("Third page"))
+THREE = pdf(words_of_page("First page"), words_of_page("Second page"), words_of_page("Third page"))
 
 
 def refused(data: bytes, **options: Any) -> AttachmentError:
@@ -161,7 +121,7 @@ def test_parts_that_a_model_cannot_read_are_refused() -> None:
     [
         (pdf(b"BT (x) Tj ET " * 20_000_000), "it unfolds to too much data"),
         (pdf(bytes(1_000_000_000), compressed=2), "it unfolds to too much data"),
-        (pdf(words("x"), kids=b"2 0 R"), "it is damaged (PdfReadError)"),
+        (pdf(words_of_page("x"), kids=b"2 0 R"), "it is damaged (PdfReadError)"),
         (b"%PDF-1.7", "it is damaged"),
         (b"%PDF-1.7\n" + os.urandom(100_000), "it is damaged"),
         (THREE[:-200], "it is damaged"),
@@ -189,7 +149,7 @@ def test_pdf_that_needs_too_much_memory_is_stopped(monkeypatch: pytest.MonkeyPat
 
 def test_text_of_a_pdf_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "EXTRACTED", 100)
-    assert "its text has more than 0 MB" in refused(pdf(words("word " * 50))).message
+    assert "its text has more than 0 MB" in refused(pdf(words_of_page("word " * 50))).message
 
 
 def test_too_large_pdf_is_refused_unread(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from commands_tree import commands
+from pdf_files import pdf, words_of_page
 from reader import ADDRESS, reading
 
 from telex.help import TOPICS
@@ -66,6 +67,9 @@ NOTHING_YET = {("providers", "add"), ("providers", "import"), ("help", "keys"), 
 NO_MORE_YET = {("models", "add"), ("mcp", "add"), ("help", "tools")}
 """Commands and topics whose examples begin with providers only."""
 
+DASK = "telex batch rows.jsonl -m lab -o out.jsonl --via dask --scheduler tcp://host:8786"
+"""An example that needs a cluster: tests/core/test_batch_dask.py has one."""
+
 WEATHER = Path(__file__).parents[1] / "mcp_weather_server.py"
 
 
@@ -80,6 +84,10 @@ def reader(tmp_path: Path, model_path: Path) -> Iterator[Reader]:
             work / "README.md": "It is all about the sky.",
             work / ".telex.toml": 'system = "Be brief."\n',
             work / "models" / "qwen3-8b.gguf": "",
+            work / "src" / "a.py": "timeout = 10\n",
+            work / "docs" / "network.md": "The timeout is in src.\n",
+            work / "a.py": "# a line\n" * 40,
+            work / "rows.jsonl": '"Why is the sky blue?"\n',
             work / "tickets.csv": "id,body\n1,It crashes.\n2,Please add a dark mode.\n",
             work
             / "prompts"
@@ -91,6 +99,9 @@ def reader(tmp_path: Path, model_path: Path) -> Iterator[Reader]:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
             path.chmod(0o755)
+        (work / "paper.pdf").write_bytes(
+            pdf(*map(words_of_page, ("First page", "Second page", "Third page")))
+        )
         reader.env["EDITOR"] = "true"
         elsewhere = reader.home / "elsewhere" / "config"  # where the reader's ssh leads
         elsewhere.mkdir(parents=True)
@@ -112,6 +123,13 @@ def prepared(reader: Reader, words: tuple[str, ...], line: str) -> str:
         (templates / name).write_text("Review this. {{ stdin | - }}")
     if "export providers.toml" in line:
         (reader.work / "providers.toml").unlink()
+    if words[:1] == ("batch",):
+        for path in reader.work.glob("out.jsonl*"):
+            path.unlink()
+    if words in (("batch", "status"), ("batch", "cancel")):
+        reader.batches.stays = "in_progress"
+        reader.runs("! telex batch rows.jsonl -m openai -o out.jsonl --via provider --deadline 1s")
+        line = line.replace("batch_abc123", [*reader.batches.batches][-1])
     if words[:1] == ("history",) or "telex chat -c" in line:
         reader.runs("telex chat -m lab 'sunset Rayleigh canary: connection refused' > /dev/null")
         listed = reader.telex("history", "list", "-n", "1", env=reader.env).text
@@ -130,7 +148,7 @@ def prepared(reader: Reader, words: tuple[str, ...], line: str) -> str:
 def test_every_example_does_what_it_says(reader: Reader) -> None:
     wrong = []
     for words, line in EXAMPLES:
-        if "Invoke-Expression" in line:  # PowerShell's
+        if "Invoke-Expression" in line or line == DASK:  # the first is PowerShell's
             continue
         ran = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", prepared(reader, words, line)],
@@ -146,4 +164,4 @@ def test_every_example_does_what_it_says(reader: Reader) -> None:
 
 def test_the_examples_were_found() -> None:
     assert len(EXAMPLES) > 80
-    assert {line for _, line in EXAMPLES} >= ASKS
+    assert {line for _, line in EXAMPLES} >= {*ASKS, DASK}
