@@ -406,6 +406,9 @@ def test_allow_narrows_the_settings_but_not_the_command_line() -> None:
     assert not allows(narrowed, "write_file")
     assert not allows(narrowed, "delete"), "it does not widen"
     assert allows(ApprovalPolicy(["write_*"], narrowed=[]), "write_file")
+    of_alias = ApprovalPolicy(["files/*"], of_alias=True, narrowed=["files/read_*"])
+    assert allows(of_alias, "read_file")
+    assert not allows(of_alias, "delete"), "an alias is a setting"
     assert not allows(ApprovalPolicy(narrowed=[]), "read_file")
     assert allows(ApprovalPolicy(), "read_file")
 

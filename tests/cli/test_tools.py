@@ -50,6 +50,21 @@ def offered(asked: Asked) -> list[str]:
 # --- what is allowed ---------------------------------------------------------------------------------------
 
 
+def test_a_project_narrows_what_an_alias_allows(
+    desk: Desk, server: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    act = 'target = "p/m"\ntools = ["lab"]\nallow = ["lab/*"]\n'
+    desk.configure(f"{desk.settings.read_text()}[aliases.act]\n{act}")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".telex.toml").write_text('allow = ["lab/other"]\n')
+    assert desk("chat", "-m", "act", "x").code == 0
+    server.will(ECHO, DONE_NOW)
+    assert desk("trust").code == 0
+    ran = desk("chat", "-m", "act", "x")
+    assert (ran.code, "did not run" in ran.err) == (8, True), ran.err
+    assert desk("chat", "-m", "act", "--allow", "lab/echo", "x").code == 0, "the command line is the user's"
+
+
 def test_a_call_runs_and_its_result_is_sent(desk: Desk, server: Scripted) -> None:
     ran = desk("chat", "--tools", "lab", "--allow", "lab/echo", "What is one?")
     assert (ran.code, ran.text) == (0, BOTH)

@@ -82,6 +82,7 @@ def options_of_the_chat(found: Sequence[Candidate], *, continued: bool) -> dict[
         if name == "system" and (source == "template" or (continued and source not in ("command", "alias"))):
             continue  # that of a template is filled in with its variables
         options[name] = tuple(value) if isinstance(value, list) else value
+    options["allow_of_alias"] = chosen.sources.get("allow", "").startswith("alias ")
     return options
 
 

@@ -78,6 +78,8 @@ class Options:
     schema_retries: int
     tools: tuple[str, ...]
     allow: tuple[str, ...]
+    allow_of_alias: bool = False
+    """Whether ``allow`` is not from the command line."""
     tool_choice: str | None
     max_turns: int
     max_cost: Decimal | None
@@ -129,6 +131,7 @@ class Plan(Struct):
     render: RenderOptions
     tool_servers: tuple[str, ...]
     allow: tuple[str, ...]
+    allow_of_alias: bool
     options: Options
     """The command line, for an interactive conversation in which the model changes."""
     template: Template | None
@@ -301,6 +304,7 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         render=_render_options(app, options),
         tool_servers=options.tools,
         allow=options.allow,
+        allow_of_alias=options.allow_of_alias,
         options=options,
         template=template,
         limits_costs=has_budget

@@ -65,7 +65,9 @@ def run(app: App, options: Options) -> Plan | None:
             if plan.tool_servers:
                 from telex.chat.tools import ToolServers
 
-                tools = stack.enter_context(ToolServers(app, plan.tool_servers, allow=plan.allow))
+                tools = stack.enter_context(
+                    ToolServers(app, plan.tool_servers, allow=plan.allow, of_alias=plan.allow_of_alias)
+                )
             if plan.dry_run:
                 _dry_run(app, plan, tools)
                 return None

@@ -47,13 +47,16 @@ def matches(server: str, tool: str, patterns: Sequence[str]) -> bool:
 
 
 class ApprovalPolicy:
-    """Tools that run without a question: by ``--allow``, by the settings of their server, or by "always".
+    """Tools that run without a question: by ``--allow``, by the settings of an alias or a server, or by "always".
 
-    ``narrowed``, a project's patterns, limits what the settings allow.
+    ``narrowed``, a project's patterns, limits what the settings allow: also ``allow`` if it is that of an alias.
     """
 
-    def __init__(self, allow: Sequence[str] = (), *, narrowed: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, allow: Sequence[str] = (), *, of_alias: bool = False, narrowed: Sequence[str] | None = None
+    ) -> None:
         self.allow = tuple(allow)
+        self._of_alias = of_alias
         self._narrowed = narrowed
         self._always: dict[tuple[str, str], ToolSpec] = {}
 
@@ -63,7 +66,7 @@ class ApprovalPolicy:
         own = getattr(call.toolbox, "server", None)
         return (
             self._always.get((server, tool)) == call.spec
-            or matches(server, tool, self.allow)
+            or (matches(server, tool, self.allow) and (not self._of_alias or self._in_project(server, tool)))
             or (own is not None and own.allows(tool) and self._in_project(server, tool))
         )
 
@@ -83,14 +86,18 @@ class ToolServers:
     """A context in which the servers run. ``names`` are those of ``--tools``; "all" is every enabled server.
 
     Entering raises ``UnknownToolServerError`` for an unknown name, and if no server starts, the error of the first.
-    If only some servers start, the others are reported on stderr.
+    If only some servers start, the others are reported on stderr. ``allow`` is the command line's unless ``of_alias``.
     """
 
-    def __init__(self, app: App, names: Sequence[str], *, allow: Sequence[str] = ()) -> None:
+    def __init__(
+        self, app: App, names: Sequence[str], *, allow: Sequence[str] = (), of_alias: bool = False
+    ) -> None:
         self._app = app
         self._names = names
         project = app.runtime.settings.project
-        self.policy = ApprovalPolicy(allow, narrowed=project.allow if project is not None else None)
+        self.policy = ApprovalPolicy(
+            allow, of_alias=of_alias, narrowed=project.allow if project is not None else None
+        )
         self.toolboxes: Sequence[Toolbox] = ()
         self._stack = contextlib.ExitStack()
 

@@ -53,7 +53,9 @@ def run_conversation(app: App, plan: Plan) -> None:
             from telex.chat.tools import ToolServers
 
             with EchoSuppressor(app):
-                tools = stack.enter_context(ToolServers(app, plan.tool_servers, allow=plan.allow))
+                tools = stack.enter_context(
+                    ToolServers(app, plan.tool_servers, allow=plan.allow, of_alias=plan.allow_of_alias)
+                )
         provider = stack.enter_context(ProviderSession(app.runtime.open_provider))
         session = Session(app, plan, chat, provider, tools=tools)
         learn_background(app.console, app.runtime.environ)
