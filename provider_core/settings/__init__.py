@@ -142,6 +142,8 @@ class Settings(Struct):
     """Whether conversations are saved."""
     ledger: bool = True
     """Whether the tokens and costs of requests are stored."""
+    editing: str = "emacs"
+    """The keys that edit the prompts of a conversation: "emacs" or "vi"."""
     budget: Mapping[str, float] = field(default_factory=dict)
     """"day" and "month" -> the most that all requests of it may cost, in US dollars."""
     code_theme: str | None = None

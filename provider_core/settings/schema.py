@@ -244,6 +244,7 @@ class File(BaseSettings):
     usage: Literal["auto", "none", "short", "full"] = "auto"
     history: bool = True
     ledger: bool = True
+    editing: Literal["emacs", "vi"] = "emacs"
     budget: BudgetEntry = BudgetEntry()
     code_theme: Line | None = None
     local_threads: Annotated[int, Field(gt=0, le=1024)] | None = None

@@ -214,8 +214,8 @@ def test_a_template_without_a_prompt_starts_a_conversation(talk: Dialogue, serve
     [
         ("/modle m2", ["telex: unknown command: /modle", "  Did you mean /model or /models?",
                        "  To send it to the model, begin with two slashes: //modle"]),
-        ("/models lab", ["* lab/m", "  lab/m2"]),
-        ("/models lab 2", ["  lab/m2"]),
+        ("/models lab", ["  1 * lab/m", "  2   lab/m2", "To switch: /model NUMBER"]),
+        ("/models lab 2", ["  1   lab/m2", "To switch: /model NUMBER"]),
         ("/models x", ["telex: no known model matches x", "  Ask the servers: telex models list --refresh"]),
         ("/tools", ["This conversation has no tools. Start one with tools: telex chat --tools NAME"]),
         ("/clear", ["New conversation started."]),
@@ -255,7 +255,7 @@ def test_help_lists_every_command_and_the_keys(talk: Dialogue) -> None:
         "/usage /tools /new /help /exit"
     )
     assert [row.split()[0] for row in rows] == [
-        *wanted.split(), "Enter", "Alt-Enter,", "Ctrl-G", "Ctrl-C", "Ctrl-D", "Tab",
+        *wanted.split(), "Enter", "Alt-Enter,", "Ctrl-G", "Ctrl-C", "Ctrl-D", "Tab", "Escape",
     ]  # fmt: skip
 
 
@@ -272,6 +272,8 @@ def test_another_model_answers_from_its_command_on(talk: Dialogue, server: Scrip
     talk(lines=["By day?", "/model m2", "At sunset?"])
     assert [asked.body["model"] for asked in server.asked] == ["m", "m2"]
     assert talk("-c", lines=[])[0].startswith("lab/m2 ")
+    talk(lines=["/models", "/model 2", "At night?"])
+    assert server.asked[-1].body["model"] == "m2"
 
 
 def test_the_system_message_can_be_set_shown_and_removed(talk: Dialogue, server: Scripted) -> None:

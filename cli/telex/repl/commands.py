@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _REMOVE = "-"
 """The argument that removes a system message or attachments."""
-_MODELS_SHOWN = 20
 _CONVERSATIONS_SHOWN = 50
 """The most recently used conversations, which Tab completes."""
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
@@ -87,6 +86,9 @@ def _model(session: Session, argument: str) -> None:
     if not argument:
         console.note(f"Model: {session.target}. To switch: /model ID")
         return
+    listed = getattr(session.reader, "listed", ())
+    if argument.isdecimal() and 1 <= int(argument) <= len(listed):
+        argument = listed[int(argument) - 1]
     warning = session.change_model(argument)
     console.note(f"Model: {session.target}")
     if warning is not None:
@@ -94,7 +96,7 @@ def _model(session: Session, argument: str) -> None:
 
 
 def _models(session: Session, argument: str) -> None:
-    """List the known models that contain all words of the argument. Sends no request."""
+    """Choose from the known models, filtered by the words of the argument. Sends no request."""
     catalog, console, words = session.app.runtime.catalog, session.app.console, argument.casefold().split()
     known = [
         f"{provider.name}/{model.id}"
@@ -106,10 +108,10 @@ def _models(session: Session, argument: str) -> None:
     if not catalog.listing(own).models:
         console.note(f"No models of {own} are known. Ask it: telex models list --provider {own} --refresh")
     found = [each for each in known if all(word in each.casefold() for word in words)]
-    for each in found[:_MODELS_SHOWN]:
-        console.note(f"{'*' if each == str(session.target) else ' '} {each}")
-    if len(found) > _MODELS_SHOWN:
-        console.note(f"and {len(found) - _MODELS_SHOWN} more; to search them: /models WORD")
+    if found and session.reader is not None:
+        chosen = session.reader.choose(known, current=str(session.target), typed=argument)
+        if chosen is not None:
+            _model(session, chosen)
     if not found:
         what = f"no known model matches {argument}" if known else "no models are known"
         raise CommandError(what, "Ask the servers: telex models list --refresh")
@@ -294,9 +296,9 @@ SLASH_COMMANDS: tuple[SlashCommand, ...] = tuple(
     )
     for names, argument, words, run, takes, synonyms in (
         ("/model", "[ID]", "Switch to another model.", _model, "model", "/use /switch"),
-        ("/models", "[WORD]", "List the known models.", _models, "", "/list /ls"),
+        ("/models", "[WORD]", "Choose from the known models.", _models, "", "/list /ls"),
         ("/system", "[TEXT]", 'Set the system message; "-" removes it.', _system, "", "/prompt /role"),
-        ("/template", "NAME [VAR=VALUE …]", "Send a template's prompt.", turns.template, "template", ""),
+        ("/template", "[NAME …]", "Send a template, with VAR=VALUE and a prompt.", turns.template, "template", ""),
         ("/file", "PATH …", 'Attach files; "-" removes all attachments.', _file, "file", "/attach /add /read /f"),
         ("/image", "PATH|URL …", 'Attach images; "-" removes all attachments.', _image, "image", "/img /picture /i"),
         ("/retry", "", "Send the last prompt again.", _retry, "", "/regenerate /regen /again /redo"),
@@ -322,6 +324,7 @@ KEYS = (
     ("Ctrl-C", "Clear the prompt (Ctrl-Y restores it); stop an answer."),
     ("Ctrl-D", "Leave; so do the words exit and quit."),
     ("Tab", "Complete commands, models and files."),
+    ("Escape", 'With editing = "vi": the keys of vi.'),
 )
 """The keys of the line editor, with what they do."""
 

@@ -1,4 +1,4 @@
-"""The line editor of an interactive conversation. This is the only module that imports prompt_toolkit."""
+"""The line editor of an interactive conversation. Only this module and the picker import prompt_toolkit."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.completion import Completer, Completion
+from prompt_toolkit.cursor_shapes import DynamicCursorShapeConfig, ModalCursorShapeConfig
 from prompt_toolkit.document import Document
-from prompt_toolkit.enums import DEFAULT_BUFFER
-from prompt_toolkit.filters import has_focus
+from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
+from prompt_toolkit.filters import emacs_mode, has_focus
 from prompt_toolkit.history import FileHistory, InMemoryHistory
 from prompt_toolkit.input import create_input
 from prompt_toolkit.input.typeahead import store_typeahead
@@ -29,9 +30,10 @@ from telex.repl.terminal import CONTINUED, HOW_TO_LEAVE, PROMPT, print_prompt
 from telex.signals import Terminated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from prompt_toolkit.application import Application
     from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.key_binding import KeyPressEvent
     from prompt_toolkit.output import Output
@@ -52,8 +54,8 @@ class LineEditor:
     """Reads prompts of any number of lines; Enter sends them.
 
     ``history`` is the file of earlier prompts, None saves none. ``complete`` gives the completions of the text before
-    the cursor. ``edit`` opens the text in the user's editor and returns it, or None if that failed. ``modules`` are
-    imported one by one while the user types.
+    the cursor. ``edit`` opens the text in the user's editor and returns it, or None if that failed. ``uses_vi`` says
+    before each prompt whether keys are those of vi. ``modules`` are imported one by one while the user types.
     """
 
     def __init__(
@@ -63,11 +65,13 @@ class LineEditor:
         history: Path | None,
         complete: Callable[[str], Iterable[Candidate]],
         edit: Callable[[str], str | None],
+        uses_vi: Callable[[], bool] = lambda: False,
         modules: Iterable[str] = (),
     ) -> None:
         self._console = console
         self._modules = iter(modules)
         self._edit = edit
+        self._uses_vi = uses_vi
         self._editing = False
         self._interrupts = 0
         """How often Ctrl-C came on an empty line in a row."""
@@ -89,24 +93,37 @@ class LineEditor:
             style=Style([("prompt", "bold" if console.out_has_colour else "")]),
             input=self._input,
             output=_output(),
+            cursor=DynamicCursorShapeConfig(lambda: ModalCursorShapeConfig() if uses_vi() else None),
         )
+        self._session.app.ttimeoutlen = 0.05
 
     def read(self) -> str:
         """A prompt. Raises ``EOFError`` when the user leaves, and ``Terminated``."""
         self._interrupts = 0
         if sys.platform != "win32" and isinstance(self._input, _Keyboard):
             self._input.read_ahead(self._console)
+        self._session.editing_mode = EditingMode.VI if self._uses_vi() else EditingMode.EMACS
         text = self._session.prompt(pre_run=self._listen, set_exception_handler=False)
         if text.strip():
             print_prompt(self._console, text)
         return text
 
+    def choose(self, choices: Sequence[str], *, current: str, typed: str = "") -> str | None:
+        """Let the user choose from a list, filtered by what they type; None if they do not. Raises ``Terminated``."""
+        from telex.repl.picker import Picker
+
+        picker = Picker(
+            choices, current=current, typed=typed, input=self._input, output=self._session.app.output
+        )
+        return picker.run(lambda: self._end_at_signals(picker.application))
+
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
         in_prompt = has_focus(DEFAULT_BUFFER)
         keys.add("enter", filter=in_prompt)(self._enter)
-        for combination in (("escape", "enter"), ("c-j",)):
-            keys.add(*combination, filter=in_prompt)(lambda event: event.current_buffer.insert_text("\n"))
+        # In vi mode, Escape is a key of its own.
+        for combination, where in ((("escape", "enter"), in_prompt & emacs_mode), (("c-j",), in_prompt)):
+            keys.add(*combination, filter=where)(lambda event: event.current_buffer.insert_text("\n"))
         keys.add("c-c", filter=in_prompt)(self._interrupt)
         keys.add("<sigint>")(self._interrupt)
         for combination in (("c-g",), ("c-x", "c-e")):
@@ -154,17 +171,22 @@ class LineEditor:
         event.app.create_background_task(edit())
 
     def _listen(self) -> None:
-        """Let signals, and errors in callbacks, end the prompt with the terminal in order."""
-        loop = self._session.app.loop
+        app = self._session.app
+        if app.loop is not None:
+            app.loop.call_later(_IMPORT_PAUSE, self._import_next)
+        self._end_at_signals(app)
+
+    def _end_at_signals(self, app: Application[Any]) -> None:
+        """Let signals, and errors in callbacks, end ``app`` with the terminal in order."""
+        loop = app.loop
         if loop is None:
             return
-        loop.call_later(_IMPORT_PAUSE, self._import_next)
-        loop.set_exception_handler(lambda _, context: self._end(context.get("exception")))
+        loop.set_exception_handler(lambda _, context: _end(app, context.get("exception")))
         for name in ("SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is signal.SIG_DFL:
                 with contextlib.suppress(NotImplementedError):
-                    loop.add_signal_handler(number, self._end, Terminated(number))
+                    loop.add_signal_handler(number, _end, app, Terminated(number))
 
     def _import_next(self) -> None:
         name, loop = next(self._modules, None), self._session.app.loop
@@ -172,10 +194,10 @@ class LineEditor:
             import_module(name)
             loop.call_later(_IMPORT_PAUSE, self._import_next)
 
-    def _end(self, reason: BaseException | None) -> None:
-        app = self._session.app
-        if reason is not None and app.is_running and not app.is_done:
-            app.exit(exception=reason)
+
+def _end(app: Application[Any], reason: BaseException | None) -> None:
+    if reason is not None and app.is_running and not app.is_done:
+        app.exit(exception=reason)
 
 
 class InputHistory(FileHistory):

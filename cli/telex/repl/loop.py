@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from provider_core.history import SavedConversation
     from telex.app import App
     from telex.chat.plan import Plan
+    from telex.repl.session import Reader
 
 _EXCHANGES_SHOWN = 2
 """How many of the last prompts and answers are shown of a conversation that is continued."""
@@ -33,13 +34,6 @@ _LATER = (
     "provider_core.http.transport",
 )
 """What the first answer takes, and the first prompt does not."""
-
-
-class Reader(Protocol):
-    """Reads what the user types."""
-
-    def read(self) -> str:
-        """A prompt or command; raises ``EOFError`` when the user leaves."""
 
 
 def run_conversation(app: App, plan: Plan) -> None:
@@ -61,7 +55,7 @@ def run_conversation(app: App, plan: Plan) -> None:
         learn_background(app.console, app.runtime.environ)
         if not plan.quiet:
             _greet(session, plan.earlier)
-        reader = _reader(session)
+        reader = session.reader = _reader(session)
         continues = True
         while continues:
             with contextlib.suppress(KeyboardInterrupt):  # one that comes between two steps
@@ -91,6 +85,7 @@ def _reader(session: Session) -> Reader:
                 history=path,
                 complete=lambda text: complete(app, text),
                 edit=lambda text: _edit(app, text),
+                uses_vi=lambda: app.runtime.settings.editing == "vi",
                 modules=_LATER,
             )
         finally:

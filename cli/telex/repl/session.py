@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from provider_core.answer import append_messages
 from provider_core.errors import (
@@ -51,6 +51,16 @@ class CommandError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+class Reader(Protocol):
+    """Reads what the user types."""
+
+    def read(self) -> str:
+        """A prompt or command; raises ``EOFError`` when the user leaves."""
+
+    def choose(self, choices: Sequence[str], *, current: str, typed: str = "") -> str | None:
+        """Let the user choose, from those that contain all words of ``typed``; None if they do not."""
 
 
 class Exchange(Struct):
@@ -109,6 +119,8 @@ class Session:
         self.system = _system(self.messages) if plan.system is None else plan.system
         self.begun = earlier.begun if earlier is not None else time.time()
         self.saved_to: str | None = None
+        self.reader: Reader | None = None
+        """What reads the prompts, once there is one."""
         self._plan = plan
         self._chat = chat
         self._spent: Decimal | None = None
@@ -286,6 +298,8 @@ class Session:
             self.messages = run.messages
             self.unanswered = None
             self.exchanges.append(exchange)
+            if run.turns and run.turns[-1].verdict in (Verdict.LENGTH, Verdict.PARTIAL) and exchange.answer:
+                self.app.console.note("To continue the answer: /continue")
         else:
             self.unanswered = replace(exchange, resend=run.resend)
             self.attached = replace(prompt, typed="")

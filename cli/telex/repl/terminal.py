@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from telex.console import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from telex.app import App
     from telex.console import Console
@@ -21,6 +21,7 @@ PROMPT = "> "
 CONTINUED = "  "
 HOW_TO_LEAVE = "To leave: Ctrl-D, or /exit."
 
+_CHOICES_SHOWN = 20
 _QUOTES = '"""'
 _PASTE_ON, _PASTE_OFF = "\x1b[?2004h", "\x1b[?2004l"
 
@@ -46,6 +47,8 @@ class PlainReader:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self.listed: tuple[str, ...] = ()
+        """What ``choose`` has printed last."""
 
     def read(self) -> str:
         """A prompt. Raises ``EOFError`` when the user leaves."""
@@ -58,6 +61,19 @@ class PlainReader:
                 self._console.out("\n")
                 if interrupts == 2:
                     self._console.note(HOW_TO_LEAVE)
+
+    def choose(self, choices: Sequence[str], *, current: str, typed: str = "") -> str | None:
+        """Print the choices that contain all words of ``typed``, with numbers for ``/model``."""
+        words = typed.casefold().split()
+        found = [each for each in choices if all(word in each.casefold() for word in words)]
+        for number, each in enumerate(found[:_CHOICES_SHOWN], 1):
+            self._console.note(f"{number:>3} {'*' if each == current else ' '} {each}")
+        if len(found) > _CHOICES_SHOWN:
+            self._console.note(f"and {len(found) - _CHOICES_SHOWN} more; to search them: /models WORD")
+        if found:
+            self._console.note("To switch: /model NUMBER")
+        self.listed = tuple(found[:_CHOICES_SHOWN])
+        return None
 
     def _read(self) -> str:
         lines = [self._line(PROMPT)]

@@ -1,0 +1,63 @@
+"""The picker of models and the keys of vi in a real pseudo-terminal of 80 columns and 24 lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from conversing import Talk
+from scripted import answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from running import Telex
+    from scripted import Scripted
+
+
+@pytest.fixture
+def talk(telex: Telex, server: Scripted) -> Callable[[], Talk]:
+    telex.provider("lab", server.url, models=[f"model-{number:03d}" for number in range(500)])
+    server.will(answer("Blue."))
+    return lambda: Talk(telex, "-m", "lab/model-007")
+
+
+def test_a_model_is_chosen_from_500(talk: Callable[[], Talk], server: Scripted) -> None:
+    with talk() as terminal:
+        terminal.send("/models")
+        terminal.until(lambda: "* lab/model-007" in terminal.rows)
+        assert "8 of 501" in terminal.text  # the embedded model is one of them
+        assert len(terminal.rows) <= 24
+        terminal.type("49")
+        terminal.until(lambda: "1 of 15" in terminal.text)
+        terminal.type("\x1b[B\x1b[B")
+        terminal.until(lambda: "3 of 15" in terminal.text)
+        terminal.type("\x1b[A\r")
+        terminal.prompt()
+        assert "Model: lab/model-149" in terminal.rows
+        assert "of 15" not in terminal.text
+        terminal.say("Which?")
+    assert server.asked[-1].body["model"] == "model-149"
+
+
+@pytest.mark.parametrize("key", ["\x1b", "\x03", "\x04"], ids=["Escape", "Ctrl-C", "Ctrl-D"])
+def test_nothing_changes_without_a_choice(talk: Callable[[], Talk], server: Scripted, key: str) -> None:
+    with talk() as terminal:
+        terminal.send("/models 12")
+        terminal.until(lambda: "type to filter" in terminal.text)
+        terminal.type(key)
+        terminal.prompt()
+        terminal.say("Which?")
+    assert server.asked[-1].body["model"] == "model-007"
+
+
+def test_keys_of_vi(telex: Telex, server: Scripted, talk: Callable[[], Talk]) -> None:
+    telex.configure(f'editing = "vi"\n{telex.settings.read_text()}')
+    with talk() as terminal:
+        terminal.typed("two words")
+        terminal.type("\x1b")
+        terminal.until(lambda: "type" not in terminal.text)
+        terminal.type("0dwiThe \r")
+        terminal.prompt()
+        assert "> The words" in terminal.rows
+    assert server.asked[-1].body["messages"][-1]["content"] == "The words"
