@@ -2,5 +2,5 @@
 
 __all__ = ["USER_AGENT", "__version__"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 USER_AGENT = f"telex/{__version__}"
