@@ -215,11 +215,13 @@ def test_each_file_is_answered_in_a_file_of_its_name(telex: Inside, server: Scri
     assert ran.code == 0, ran.err
     assert (tmp_path / "en" / "a.md").read_text() == "text of a.md\n\nTranslate.\n"
     assert (tmp_path / "en" / "sub" / "b.md").read_text() == "text of sub/b.md\n\nTranslate.\n"
-    (tmp_path / "en" / "a.md").unlink()
-    ran = batch(telex, "--each-file", "a.md", "sub/b.md", "Translate.", "--output-dir", "en")
-    assert ran.code == 0, ran.err
-    assert (tmp_path / "en" / "a.md").exists(), "a result whose file is gone is not done"
-    assert len(server.asked) == 3
+    for names, stdin in ((("a.md", "sub/b.md"), b""), ((), b"a.md\0sub/b.md\0")):
+        (tmp_path / "en" / "a.md").unlink()
+        server.asked.clear()
+        ran = batch(telex, "--each-file", *names, "Translate.", "--output-dir", "en", stdin=stdin)
+        assert ran.code == 0, ran.err
+        assert (tmp_path / "en" / "a.md").exists(), "a result whose file is gone is not done"
+        assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize(
@@ -419,6 +421,8 @@ def test_dry_run_counts_and_sends_nothing(telex: Inside, server: Scripted) -> No
             ROWS,
             "line 1: the row has no column nothing\n  Its columns: id, body, x",
         ),
+        (("-", "Say {{ a }}"), b"a,b\n1,2\n", "For CSV, add --input-format csv"),
+        (("-",), b'{"custom_id": "x", "body": {}}\n', "OpenAI's Batch API: jq -c '{id: .custom_id"),
         (("-", "Say it"), ROWS, "the prompt uses none of its columns"),
         (("-", "Say {{ body"), ROWS, "missing }} after {{"),
         (("-", "{{ body }}", "--columns", "y"), ROWS, "--columns y: the input has no such column"),

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from telex.batch.journal import KnownRows
     from telex.batch.plan import Options, Plan
 
+_CONVERT = (
+    "jq -c '{id: .custom_id, messages: .body.messages, params: (.body | del(.model, .messages, .stream))}'"
+)
+
 
 class Pending:
     """The rows that are to be run: not those that are complete, nor more than was asked for.
@@ -117,8 +121,7 @@ class Pending:
                 self._plan.planner.plan(first, *self._plan.first)
             except InvalidInputError as error:
                 if error.code in ("no_column", "no_text"):
-                    columns = ", ".join(first.columns) or "none: each row is a text"
-                    hint = "" if "columns:" in error.message else f"\nIts columns: {columns}"
+                    hint = _hint(first) if error.code == "no_column" or "custom_id" in first.columns else ""
                     raise click.UsageError(f"{_place(first)}: {error.message}{hint}") from None
         missing = [
             name for name in listed(self._options.columns) if first is not None and name not in first.columns
@@ -134,3 +137,12 @@ class Pending:
 
 def _place(row: Row) -> str:
     return f"line {row.line}" if row.line else f"row {row.number}"
+
+
+def _hint(row: Row) -> str:
+    """What the row has, if the prompt uses none of it."""
+    if not row.columns:
+        return "\nIt has no columns, because each row is a text. For CSV, add --input-format csv."
+    if {"custom_id", "body"} <= row.columns.keys():  # https://developers.openai.com/api/docs/guides/batch
+        return f"\nTo convert requests of OpenAI's Batch API: {_CONVERT}"
+    return f"\nIts columns: {', '.join(row.columns)}"

@@ -408,7 +408,8 @@ def _files(app: App, words: list[str]) -> tuple[Source, str]:
         raw = _stdin().read(_NAMES + 1)
         if len(raw) > _NAMES:
             raise click.UsageError(f"stdin has more than {_NAMES // 1_000_000} MB of file names")
-        words = [os.fsdecode(line) for line in raw.replace(b"\r\n", b"\n").split(b"\n") if line.strip()]
+        end = b"\0" if b"\0" in raw else b"\n"  # as find -print0 writes them
+        words = [os.fsdecode(line) for line in raw.replace(b"\r\n", b"\n").split(end) if line.strip()]
     twice = next((name for name in words if words.count(name) > 1), None) if len(words) < 1000 else None
     if twice is not None or len(set(words)) < len(words):
         raise click.UsageError(f"the file {twice or ''} is named twice")

@@ -402,9 +402,10 @@ class _Batch:
         )
         layout = self._plan.layout
         if layout.formulas and not self._options.csv_safe and layout.format != "jsonl":
+            verb = "begins" if layout.formulas == 1 else "begin"
             app.console.note(
-                f"Warning: {layout.formulas:,} cells begin with =, +, - or @, which spreadsheets may run as formulas. "
-                "--csv-safe puts an apostrophe before them."
+                f"Warning: {plural(layout.formulas, 'cell')} {verb} with =, +, - or @, which spreadsheets may run as "
+                "formulas. --csv-safe puts an apostrophe before such cells."
             )
         if strays := pending.strays:
             verb = "belongs" if strays == 1 else "belong"
