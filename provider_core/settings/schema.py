@@ -389,7 +389,7 @@ def _unknown_variable(variable: str, error: tree.UnknownKeyError) -> SettingsErr
         close = close_matches(f"TELEX_{group}", known, most=1)
         hint = f"; did you mean {close[0]}{joint}{rest}?" if close else ""
         return SettingsError(f"{variable} is not a setting{hint}")
-    if error.keys[0] not in _TABLES and len(error.keys) == 2:
+    if error.keys[0] not in (*_TABLES, "budget") and len(error.keys) == 2:
         return SettingsError(f"{variable} is not a setting. TELEX_{error.keys[0].upper()} takes one value")
     start = variable[: variable.rindex("__") + 2]
     known = [f"{start}{name.upper()}" for name in error.known]
