@@ -104,7 +104,11 @@ class BatchApi:
         assert (parts[0], parts[3], purpose) == (b"", b"--\r\n", b"batch")
         id_ = f"file{len(self.files)}"
         self.files[id_] = content
-        return reply({"id": id_, "object": "file", "bytes": len(content), "purpose": "batch"})
+        name = asked.raw.partition(b'filename="')[2].partition(b'"')[0].decode()
+        return reply(
+            {"id": id_, "object": "file", "bytes": len(content), "created_at": 1, "filename": name, "purpose": "batch",
+             "status": "processed"}
+        )  # fmt: skip
 
     def _create(self, body: dict[str, Any]) -> Answer:
         assert body["completion_window"] == "24h"
@@ -114,7 +118,8 @@ class BatchApi:
         self.rows += rows
         id_ = f"batch{len(self.batches)}"
         self.batches[id_] = {
-            "id": id_, "object": "batch", "status": "validating", "input_file_id": body["input_file_id"],
+            "id": id_, "object": "batch", "endpoint": body["endpoint"], "completion_window": "24h", "created_at": 1,
+            "status": "validating", "input_file_id": body["input_file_id"],
             "metadata": body.get("metadata"), "output_file_id": None, "error_file_id": None, "errors": None,
             "request_counts": {"total": len(rows), "completed": 0, "failed": 0},
             "ends": self.ends, "failures": self.errors,

@@ -237,7 +237,6 @@ class DaskRun:
         with client:
             self._check_versions(client)
             yield client, distributed.as_completed(loop=client.loop)
-            client.cancel(list(self._chunks), force=True)
 
     def _check_versions(self, client: Any) -> None:
         # The function is Python's own: it runs on a worker without telex, too.
@@ -285,12 +284,7 @@ class DaskRun:
         if lost:
             what = "A worker was" if len(lost) == 1 else f"{len(lost)} workers were"
             self._note(f"{what} lost; what it had begun runs again.")
-        count = len(self._workers)
-        self.activity = (
-            f"{count} worker{'' if count == 1 else 's'}, {self.in_flight} rows in flight"
-            if count
-            else "waiting for workers"
-        )
+        self.activity = "" if self._workers else "waiting for workers"
 
     def _submit(self, client: Any, completed: Any) -> Iterator[Result | None]:
         """Fill the cluster with tasks; yields the results of rows that cannot be used."""

@@ -12,11 +12,10 @@ again; of a job of this run, they are results with an error.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from decimal import Decimal
 from math import inf
 from pathlib import Path
@@ -26,21 +25,21 @@ from provider_core import errors
 from provider_core.batches.jobs import JobApi
 from provider_core.batches.pace import Lane
 from provider_core.batches.runner import BatchLimits, Result, ask
-from provider_core.batches.spool import Part, Spool
+from provider_core.batches.spool import Part, Recorded, Spool, request_line, row_id
 from provider_core.client import OpenProvider
 from provider_core.errors import CoreError, InvalidInputError, ProviderError
 from provider_core.structs import replace
 from provider_core.types import Timing, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from provider_core.batches.jobs import Job, JobFile
     from provider_core.batches.planner import RowPlanner
     from provider_core.batches.rows import Row
     from provider_core.chat import ChatPlan
     from provider_core.prices import Cost, Prices
-    from provider_core.types import Call, Json, Reply, Target
+    from provider_core.types import Json, Target
 
 _FIRST_POLL: Final = 1.0
 _LONGEST_POLL: Final = 60.0
@@ -336,7 +335,7 @@ class ProviderRun:
                 if row.error is not None:
                     raise row.error
                 lane, plan = self._planned(row)
-                id_ = _row_id(row)
+                id_ = row_id(row)
                 if (line := spool.answer(id_)) is not None:
                     yield self._result(row, plan, lane, line)
                     continue
@@ -344,7 +343,7 @@ class ProviderRun:
                     self._lacks_budget = True  # what it allows is sent, and waited for
                     break
                 api = self._api_of(lane)
-                request = _line(id_, plan, lane, api.api.endpoint)
+                request = request_line(id_, plan, lane, api.api.endpoint)
                 if len(request) > api.api.megabytes * 1_000_000:
                     raise InvalidInputError(f"the request is longer than {api.api.megabytes} MB")
             except CoreError as error:
@@ -432,7 +431,7 @@ class ProviderRun:
     def _result(self, row: Row, plan: ChatPlan, lane: Lane, line: dict[str, Json]) -> Result:
         """The result in a line of an answer, as if the server had sent it."""
         opened = lane.opened
-        client = opened.client.through(lambda _: _Recorded(line))
+        client = opened.client.through(lambda _: Recorded(line))
         replay = Lane(lane.target, OpenProvider(client=client, provider=opened.provider, key=opened.key))
         answer, ended = ask(plan, replay, price=self._price)
         answer = replace(answer, timing=Timing())
@@ -483,24 +482,6 @@ class ProviderRun:
         return self._apis[name]
 
 
-def _row_id(row: Row) -> str:
-    """What a row is called in a job: the same for the same row, and another if its content changes."""
-    content = json.dumps([row.key, row.text, row.columns], sort_keys=True, default=str)
-    return hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def _line(id_: str, plan: ChatPlan, lane: Lane, endpoint: str) -> bytes:
-    """The request of a row, as a line of the file."""
-    body: dict[str, Json] = lane.opened.client.body(lane.opened.provider, plan.request)
-    for name in ("stream", "stream_options"):
-        body.pop(name, None)
-    line = {"custom_id": id_, "method": "POST", "url": endpoint, "body": body}
-    try:
-        return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-    except UnicodeEncodeError:
-        raise InvalidInputError("the request contains text that is not valid Unicode") from None
-
-
 def _is_temporary(error: CoreError) -> bool:
     """Whether the same question may be answered later."""
     match error:
@@ -518,32 +499,3 @@ def _is_temporary(error: CoreError) -> bool:
 
 def _wanted(error: CoreError) -> float | None:
     return error.retry_after if isinstance(error, ProviderError) else None
-
-
-class _Recorded:
-    """A transport whose server is one line of an answer: its status and its body."""
-
-    def __init__(self, line: Mapping[str, Json]) -> None:
-        response = line.get("response")
-        found: Json = response.get("body") if isinstance(response, dict) else None
-        status = response.get("status_code") if isinstance(response, dict) else None
-        if found is None:
-            error = line.get("error")
-            found = {"error": error or "the provider returned no answer for the row"}
-            status = status if isinstance(status, int) and status >= 400 else 500
-        self.status: int = status if isinstance(status, int) else 200
-        self.headers: Mapping[str, str] = {"content-type": "application/json"}
-        self._body = found if isinstance(found, str) else json.dumps(found)
-
-    @contextmanager
-    def send(self, call: Call) -> Iterator[Reply]:
-        yield self
-
-    def chunks(self) -> Iterator[bytes]:
-        yield self._body.encode("utf-8", "replace")
-
-    def limit_idle(self, seconds: float | None) -> None:
-        """All of it is here."""
-
-    def close(self) -> None:
-        """There is no connection."""

@@ -1,21 +1,73 @@
-"""What a run through a provider's Batch API has on disk meanwhile: files of requests, their rows, and early answers."""
+"""The lines of a Batch API's files, and what a run has on disk meanwhile: such files, their rows, and early answers."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from provider_core.batches.jobs import new_job
 from provider_core.batches.rows import Row
+from provider_core.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from provider_core.batches.jobs import Job
+    from provider_core.batches.pace import Lane
+    from provider_core.chat import ChatPlan
     from provider_core.presets import BatchApi
-    from provider_core.types import Json, Target
+    from provider_core.types import Call, Json, Reply, Target
+
+
+def row_id(row: Row) -> str:
+    """What a row is called in a job: the same for the same row, and another if its content changes."""
+    content = json.dumps([row.key, row.text, row.columns], sort_keys=True, default=str)
+    return hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def request_line(id_: str, plan: ChatPlan, lane: Lane, endpoint: str) -> bytes:
+    """The request of a row, as a line of the file."""
+    body: dict[str, Json] = lane.opened.client.body(lane.opened.provider, plan.request)
+    for name in ("stream", "stream_options"):
+        body.pop(name, None)
+    line = {"custom_id": id_, "method": "POST", "url": endpoint, "body": body}
+    try:
+        return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    except UnicodeEncodeError:
+        raise InvalidInputError("the request contains text that is not valid Unicode") from None
+
+
+class Recorded:
+    """A transport whose server is one line of an answer: its status and its body."""
+
+    def __init__(self, line: Mapping[str, Json]) -> None:
+        response = line.get("response")
+        found: Json = response.get("body") if isinstance(response, dict) else None
+        status = response.get("status_code") if isinstance(response, dict) else None
+        if found is None:
+            error = line.get("error")
+            found = {"error": error or "the provider returned no answer for the row"}
+            status = status if isinstance(status, int) and status >= 400 else 500
+        self.status: int = status if isinstance(status, int) else 200
+        self.headers: Mapping[str, str] = {"content-type": "application/json"}
+        self._body = found if isinstance(found, str) else json.dumps(found)
+
+    @contextmanager
+    def send(self, call: Call) -> Iterator[Reply]:
+        yield self
+
+    def chunks(self) -> Iterator[bytes]:
+        yield self._body.encode("utf-8", "replace")
+
+    def limit_idle(self, seconds: float | None) -> None:
+        """All of it is here."""
+
+    def close(self) -> None:
+        """There is no connection."""
 
 
 class Part:

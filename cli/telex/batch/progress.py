@@ -154,7 +154,8 @@ class Progress:
         if self._quiet and not self.failed:
             return
         if not (self.done or self.before() or skipped):
-            self._console.note("The input has no rows.")
+            if not run.ended_by:
+                self._console.note("The input has no rows.")
             return
         took = self._clock() - self._started
         earlier = self.before()
