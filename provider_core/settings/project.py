@@ -89,6 +89,8 @@ class Project(Struct):
     """The project's folder of templates."""
     trusted_templates: Mapping[str, str] | None = None
     """As ``Found.templates``."""
+    aliases: tuple[str, ...] = ()
+    """The names of its aliases, which replace those of the user."""
     settings: tuple[str, ...] = ()
     """What the file sets, as "model lab/m" and "2 aliases", for people."""
 
@@ -254,6 +256,7 @@ def of_values(
         allow=tuple(values["allow"]) if "allow" in values else None,
         templates=path.parent / values["templates"] if "templates" in values else None,
         trusted_templates=templates,
+        aliases=tuple(values.get("aliases", ())),
         settings=tuple(_summary(values)),
     )
 

@@ -158,6 +158,16 @@ def test_file_is_shown_before_it_is_trusted(project: Project) -> None:
     assert project.telex("trust", "--list").text == ""
 
 
+def test_aliases_that_replace_the_users_are_named(project: Project, server: Scripted) -> None:
+    text = '[aliases]\nmine = "lab/m"\nnew = "lab/m"\n'
+    project.write(text)
+    for ran in (project.telex("trust", "--show"), project.trust(text)):
+        assert "it replaces aliases of yours: mine.\n" in ran.err
+    project.chat("-m", "mine", "hi")
+    assert model_asked(server) == "m"
+    assert "replaces" not in project.trust('[aliases]\nnew = "lab/m"\n').err
+
+
 # --- where it is found -----------------------------------------------------------------------------------------------
 
 

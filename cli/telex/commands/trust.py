@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from provider_core.errors import SettingsError
 from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from provider_core.settings.project import Project
     from telex.app import App
 
 
@@ -54,7 +57,9 @@ def command(app: App, *, path: Path | None, show: bool, remove: bool, list_: boo
     else:
         trusted = trust.trust(found, records)
         sets = "; ".join(trusted.settings) or "nothing"
-        app.console.note(f"Trusted {found}. It sets: {sets}.\nTo undo this: telex trust --remove")
+        app.console.note(f"Trusted {found}. It sets: {sets}.")
+        _note_replaced(app, trusted)
+        app.console.note("To undo this: telex trust --remove")
         if project.is_ci(app.runtime.environ):
             app.console.note(f"In CI, it is used only with {project.VARIABLE}=1.")
 
@@ -87,5 +92,17 @@ def _show(app: App, path: Path) -> None:
     found = project.of_values(project.parse(text, path), path)
     templates = [str(each) for each in trust.template_files(found).values()]
     app.console.note(f"{path} sets: {'; '.join(found.settings) or 'nothing'}.")
+    _note_replaced(app, found)
     if templates:
         app.console.note(f"Its templates: {', '.join(templates)}")
+
+
+def _note_replaced(app: App, found: Project) -> None:
+    """Print which aliases of the user mean something else in this project."""
+    from provider_core.settings import file
+
+    with contextlib.suppress(SettingsError):  # every other command reports it
+        own = file.read(app.runtime.paths.settings_file).get("aliases", {})
+        replaced = [name for name in found.aliases if isinstance(own, dict) and name in own]
+        if replaced:
+            app.console.note(f"In this project, it replaces aliases of yours: {', '.join(replaced)}.")
