@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from telex.app import App
 
 
-def edit_file(app: App, path: Path) -> None:
-    """Edit the file in $VISUAL, $EDITOR or a common editor, and wait until it ends; raises ``ClickException``."""
+def edit_file(app: App, path: Path, *, is_copy: bool = False) -> None:
+    """Edit the file in $VISUAL, $EDITOR or a common editor, and wait until it ends; raises ``ClickException``.
+
+    The error names the file unless it ``is_copy``, which may be removed after that.
+    """
     failed = _run(app, path)
     if failed:
-        raise click.ClickException(f"{failed}; {path} may be unfinished")
+        raise click.ClickException(failed if is_copy else f"{failed}; {path} may be unfinished")
 
 
 def edit_text(app: App, text: str, *, suffix: str = ".md", terminal: int | None = None) -> str:

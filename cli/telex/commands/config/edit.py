@@ -101,7 +101,7 @@ def _edit_until_valid(app: App, copy: Path, before: bytes) -> bool:
 
     settings_file = app.runtime.paths.settings_file
     while True:
-        edit_file(app, copy)
+        edit_file(app, copy, is_copy=True)
         edited = file.content(copy)
         if edited in (before, before or _NEW):
             return False
