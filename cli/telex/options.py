@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import errno
-import json
 import math
 import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -38,6 +36,8 @@ class BodyField(click.ParamType[tuple[str, Any]]):
         key, equals, text = str(value).partition("=")
         if not equals or not key.strip():
             self.fail(f"{value!r} is not KEY=VALUE, for example top_p=0.9 or stop='[\"\\\\n\"]'", param, ctx)
+        import json
+
         try:
             found = json.loads(text)
             json.dumps(found, allow_nan=False)
@@ -127,6 +127,8 @@ class ExistingPath(click.Path):
     """A path that exists; unlike click's, its error says why the path cannot be used."""
 
     def __init__(self, **given: Any) -> None:
+        from pathlib import Path
+
         super().__init__(exists=True, path_type=Path, **given)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

@@ -8,7 +8,6 @@ a repository's, is not a command.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -31,6 +30,8 @@ def find(name: str, environ: Mapping[str, str]) -> str | None:
     """The path of the program of the plugin ``name``; None if there is none."""
     if not _NAME.fullmatch(name):
         return None
+    import shutil
+
     found = (shutil.which(f"{folder}/{_PREFIX}{name}") for folder in _folders(environ))
     return next(filter(None, found), None)
 
@@ -45,6 +46,8 @@ def names(environ: Mapping[str, str]) -> dict[str, str]:
             continue
         for file in files:
             if file.startswith(_PREFIX):
+                import shutil
+
                 name = os.path.splitext(file)[0] if os.name == "nt" else file  # noqa: PTH122
                 name = name.removeprefix(_PREFIX)
                 path = shutil.which(f"{folder}/{_PREFIX}{name}")
@@ -104,6 +107,8 @@ def run(app: App, path: str, arguments: list[str]) -> NoReturn:
 
 def _own_path() -> str:
     """The path of the command telex that runs; "" if there is none, as for ``python -m telex`` from the sources."""
+    import shutil
+
     beside = f"{os.path.dirname(sys.executable)}/telex"  # noqa: PTH120
     for name in (sys.argv[0], beside):
         if os.path.basename(name).startswith("telex") and (found := shutil.which(name)) is not None:  # noqa: PTH119

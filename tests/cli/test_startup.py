@@ -93,6 +93,8 @@ def test_commands_without_a_request_import_only_click(lab: Telex, arguments: lis
     assert seen.packages == {"click"}
     assert not seen.modules & {"ssl", "socket", "http.client", "asyncio", "inspect", "platform", "uuid"}
     assert seen.connected == []
+    if arguments[-1] in ("--version", "--help"):
+        assert not seen.modules & {"pathlib", "shutil", "urllib.parse", "zlib"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere platformdirs knows the folders")
