@@ -483,6 +483,7 @@ def test_a_server_that_is_not_there_is_exit_7(telex: Inside) -> None:
     ran = telex("batch", "-m", "gone", "-o", "out.jsonl", stdin=b"x\ny\n")
     assert ran.code == 7
     assert "Repeat the command" in ran.err
+    assert "no rows" not in ran.err
 
 
 def test_requests_are_counted_in_the_ledger_and_the_budget_applies(telex: Inside, server: Scripted) -> None:
