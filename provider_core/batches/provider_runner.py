@@ -25,7 +25,7 @@ from provider_core import errors
 from provider_core.batches.jobs import JobApi
 from provider_core.batches.pace import Lane
 from provider_core.batches.runner import BatchLimits, Result, ask
-from provider_core.batches.spool import Part, Recorded, Spool, request_line, row_id
+from provider_core.batches.spool import Part, Recorded, Spool, request_line, row_id, was_left
 from provider_core.client import OpenProvider
 from provider_core.errors import CoreError, InvalidInputError, ProviderError
 from provider_core.structs import replace
@@ -397,7 +397,7 @@ class ProviderRun:
             )
 
         def take(id_: str, line: dict[str, Json]) -> Result | None:
-            row = spool.take_row(id_, job.token)
+            row = None if was_left(line) else spool.take_row(id_, job.token)
             if row is None:
                 return None
             lane, plan = self._planned(row)
@@ -410,7 +410,7 @@ class ProviderRun:
             words = {"expired": "expired before it was done", "cancelled": "was cancelled"}
             reason = words.get(job.status, "ended without an answer for the row")
             error = ProviderError(
-                f"the job of {job.provider} {reason}", provider=job.provider, code=job.status
+                f"the job of {job.provider} {reason}", provider=job.provider, code=f"batch_{job.status}"
             )
             yield Result(row=row, error=error)
         self._jobs.remove(job)

@@ -91,6 +91,13 @@ class Part:
         self._size += len(line)
 
 
+def was_left(line: dict[str, Json]) -> bool:
+    """Whether a line of an error file says that the job ended before the row was run."""
+    error = line.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    return line.get("response") is None and code in ("batch_expired", "batch_cancelled")
+
+
 class Spool:
     """Rows that were sent, and answers that came before their rows were read: in a file that SQLite removes."""
 
@@ -110,11 +117,8 @@ class Spool:
 
     def keep_answer(self, id_: str, line: dict[str, Json]) -> None:
         """Store the line of an answer, unless it says that the row was not run."""
-        error = line.get("error")
-        code = error.get("code") if isinstance(error, dict) else None
-        if line.get("response") is None and code in ("batch_expired", "batch_cancelled"):
-            return
-        self._file.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (id_, json.dumps(line)))
+        if not was_left(line):
+            self._file.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (id_, json.dumps(line)))
 
     def answer(self, id_: str) -> dict[str, Json] | None:
         """The answer to a row, which is removed."""

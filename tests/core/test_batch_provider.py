@@ -203,7 +203,9 @@ def test_rows_of_an_expired_job_fail_and_the_next_run_sends_only_these(world: Wo
     world.api.run = lambda body: echo(body) if "a" in str(body["messages"]) else None
     found = world.results()
     assert {str(each.row.text): each.ok for each in found} == {"a": True, "b": False, "c": False}
-    assert {each.error.code for each in found if each.error} == {"batch_expired"}
+    assert {(each.error.code, each.error.message) for each in found if each.error} == {
+        ("batch_expired", "the job of lab expired before it was done")
+    }
     world.api.ends, world.api.run = "completed", echo
     assert world.texts(["b", "c"]) == ["b", "c"]
     assert sorted(world.sent) == ["a", "b", "b", "c", "c"]
