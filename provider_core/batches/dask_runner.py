@@ -15,7 +15,6 @@ import logging
 import pickle
 import threading
 import time
-from importlib.metadata import version as installed_version
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -96,6 +95,11 @@ class _Places:
 
 
 _places = _Places()
+
+
+def own_version() -> str:
+    """The release of telex on this machine; a worker without telex cannot even import this."""
+    return __version__
 
 
 def run_chunk(spec: Spec, rows: Sequence[Row]) -> Outcome:
@@ -239,8 +243,7 @@ class DaskRun:
             yield client, distributed.as_completed(loop=client.loop)
 
     def _check_versions(self, client: Any) -> None:
-        # The function is Python's own: it runs on a worker without telex, too.
-        found = client.run(installed_version, "telex", on_error="return")
+        found = client.run(own_version, on_error="return")
         for worker, other in found.items():
             if other != __version__:
                 error = _other_version(other if isinstance(other, str) else "", __version__)
@@ -366,7 +369,7 @@ class DaskRun:
 
 
 def _other_version(found: str, wanted: str) -> InvalidInputError:
-    has = f"has telex {found}" if found else "does not have telex"
+    has = f"has telex {found}" if found else "cannot import telex, or has an older one"
     return InvalidInputError(
         f"a worker of the cluster {has}, and this is telex {wanted}", code="worker_version"
     )

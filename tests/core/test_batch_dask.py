@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from collections import Counter
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -137,13 +138,18 @@ def test_bad_rows_limits_and_a_stop(cluster: Cluster, server: Scripted) -> None:
 def test_versions_are_compared_and_an_address_where_nothing_listens_is_reported(cluster: Cluster) -> None:
     outcome = run_chunk(Spec(version="0.0", planner=PLAN, models=()), [])
     assert str(outcome.error) == f"a worker of the cluster has telex {__version__}, and this is telex 0.0"
-    folder = cluster.folder / "old" / "telex-0.0.1.dist-info"
+    folder = cluster.folder / "none" / "provider_core"
     folder.mkdir(parents=True)
-    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: telex\nVersion: 0.0.1\n")
+    (folder / "__init__.py").write_text("raise ImportError")
     cluster.add_worker(PYTHONPATH=str(folder.parent))
     run = DaskRun(rows_of(rows(3)), spec(), cluster.address)
     list(run)
-    assert "has telex 0.0.1, and this is" in str(run.error)
+    assert "cannot import telex, or has an older one, and this is" in str(run.error)
+    old: Any = SimpleNamespace(run=lambda *_, **__: {"tcp://w:1": __version__, "tcp://w:2": "0.0.1"})
+    with pytest.raises(
+        errors.InvalidInputError, match=r"has telex 0\.0\.1, and this is .* \(worker tcp://w:2\)"
+    ):
+        run._check_versions(old)
     run = DaskRun(rows_of(rows(3)), spec(), "not an address")
     list(run)
     assert isinstance(run.error, errors.CoreError)
