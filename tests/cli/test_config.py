@@ -208,6 +208,8 @@ env = {{ TOKEN = "{KEY}", MODE = "fast" }}
     every = [telex("config", "get", name, env=env) for name in ("providers.lab", "mcp", "model", "usage")]
     assert [each.text.strip() for each in every[2:]] == ["lab/work", "full"]
     assert KEY not in ran.text + ran.err + json.dumps(as_json) + "".join(each.text for each in every)
+    ran = telex("config", "set", "providers.lab.proxy", f"http://me:{KEY}@127.0.0.1:9")
+    assert (ran.code, ran.err) == (0, "providers.Lab.proxy is now http://127.0.0.1:9.\n")
     assert telex("config", "get", "code_theme").code == 1
     assert "no effect now, because a variable" in telex("config", "set", "usage", "none", env=env).err
 

@@ -92,7 +92,7 @@ def set_(app: App, *, key: str, values: tuple[str, ...]) -> None:
     telex providers set-key.
     """
     from provider_core.settings import edit
-    from provider_core.settings.values import as_text, locate, parse
+    from provider_core.settings.values import as_text, locate, parse, shown
 
     place = locate(key, _written(app))
     value = parse(place, values)
@@ -100,7 +100,7 @@ def set_(app: App, *, key: str, values: tuple[str, ...]) -> None:
         _require_provider(app, place.keys[1], place.keys[2])
     path = app.runtime.paths.settings_file
     edit.set_value(path, place.keys, value)
-    app.console.note(f"{place} is now {as_text(value)}.")
+    app.console.note(f"{place} is now {as_text(shown(place.keys, value))}.")
     app.runtime.reload()
     _note_stronger(app, place.keys)
 
