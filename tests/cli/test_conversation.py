@@ -217,7 +217,7 @@ def test_a_template_without_a_prompt_starts_a_conversation(talk: Dialogue, serve
         ("/models lab", ["  1 * lab/m", "  2   lab/m2", "To switch: /model NUMBER"]),
         ("/models lab 2", ["  1   lab/m2", "To switch: /model NUMBER"]),
         ("/models x", ["telex: no known model matches x", "  Ask the servers: telex models list --refresh"]),
-        ("/tools", ["This conversation has no tools. Start one with tools: telex chat --tools NAME"]),
+        ("/tools", ["No MCP server is set up. To add one: telex mcp add"]),
         ("/clear", ["New conversation started."]),
         ("/retry now", ["telex: /retry takes no argument", "  To send it to the model: //retry now"]),
         ("/model", ["Model: lab/m. To switch: /model ID"]),
@@ -252,7 +252,7 @@ def test_help_lists_every_command_and_the_keys(talk: Dialogue) -> None:
     rows = talk(lines=["help"])[2:-1]
     wanted = (
         "/model /models /system /template /file /image /retry /continue /edit /undo /copy /save /load /fork "
-        "/usage /tools /new /help /exit"
+        "/usage /tools /set /new /help /exit"
     )
     assert [row.split()[0] for row in rows] == [
         *wanted.split(), "Enter", "Alt-Enter,", "Ctrl-G", "Ctrl-C", "Ctrl-D", "Tab", "Escape",

@@ -1,7 +1,9 @@
-"""The picker of models and the keys of vi in a real pseudo-terminal of 80 columns and 24 lines."""
+"""The picker of models, the keys of vi, and tools that are switched, in a real terminal of 80 by 24."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,3 +63,21 @@ def test_keys_of_vi(telex: Telex, server: Scripted, talk: Callable[[], Talk]) ->
         terminal.prompt()
         assert "> The words" in terminal.rows
     assert server.asked[-1].body["messages"][-1]["content"] == "The words"
+
+
+def test_tools_of_a_server_are_turned_on_and_off(
+    telex: Telex, server: Scripted, talk: Callable[[], Talk]
+) -> None:
+    program = Path(__file__).parent.parent / "mcp_weather_server.py"
+    command = f'[mcp.clock]\ncommand = ["{sys.executable}", "{program}"]\nallow = ["weather"]\n'
+    telex.configure(f"{telex.settings.read_text()}{command}")
+    with talk() as terminal:
+        assert terminal.say("/tools") == ["off  clock", "To turn one on: /tools on NAME"]
+        on = ["on   clock: weather*", "* runs without asking for approval"]
+        assert terminal.say("/tools on clock") == on
+        terminal.say("With?")
+        assert terminal.say("/tools off clock")[0] == "off  clock"
+        terminal.say("Without?")
+        assert terminal.say("/tools on clock") == on
+        terminal.say("With them again?")
+    assert ["tools" in asked.body for asked in server.asked] == [True, False, True]

@@ -301,7 +301,7 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         prompt=prompt,
         system=system,
         earlier=earlier,
-        render=_render_options(app, options),
+        render=render_options(app, options),
         tool_servers=options.tools,
         allow=options.allow,
         allow_of_alias=options.allow_of_alias,
@@ -498,7 +498,7 @@ def _find(
     return with_network(target, vars(options))
 
 
-def with_model(app: App, plan: Plan, chat: ChatPlan, name: str) -> tuple[ChatPlan, str | None]:
+def with_model(app: App, plan: Plan, chat: ChatPlan, name: str | None) -> tuple[ChatPlan, str | None]:
     """The chat with another model, its options and fallbacks; and the system message of an alias."""
     options = plan.options
     found = _find(app, options, plan.template, name, None)
@@ -623,7 +623,7 @@ def reads_images(app: App, target: Target, messages: Sequence[Message], *, has_t
     return needed and app.runtime.catalog.reads_images(target)
 
 
-def _render_options(app: App, options: Options) -> RenderOptions:
+def render_options(app: App, options: Options) -> RenderOptions:
     """How to show the answer: from the options, else from the settings, else as the streams suggest."""
     settings, console = app.runtime.settings, app.console
     usage = "full" if options.usage else "none" if options.quiet else settings.usage

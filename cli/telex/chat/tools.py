@@ -99,14 +99,31 @@ class ToolServers:
             allow, of_alias=of_alias, narrowed=project.allow if project is not None else None
         )
         self.toolboxes: Sequence[Toolbox] = ()
+        self.turned_off: dict[str, Toolbox] = {}
+        """Servers that run, and whose tools are not offered now."""
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
+        self._start(self._chosen())
+        return self
+
+    def turn_on(self, name: str) -> None:
+        """Offer the tools of another server, which is started if it does not run; raises as entering does."""
+        if name in self.turned_off:
+            self.toolboxes = (*self.toolboxes, self.turned_off.pop(name))
+        elif all(box.name != name for box in self.toolboxes):
+            self._start((self._app.runtime.settings.mcp_server(name),))
+
+    def turn_off(self, name: str) -> None:
+        """Offer the tools of a server no longer; it runs on until the end."""
+        self.turned_off |= {box.name: box for box in self.toolboxes if box.name == name}
+        self.toolboxes = tuple(box for box in self.toolboxes if box.name != name)
+
+    def _start(self, chosen: Sequence[McpServer]) -> None:
         from provider_core.tools.mcp import McpServers
         from telex.render.text import Spinner
 
         console, runtime = self._app.console, self._app.runtime
-        chosen = self._chosen()
         spinner = Spinner(console)
         spinner.label = f"starting {', '.join(server.name for server in chosen)}"
         try:
@@ -122,7 +139,8 @@ class ToolServers:
             spinner.stop()
         failures = servers.failures
         if failures and not servers.toolboxes:
-            self._stack.close()
+            if not self.toolboxes:
+                self._stack.close()
             for failure in failures[1:]:
                 console.error(failure.error.message, self._app.hint(failure.error))
             raise failures[0].error
@@ -132,15 +150,14 @@ class ToolServers:
                 console.note(f"  {line}")
         for name, variables in servers.without_proxies.items():
             console.note(messages.withheld_proxies(name, variables))
-        self.toolboxes = servers.toolboxes
-        for box in self.toolboxes:
+        self.toolboxes = (*self.toolboxes, *servers.toolboxes)
+        for box in servers.toolboxes:
             if not box.tools:
                 console.note(f"The MCP server {box.name} has no tools.")
         tools = [(box.name, offered.tool.name) for box in self.toolboxes for offered in box.tools]
         for pattern in dict.fromkeys(self.policy.allow):
             if not failures and not any(matches(server, tool, (pattern,)) for server, tool in tools):
                 console.note(f"--allow {pattern} matches no tool.")
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()

@@ -12,7 +12,7 @@ from provider_core.errors import CoreError
 from provider_core.structs import Struct, replace
 from telex.chat.input import report_unreadable
 from telex.options import require_utf8
-from telex.repl import turns
+from telex.repl import options, turns
 from telex.repl.session import CommandError, first_line, split_words
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class SlashCommand(Struct):
     words: str
     run: Callable[[Session, str], None]
     takes: str
-    """What Tab completes: "model", "file", "image", "template" or "load", which is a conversation or a file."""
+    """What Tab completes: the name of a kind of words; "load" is a conversation or a file."""
     synonyms: tuple[str, ...]
     """Names in other programs, which are not shown."""
 
@@ -115,14 +115,6 @@ def _models(session: Session, argument: str) -> None:
     if not found:
         what = f"no known model matches {argument}" if known else "no models are known"
         raise CommandError(what, "Ask the servers: telex models list --refresh")
-
-
-def _tools(session: Session, _: str) -> None:
-    console = session.app.console
-    for box in session.tools.toolboxes if session.tools is not None else ():
-        console.note(f"{box.name}: {', '.join(offered.tool.name for offered in box.tools) or 'no tools'}")
-    if session.tools is None:
-        console.note("This conversation has no tools. Start one with tools: telex chat --tools NAME")
 
 
 def _system(session: Session, argument: str) -> None:
@@ -310,7 +302,8 @@ SLASH_COMMANDS: tuple[SlashCommand, ...] = tuple(
         ("/load", "ID|FILE", "Continue another conversation, or attach a file.", turns.load, "load", "/resume /open"),
         ("/fork", "", "Continue in a copy; the original stays as it is.", turns.fork, "", "/branch"),
         ("/usage", "", "Show the tokens used.", _usage, "", "/tokens /cost /stats"),
-        ("/tools", "", "List the tools of this conversation.", _tools, "", "/tool /mcp"),
+        ("/tools", "[on|off NAME]", "List tools, or switch those of a server.", options.tools, "tools", "/tool /mcp"),
+        ("/set", "[KEY VALUE]", "List settings, or change one for now.", options.set_, "set", "/config /settings"),
         ("/new", "", "Start a new conversation.", _new, "", "/clear /reset /restart"),
         ("/help", "", "Show this help.", _help, "", "/h /commands"),
         ("/exit /quit", "", "Leave.", _exit, "", "/q /bye /x /close /leave /end"),
@@ -360,6 +353,15 @@ def complete(app: App, text: str) -> Iterator[Candidate]:
     elif takes == "template":
         with contextlib.suppress(CoreError):
             yield from _complete_template(app, argument)
+    elif takes in ("tools", "set"):
+        with contextlib.suppress(CoreError):
+            found = (
+                options.complete_tools(app, argument) if takes == "tools" else options.complete_set(argument)
+            )
+            typed = argument.rpartition(" ")[2]
+            for each in found:
+                if each.startswith(typed):
+                    yield Candidate(text=each, replaces=len(typed), shown=each.strip())
     elif takes == "load":
         with contextlib.suppress(CoreError):
             yield from _complete_conversation(app, argument)

@@ -52,6 +52,7 @@ def run_conversation(app: App, plan: Plan) -> None:
                 )
         provider = stack.enter_context(ProviderSession(app.runtime.open_provider))
         session = Session(app, plan, chat, provider, tools=tools)
+        session.enter = stack.enter_context
         learn_background(app.console, app.runtime.environ)
         if not plan.quiet:
             _greet(session, plan.earlier)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from provider_core.answer import append_messages
 from provider_core.errors import (
@@ -21,7 +21,7 @@ from provider_core.history import SavedConversation, SavedTurn
 from provider_core.structs import Struct, replace
 from provider_core.types import Message, Sent, TextPart, Verdict
 from telex.chat.input import Attaching, Prompt, attach
-from telex.chat.plan import check_fit, new_messages, reads_images, with_model
+from telex.chat.plan import check_fit, new_messages, reads_images, render_options, with_model
 from telex.chat.run import Turn, report_outcome
 from telex.exit_codes import Stop
 from telex.render import renderer_for
@@ -30,7 +30,7 @@ from telex.repl.terminal import EchoSuppressor
 from telex.signals import Interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from decimal import Decimal
 
@@ -121,8 +121,15 @@ class Session:
         self.saved_to: str | None = None
         self.reader: Reader | None = None
         """What reads the prompts, once there is one."""
+        self.enter: Callable[[ToolServers], ToolServers] | None = None
+        """Enters a context that is left at the end."""
+        self.changed: dict[str, str] = {}
+        """The settings that were changed for this conversation, with their values as texts."""
         self._plan = plan
         self._chat = chat
+        names = plan.options.models
+        self._name = names[0] if names else earlier.model if earlier is not None else None
+        """What the user called the model, such as an alias; None for the default."""
         self._spent: Decimal | None = None
         self._provider = provider
 
@@ -214,6 +221,7 @@ class Session:
         Returns a warning if the provider's models are known and this is not one of them.
         """
         self._chat, system = with_model(self.app, self._plan, self._chat, name)
+        self._name = name
         target = self.target = self._chat.target
         self.system = self.system if system is None else system
         catalog = self.app.runtime.catalog
@@ -225,6 +233,35 @@ class Session:
         near = " or ".join(near_ids(str(target), catalog))
         unknown = f"{target.model} is not in the known list of {target.provider.name}'s models."
         return f"{unknown}\nDid you mean {near}?" if near else unknown
+
+    def turn_on(self, server: str) -> None:
+        """Offer the tools of an MCP server from now on; raises as ``ToolServers`` does."""
+        with EchoSuppressor(self.app):
+            if self.tools is not None:
+                self.tools.turn_on(server)
+            elif self.enter is not None:
+                from telex.chat.tools import ToolServers
+
+                self.tools = self.enter(ToolServers(self.app, (server,), allow=self._plan.allow))
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options of the command line, as they are now."""
+        return vars(self._plan.options)
+
+    def change_options(self, **options: Any) -> None:
+        """Use other options, as those of the command line, from the next prompt on; raises as ``change_model``."""
+        given = vars(self._plan.options)
+        before = dict(given)
+        given.update(options)
+        try:
+            self._chat, _ = with_model(self.app, self._plan, self._chat, self._name)
+            render = render_options(self.app, self._plan.options)
+        except BaseException:
+            given.update(before)
+            raise
+        limits_costs = bool(self.app.runtime.settings.budget) or self._chat.max_cost is not None
+        self._plan = replace(self._plan, render=render, limits_costs=limits_costs)
 
     def transcript(self) -> tuple[SavedConversation, list[SavedTurn]]:
         """The conversation as the history has it, also if it is not saved."""

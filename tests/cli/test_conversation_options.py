@@ -1,0 +1,132 @@
+"""Commands of a conversation about its settings and tools: /set, /tools."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conversing import Dialogue
+from scripted import Scripted, answer
+
+from telex.app import App
+from telex.repl.commands import complete
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Telex
+
+
+@pytest.fixture
+def talk(telex: Telex, server: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dialogue:
+    telex.provider("lab", server.url, models=["m", "m2"], retries=0)
+    telex.configure(
+        f'model = "lab/m"\n[aliases.fast]\ntarget = "lab/m"\ntemperature = 0.9\n{telex.settings.read_text()}'
+    )
+    server.will(answer("**Blue.**"))
+    monkeypatch.chdir(tmp_path)
+    return Dialogue(telex)
+
+
+def body(server: Scripted) -> dict[str, Any]:
+    found: dict[str, Any] = server.asked[-1].body
+    return found
+
+
+# --- /set --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "value"),
+    [
+        ("/set temperature 0.5", "temperature", 0.5),
+        ("/set max_tokens 7", "max_tokens", 7),
+        ("/set reasoning_effort low", "reasoning_effort", "low"),
+        ("/set stream false", "stream", False),
+        ("/set params '{\"top_k\": 3}'", "top_k", 3),
+        ("/set model lab/m2", "model", "m2"),
+    ],
+)
+def test_a_setting_applies_from_the_next_prompt_on(
+    talk: Dialogue, telex: Telex, server: Scripted, line: str, field: str, value: object
+) -> None:
+    before = telex.settings.read_text()
+    talk("-m", "fast", lines=[line, "Which?"])
+    assert body(server)[field] == value
+    assert telex.settings.read_text() == before
+
+
+def test_a_setting_overrides_an_alias_until_it_is_removed(talk: Dialogue, server: Scripted) -> None:
+    talk("-m", "fast", lines=["/set temperature 0.5", "Which?", "/set temperature -", "Which now?"])
+    assert [asked.body["temperature"] for asked in server.asked] == [0.5, 0.9]
+
+
+def test_settings_of_the_screen_override_options(talk: Dialogue, server: Scripted) -> None:
+    rows = talk("--usage", lines=["Which?", "/set usage none", "And now?"])
+    assert sum(" · " in row for row in rows[1:]) == 1
+    rows = talk(lines=["/set system Be brief.", "Which?", "/set reasoning hide", "/set reasoning"])
+    assert body(server)["messages"][0] == {"role": "system", "content": "Be brief."}
+    assert any(row.split() == ["reasoning", "hide", "this", "conversation"] for row in rows)
+
+
+def test_nothing_is_saved_from_then_on(talk: Dialogue, server: Scripted) -> None:
+    rows = talk(lines=["/set history false", "Which?"])
+    assert not any(row.startswith("To continue") for row in rows)
+
+
+def test_the_file_is_changed_only_if_asked(talk: Dialogue, telex: Telex) -> None:
+    rows = talk(lines=["/set --save usage full"])
+    assert 'usage = "full"' in telex.settings.read_text()
+    assert any(row.startswith("usage is now full, here and in") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("/set tempreature 1", "telex: tempreature cannot be set in a conversation"),
+        ("/set providers.lab.timeout 1", "telex: providers.lab.timeout cannot be set in a conversation"),
+        ("/set temperature warm", "telex: temperature: must be a valid number"),
+        ("/set usage all", "telex: usage: must be 'auto', 'none', 'short' or 'full'"),
+        ("/set --save", "telex: /set --save takes a setting and a value"),
+        ("/set budget.day -1", "telex: budget.day"),
+    ],
+)
+def test_what_cannot_be_set_changes_nothing(
+    talk: Dialogue, telex: Telex, server: Scripted, line: str, error: str
+) -> None:
+    before = telex.settings.read_text()
+    rows = talk(lines=[line, "Which?"])
+    assert any(row.startswith(error) for row in rows), rows
+    assert "temperature" not in body(server)
+    assert telex.settings.read_text() == before
+
+
+def test_a_budget_holds_from_then_on(talk: Dialogue, telex: Telex, server: Scripted) -> None:
+    server.will(answer("Blue.", usage={"prompt_tokens": 9, "completion_tokens": 9, "cost": 5}))
+    rows = talk(lines=["Which?", "/set budget.day 1", "And now?"])
+    assert len(server.asked) == 1
+    assert any("budget" in row for row in rows if row.startswith("telex: "))
+
+
+def test_tab_completes_settings_and_servers(telex: Telex, talk: Dialogue) -> None:
+    telex.configure(f'{telex.settings.read_text()}[mcp.clock]\ncommand = ["clock"]\n')
+    app = App(environ=telex.env)
+    assert [each.text for each in complete(app, "/set rea")] == ["reasoning_effort ", "reasoning "]
+    assert [each.text for each in complete(app, "/set reasoning h")] == ["hide"]
+    assert [each.text for each in complete(app, "/tools o")] == ["on ", "off "]
+    assert [each.text for each in complete(app, "/tools on ")] == ["clock"]
+
+
+# --- /tools ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("/tools on nothing", "telex: unknown MCP server: nothing"),
+        ("/tools off nothing", "telex: nothing is not on"),
+        ("/tools up", "telex: /tools takes on or off, and the name of an MCP server"),
+    ],
+)
+def test_an_unknown_server_changes_nothing(talk: Dialogue, line: str, error: str) -> None:
+    assert error in talk(lines=[line])
