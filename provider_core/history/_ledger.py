@@ -5,7 +5,6 @@ Costs are in US dollars, as ``Decimal``; times are in seconds since 1970. A cost
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from provider_core.errors import NetworkError, ProviderError
@@ -16,6 +15,7 @@ from provider_core.types import Usage
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable
+    from decimal import Decimal
 
     from provider_core.events import AnswerEnded
     from provider_core.history._database import Database
@@ -91,7 +91,11 @@ def entry_of(
     provider, usage, cost = answer.target.provider, answer.usage or Usage(), answer.cost
     if answer.is_free and not isinstance(answer.error, ProviderError | NetworkError):
         return None
-    amount, source = (Decimal(0), "failed") if answer.is_free else (None, None)
+    amount, source = None, None
+    if answer.is_free:
+        from decimal import Decimal
+
+        amount, source = Decimal(0), "failed"
     if cost is not None:
         amount, source = cost.amount, cost.source
     return LedgerEntry(
@@ -186,6 +190,8 @@ class Ledger:
         is held meanwhile.
         """
         found: list[tuple[int | None, str, int]] = []
+        from decimal import Decimal
+
         unknown = Decimal("NaN"), "unknown"  # tokens that the price does not cover are not looked up again
         for latest in self._without_cost("", (since,)):
             if not has_price(latest):
@@ -271,6 +277,8 @@ def _stored_cost(cost: Decimal) -> int | None:
 
 
 def _total(key: str, requests: int, *sums: float) -> UsageTotal:
+    from decimal import Decimal
+
     *tokens, cost, unpriced = (int(value) for value in sums)
     return UsageTotal(
         key=key,
