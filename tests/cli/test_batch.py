@@ -400,6 +400,19 @@ def test_results_without_a_row_in_the_input_are_reported(telex: Inside, server: 
     assert "belong" not in batch(telex, "-o", "out.jsonl", "--limit", "1", stdin=b"one\nfour\nfive\n").err
 
 
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
+def test_the_failed_result_of_a_line_that_was_corrected_is_removed(
+    telex: Inside, server: Scripted, name: str
+) -> None:
+    command = ("-o", name, "--input-format", "jsonl", "-", "{{ a }}")
+    assert batch(telex, *command, stdin=b'{"a": "1"}\n{"a": }\n').code == 6
+    assert batch(telex, *command, "--limit", "1", stdin=b'{"a": "1"}\n{"a": "2"}\n{"a": "3"}\n').code == 0
+    assert "not valid JSON" in Path(name).read_text()
+    ran = batch(telex, *command, stdin=b'{"a": "1"}\n{"a": "2"}\n')
+    assert (ran.code, "belong" in ran.err) == (0, False)
+    assert len(Path(name).read_text().splitlines()) == 2 + name.endswith("csv")
+
+
 # --- before and after --------------------------------------------------------------------------------------
 
 
@@ -426,6 +439,7 @@ def test_dry_run_counts_and_sends_nothing(telex: Inside, server: Scripted) -> No
         (("-", "Say it"), ROWS, "the prompt uses none of its columns"),
         (("-", "Say {{ body"), ROWS, "missing }} after {{"),
         (("-", "{{ body }}", "--columns", "y"), ROWS, "--columns y: the input has no such column"),
+        (("-", "{{ body }}", "--id-column", "y"), ROWS, "--id-column y: the input has no such column"),
         (
             ("-", "{{ body }}", "--columns", "text"),
             ROWS,

@@ -54,7 +54,7 @@ class KnownRows:
         self._rows = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._rows.execute("PRAGMA journal_mode = OFF")
         self._rows.execute(
-            "CREATE TABLE rows (key INTEGER PRIMARY KEY, ok, number, offset, length, lines DEFAULT 1)"
+            "CREATE TABLE rows (key INTEGER PRIMARY KEY, ok, number, offset, length, lines DEFAULT 1, found DEFAULT 0)"
         )
         self._rows.execute("CREATE TABLE seen (key INTEGER PRIMARY KEY)")
         self._rows.execute("BEGIN")
@@ -78,6 +78,20 @@ class KnownRows:
         """Whether the row is complete; None if it has no line."""
         found, _ = self._execute("SELECT ok FROM rows WHERE key = ?", (_hash(key),))
         return None if found is None else bool(found[0])
+
+    def note(self, key: str) -> None:
+        """Note that the input has a row of the output file."""
+        self._execute("UPDATE rows SET found = 1 WHERE key = ?", (_hash(key),))
+
+    def strays(self, *, ok: bool) -> int:
+        """The number of rows that the input does not have."""
+        found, _ = self._execute("SELECT count(*) FROM rows WHERE ok = ? AND NOT found", (ok,))
+        return 0 if found is None else int(found[0])
+
+    def forget_strays(self, of: KnownRows) -> None:
+        """Remove the rows that failed, and that the input does not have according to ``of``."""
+        for (key,) in of._rows.execute("SELECT key FROM rows WHERE NOT ok AND NOT found"):
+            self._execute("DELETE FROM rows WHERE key = ?", (key,))
 
     def is_new(self, key: str) -> bool:
         """Whether the input has this id for the first time."""
@@ -267,10 +281,15 @@ class Journal:
             os.fsync(self._file)
         self._synced = time.monotonic()
 
-    def finish(self) -> None:
-        """Leave one line for each row, in the order of the input if it is ``ordered``."""
+    def finish(self, *, is_whole: bool) -> None:
+        """Leave one line for each row, in the order of the input if it is ``ordered``.
+
+        If the input ``is_whole``, failed rows that it does not have any more, such as a line that was corrected, are
+        removed.
+        """
         self._sync()
-        if not (self._replaced or self._ordered):
+        strays = is_whole and self.known.strays(ok=False)
+        if not (self._replaced or self._ordered or strays):
             return
         rows = KnownRows()  # those that were known are still used, if the input was not read to its end
         with self.path.open("rb") as file:
@@ -278,7 +297,9 @@ class Journal:
                 rows.add(
                     entry.key, ok=entry.ok, number=entry.number, offset=entry.offset, length=entry.length
                 )
-        if not rows.is_compact or (self._ordered and not rows.is_sorted):
+        if strays:
+            rows.forget_strays(self.known)
+        if strays or not rows.is_compact or (self._ordered and not rows.is_sorted):
             self._rewrite(rows)
         rows.close()
 

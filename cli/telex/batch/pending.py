@@ -42,13 +42,8 @@ class Pending:
         """Rows that were complete before."""
         self.left_out = 0
         """Rows that this run leaves out, by ``--limit``, ``--sample`` or ``--retry-failed``."""
-        self._found = 0
-        self._is_read = False
-
-    @property
-    def strays(self) -> int:
-        """Results in the output file whose rows the input does not have; 0 if it was not read to its end."""
-        return self._known.ok + self._known.failed - self._found if self._is_read else 0
+        self.is_whole = False
+        """Whether the input was read to its end, and each of its rows was looked for in the output."""
 
     def __iter__(self) -> Iterator[Row]:
         rows = self._unique()
@@ -79,14 +74,15 @@ class Pending:
         known, retry = self._known, self._options.retry_failed
         for row in rows:
             state = known.state(row.key) if known.ok or known.failed else None
-            self._found += state is not None
+            if state is not None:
+                known.note(row.key)
             if state and self._has_file(row):
                 self.done += 1
             elif retry and state is None:
                 self.left_out += 1
             else:
                 yield row
-        self._is_read = self._options.sample is None
+        self.is_whole = self._options.sample is None
 
     def _sampled(self, rows: Iterable[Row], count: int) -> list[Row]:
         """``count`` rows, the same ones for the same input, in its order."""
@@ -123,14 +119,15 @@ class Pending:
                 if error.code in ("no_column", "no_text"):
                     hint = _hint(first) if error.code == "no_column" or "custom_id" in first.columns else ""
                     raise click.UsageError(f"{_place(first)}: {error.message}{hint}") from None
-        missing = [
-            name for name in listed(self._options.columns) if first is not None and name not in first.columns
-        ]
-        if missing and first is not None:
-            columns = ", ".join(first.columns) or "none: each row is a text"
-            raise click.UsageError(
-                f"--columns {missing[0]}: the input has no such column\nIts columns: {columns}"
-            )
+        needed = [("--columns", name) for name in listed(self._options.columns)]
+        if self._options.id_column != "id":
+            needed.append(("--id-column", self._options.id_column))
+        for option, name in needed:
+            if first is not None and name not in first.columns:
+                columns = ", ".join(first.columns) or "none: each row is a text"
+                raise click.UsageError(
+                    f"{option} {name}: the input has no such column\nIts columns: {columns}"
+                )
         head = [*skipped, *([first] if first is not None else [])]
         return itertools.chain(head, rows)
 

@@ -328,7 +328,7 @@ class _Batch:
                 self._output.add(self._waiting[number], replaces=False)
         if self._output.journal is not None:
             with self._held:
-                self._output.journal.finish()
+                self._output.journal.finish(is_whole=self._pending.is_whole)
         self._report(batch, progress, interrupted=interrupted or batch.ended_by == "stop")
 
     def _check(self, budget: Budget, batch: AnyRun) -> None:
@@ -407,7 +407,8 @@ class _Batch:
                 f"Warning: {plural(layout.formulas, 'cell')} {verb} with =, +, - or @, which spreadsheets may run as "
                 "formulas. --csv-safe puts an apostrophe before such cells."
             )
-        if strays := pending.strays:
+        journal = self._output.journal
+        if journal is not None and pending.is_whole and (strays := journal.known.strays(ok=True)):
             verb = "belongs" if strays == 1 else "belong"
             app.console.note(
                 f"Warning: {plural(strays, 'result')} in {name} {verb} to no row of the input: it has changed."
