@@ -65,6 +65,8 @@ class Fallback(Struct):
 
 def may_fall_back(error: CoreError) -> bool:
     """Whether another model may do better: not if every one would refuse the request."""
+    if isinstance(error, ProviderError) and error.status == 413:
+        return True  # too large for this server, or for a minute of this account, as Groq says so
     return isinstance(
         error,
         ApiKeyError
@@ -85,7 +87,7 @@ def may_fall_back(error: CoreError) -> bool:
 def rest_after(error: CoreError) -> float:
     """Seconds for which other models are asked first; 0 if nothing was sent, or the request was too long."""
     match error:
-        case ContextOverflowError():
+        case ContextOverflowError() | ProviderError(status=413):
             return 0.0
         case QuotaError():
             seconds = max(error.retry_after or 0.0, _REST_WITHOUT_QUOTA)

@@ -60,6 +60,10 @@ FALLS_BACK = {
     "refused key": (refused(401, "bad key"), "AuthenticationError"),
     "unknown model": (refused(404, "The model `m` does not exist"), "ModelNotFoundError"),
     "too long": (refused(400, TOO_LONG), "ContextOverflowError"),
+    "too large": (
+        refused(413, "Request too large on tokens per minute (TPM): Limit 6000"),
+        "BadRequestError",
+    ),
 }
 
 
@@ -308,8 +312,9 @@ def test_a_cache_that_cannot_be_written_prevents_no_fallback(telex: Inside, serv
     assert len(server.asked) == 2
 
 
-def test_an_overflow_gives_no_rest(telex: Inside, server: Scripted) -> None:
-    server.will(refused(400, TOO_LONG), answer("from a"))
+@pytest.mark.parametrize("case", ["too long", "too large"])
+def test_an_overflow_gives_no_rest(telex: Inside, server: Scripted, case: str) -> None:
+    server.will(FALLS_BACK[case][0], answer("from a"))
     telex("chat", "-m", "fast", "a long prompt")
     assert telex("chat", "-m", "fast", "hi").text == "from a\n"
 
