@@ -228,8 +228,9 @@ class DaskRun:
         except ImportError:
             raise InvalidInputError("--via dask needs the package distributed", code="no_dask") from None
         # What it reports of workers that are lost, the run says itself.
-        for name in ("distributed", "tornado", "bokeh"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        for name in list(logging.root.manager.loggerDict):
+            if name.startswith(("distributed", "tornado")):  # many have levels of their own
+                logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             client = distributed.Client(self._scheduler, timeout=_CONNECT, set_as_default=False)
         except (OSError, TimeoutError) as error:
@@ -281,7 +282,7 @@ class DaskRun:
             return
         self._looked = time.monotonic()
         if client.status != "running":
-            raise errors.ConnectionLostError(f"the Dask scheduler at {self._scheduler} is gone")
+            raise self._gone()
         before, self._workers = self._workers, dict(client.nthreads())
         lost = before.keys() - self._workers.keys()
         if lost:
@@ -310,6 +311,9 @@ class DaskRun:
                 self.in_flight += len(rows)
                 completed.add(future)
 
+    def _gone(self) -> errors.ConnectionLostError:
+        return errors.ConnectionLostError(f"the Dask scheduler at {self._scheduler} is gone")
+
     def _withdraw(self, client: Any) -> None:
         """Cancel tasks that no worker has begun."""
         begun = {key for keys in client.processing().values() for key in keys}
@@ -320,7 +324,9 @@ class DaskRun:
             self.in_flight -= len(self._chunks.pop(future))
 
     def _results(self, future: Any, rows: Sequence[Row]) -> Iterator[Result]:
-        if future.status != "finished":
+        if future.status not in ("finished", "error"):
+            raise self._gone()
+        if future.status == "error":
             failure = future.exception()
             lost = type(failure).__name__ == "KilledWorker"
             why = (

@@ -166,3 +166,21 @@ def test_without_dask_an_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         "--via dask needs the package distributed",
         "no_dask",
     )
+
+
+def test_a_scheduler_that_is_gone_ends_the_batch_and_no_row_fails(
+    cluster: Cluster, server: Scripted, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.will(lambda asked: Answer([Pause(0.3), *echo(asked).body]))  # type: ignore[list-item]
+    cluster.add_worker()
+    run = DaskRun(rows_of(rows(500)), spec(), cluster.address)
+    found = []
+    for result in run:
+        if result is not None:
+            found.append(result)
+        if len(found) == 1:
+            cluster.processes[0].kill()
+    assert isinstance(run.error, errors.ConnectionLostError)
+    assert 0 < len(found) < 500
+    assert all(result.ok for result in found)
+    assert "Traceback" not in capfd.readouterr().err
