@@ -252,7 +252,7 @@ def test_help_lists_every_command_and_the_keys(talk: Dialogue) -> None:
     rows = talk(lines=["help"])[2:-1]
     wanted = (
         "/model /models /system /template /file /image /retry /continue /edit /undo /copy /save /load /fork "
-        "/usage /tools /set /new /help /exit"
+        "/compact /usage /tools /set /new /help /exit"
     )
     assert [row.split()[0] for row in rows] == [
         *wanted.split(), "Enter", "Alt-Enter,", "Ctrl-G", "Ctrl-C", "Ctrl-D", "Tab", "Escape",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -164,3 +165,77 @@ def test_tab_completes_templates_and_conversations(talk: Dialogue, server: Scrip
     app = App(environ=telex.env)
     assert first in [each.text for each in complete(app, "/load ")]
     assert "commit " in [each.text for each in complete(app, "/template com")]
+
+
+# --- /compact ----------------------------------------------------------------------------------------------
+
+LONG = "The sea is wide, and much can be said about it. " * 20
+
+
+def test_older_prompts_are_replaced_by_a_summary(talk: Dialogue, server: Scripted) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 3}
+    server.will(
+        answer(LONG),
+        answer(LONG),
+        answer("Red."),
+        answer("We spoke of the sea.", usage=usage),
+        answer("Green."),
+    )
+    rows = talk(
+        "-s",
+        "Be brief.",
+        lines=["One?", "Two?", "Three?", "/compact", "Four?", "/undo", "/undo", "/undo", "/usage"],
+    )
+    summary = next(row for row in rows if row.startswith("Replaced "))
+    assert summary.startswith("Replaced 2 prompts and the answers: about ")
+    before, after = (int(each.replace(",", "")) for each in re.findall(r"[\d,]+(?= tokens| now)", summary))
+    assert before > 400
+    assert after < 150
+    asked = [message["role"] for message in server.asked[3].body["messages"]]
+    assert asked == ["system", "user", "assistant", "user", "assistant", "user"]
+    system, replaced, understood, *rest = sent(server)
+    assert system == "system: Be brief."
+    assert "We spoke of the sea." in replaced
+    assert understood.startswith("assistant: ")
+    assert rest == ["user: Three?", "assistant: Red.", "user: Four?"]
+    assert "telex: the last prompt is part of a summary, and cannot be removed" in rows
+    assert any(row.split()[:3] == ["/compact", "10", "3"] for row in rows)
+    assert list(conversations(talk).values()) == [["One?", "Two?"]]
+
+
+def test_full_text_stays_in_the_history(talk: Dialogue, server: Scripted) -> None:
+    server.will(answer(LONG), answer("Red."), answer("Sea."), answer("Green."))
+    talk(lines=["One?", "Two?", "/compact"])
+    assert list(conversations(talk).values()) == [["One?", "Two?"]]
+    talk("-c", lines=["Three?"])
+    assert sent(server) == [
+        "user: One?",
+        f"assistant: {LONG}",
+        "user: Two?",
+        "assistant: Red.",
+        "user: Three?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("summary", "said"),
+    [
+        (answer("The sea", finish="length"), "Nothing was replaced."),
+        (Answer([*sse(delta("The sea")), Cut()]), "Nothing was replaced."),
+        (answer(LONG * 3), "The summary is not shorter, so nothing was replaced: about "),
+    ],
+)
+def test_summary_of_no_use_replaces_nothing(
+    talk: Dialogue, server: Scripted, summary: Answer, said: str
+) -> None:
+    server.will(answer(LONG), answer("Red."), summary, answer("Green."))
+    rows = talk(lines=["/compact", "One?", "/compact", "Two?", "/compact", "Three?"])
+    assert rows.count("telex: there is nothing to summarise yet") == 2
+    assert any(row.startswith(said) for row in rows)
+    assert sent(server) == [
+        "user: One?",
+        f"assistant: {LONG}",
+        "user: Two?",
+        "assistant: Red.",
+        "user: Three?",
+    ]

@@ -243,6 +243,8 @@ def _usage(session: Session, _: str) -> None:
     rows = [(str(number), exchange.turns) for number, exchange in enumerate(session.exchanges, 1)]
     if session.withdrawn:
         rows.append(("taken back", tuple(session.withdrawn)))
+    if session.summaries:
+        rows.append(("/compact", tuple(session.summaries)))
     if not rows:
         session.app.console.note("No tokens used yet.")
         return
@@ -301,6 +303,7 @@ SLASH_COMMANDS: tuple[SlashCommand, ...] = tuple(
         ("/save", "FILE", "Write the conversation to a Markdown file.", _save, "file", "/write /export"),
         ("/load", "ID|FILE", "Continue another conversation, or attach a file.", turns.load, "load", "/resume /open"),
         ("/fork", "", "Continue in a copy; the original stays as it is.", turns.fork, "", "/branch"),
+        ("/compact", "", "Replace older prompts by a summary.", turns.compact, "", "/summarize /summarise"),
         ("/usage", "", "Show the tokens used.", _usage, "", "/tokens /cost /stats"),
         ("/tools", "[on|off NAME]", "List tools, or switch those of a server.", options.tools, "tools", "/tool /mcp"),
         ("/set", "[KEY VALUE]", "List settings, or change one for now.", options.set_, "set", "/config /settings"),

@@ -39,9 +39,19 @@ if TYPE_CHECKING:
     from provider_core.events import Event
     from provider_core.types import Part, Target
     from telex.app import App
+    from telex.chat.history_recorder import HistoryRecorder
     from telex.chat.plan import Plan
     from telex.chat.tools import ToolServers
     from telex.render.renderer import CommandEvent, RenderOptions
+
+
+_SUMMARISE = (
+    "Summarise our conversation so far, for yourself: it will replace these messages. Keep facts, numbers, names, file "
+    "names, code that is still needed, decisions with their reasons, what I asked for, and what is still open. Leave "
+    "out what is settled and no longer needed. Write nothing but the summary, in the language of the conversation."
+)
+_SUMMARY = "This is a summary of our conversation so far. It replaces the older messages."
+_UNDERSTOOD = "I will continue from this summary."
 
 
 class CommandError(Exception):
@@ -81,6 +91,18 @@ class Exchange(Struct):
         return next((content for content in reversed(contents) if content), "")
 
 
+class Compacted(Struct):
+    """What ``Session.compact`` has replaced: ``prompts`` with their answers, and about how many tokens there are.
+
+    ``prompts`` is 0 if the summary is not shorter, so that nothing was replaced.
+    """
+
+    prompts: int
+    before: int
+    after: int
+    attachments: int = 0
+
+
 class _Run(Struct):
     """A turn that has ended. ``messages`` is the conversation after it; None if no answer came."""
 
@@ -115,6 +137,10 @@ class Session:
         self.exchanges = saved_exchanges(app.runtime.history.turns(earlier.id)) if earlier is not None else []
         self.unanswered: Exchange | None = None
         self.withdrawn: list[SavedTurn] = []
+        self.summaries: list[SavedTurn] = []
+        """The requests for summaries."""
+        self.compacted = 0
+        """How many of ``exchanges`` a summary stands for in ``messages``."""
         self.attached = plan.prompt
         self.system = _system(self.messages) if plan.system is None else plan.system
         self.begun = earlier.begun if earlier is not None else time.time()
@@ -174,6 +200,7 @@ class Session:
         last = self.last
         if last is None:
             raise CommandError("no prompt to retry")
+        self._require_full("retried")
         messages, was_answered = self.messages, last is not self.unanswered
         prompt = last.prompt
         if was_answered:
@@ -196,6 +223,7 @@ class Session:
         last = self.last
         if last is None:
             raise CommandError("nothing to undo")
+        self._require_full("removed")
         if last is self.unanswered:
             self.unanswered = None
             self.attached = Prompt()
@@ -213,6 +241,8 @@ class Session:
         self.begun = time.time()
         self.exchanges.clear()
         self.withdrawn.clear()
+        self.summaries.clear()
+        self.compacted = 0
         self.unanswered = None
 
     def change_model(self, name: str) -> str | None:
@@ -288,15 +318,66 @@ class Session:
             raise CommandError("there is no answer to continue", "To send the last prompt again: /retry")
         if turn.verdict is Verdict.COMPLETE:
             raise CommandError("the last answer is complete", "To have more: ask for it")
+        self._require_full("continued")
         before = self.messages[-1]
         if before.role != "assistant" or before.tool_calls or not before.content:
             raise CommandError("the last answer has no text to continue", "To send the prompt again: /retry")
         chat = self._chat_with(self.messages, ())
-        run = self._run(replace(chat, continues=True), Prompt())
+        chat = replace(chat, continues=True)
+        run = self._run(chat, Prompt(), recorder=self.recorder, tools=self.tools)
         if run.messages is not None:
             self.messages = run.messages
         # What was requested counts, also if nothing came.
         self.exchanges[-1] = replace(last, saved=(*last.saved, *run.saved), turns=(*last.turns, *run.turns))
+
+    def compact(self) -> Compacted | None:
+        """Replace all prompts before the last one by a summary that the model writes; returns what was replaced.
+
+        The history keeps the full text. Nothing is replaced, and None is returned, if the summary is incomplete or not
+        shorter. Raises ``CommandError`` if there is nothing to summarise.
+        """
+        from provider_core.budget import input_tokens
+        from telex.chat.history_recorder import HistoryRecorder
+
+        first = _before_last_prompt(self.messages)
+        older = [message for message in first if message.role != "system"]
+        if not older or len(self.exchanges) - self.compacted < 2:
+            raise CommandError(
+                "there is nothing to summarise yet", "The last prompt and its answer are never replaced."
+            )
+        ask = Message(role="user", content=_SUMMARISE)
+        # Without tools: a summary needs none, and with one it would not be a single answer.
+        chat = self._chat_with((*first, ask), (ask,))
+        recorder = self.recorder and HistoryRecorder(self.app.runtime, saves=False)
+        run = self._run(chat, Prompt(), recorder=recorder, tools=None)
+        self.summaries += run.turns
+        turn = run.turns[-1] if run.turns else None
+        if turn is None or turn.verdict is not Verdict.COMPLETE or turn.answer is None:
+            return None
+        system = (message for message in self.messages[:1] if message.role == "system")
+        summary = (
+            Message(role="user", content=f"{_SUMMARY}\n\n{turn.answer.content}"),
+            Message(role="assistant", content=_UNDERSTOOD),
+        )
+        messages = (*system, *summary, *self.messages[len(first) :])
+        before = input_tokens(replace(chat.request, messages=self.messages))
+        after = input_tokens(replace(chat.request, messages=messages))
+        if after >= before:
+            return Compacted(prompts=0, before=before, after=after)
+        prompts, self.compacted = len(self.exchanges) - 1 - self.compacted, len(self.exchanges) - 1
+        self.messages = messages
+        attached = sum(
+            not isinstance(part, TextPart)
+            for message in older
+            if not isinstance(message.content, str)
+            for part in message.content
+        )
+        return Compacted(prompts=prompts, attachments=attached, before=before, after=after)
+
+    def _require_full(self, what: str) -> None:
+        """Raise ``CommandError`` if the last prompt is part of a summary."""
+        if self.unanswered is None and self.compacted and len(self.exchanges) <= self.compacted:
+            raise CommandError(f"the last prompt is part of a summary, and cannot be {what}")
 
     def fork(self) -> str:
         """Continue in a copy of the conversation; returns the original's id. Raises ``CommandError``."""
@@ -329,7 +410,7 @@ class Session:
 
     def _send(self, prompt: Prompt) -> bool:
         """Send the prompt, and report how it ended. Returns whether anything of an answer came."""
-        run = self._run(self._chat_for(prompt), prompt)
+        run = self._run(self._chat_for(prompt), prompt, recorder=self.recorder, tools=self.tools)
         exchange = Exchange(prompt=prompt, saved=run.saved, turns=run.turns)
         if run.messages is not None:
             self.messages = run.messages
@@ -343,9 +424,11 @@ class Session:
             self.app.console.note("To retry: /retry")
         return run.messages is not None
 
-    def _run(self, chat: ChatPlan, prompt: Prompt) -> _Run:
+    def _run(
+        self, chat: ChatPlan, prompt: Prompt, *, recorder: HistoryRecorder | None, tools: ToolServers | None
+    ) -> _Run:
         """Run a turn, and report how it ended."""
-        console, recorder = self.app.console, self.recorder
+        console = self.app.console
         saved_before = len(recorder.turns) if recorder is not None else 0
         if recorder is not None:
             recorder.title = prompt.text  # without attached files
@@ -356,7 +439,7 @@ class Session:
             chat,
             renderer,
             recorder=recorder,
-            tools=self.tools,
+            tools=tools,
             open_provider=self._provider.open,
         )
         resend = True
@@ -366,7 +449,7 @@ class Session:
                 answer = turn.run(interrupts)
                 if isinstance(answer.error, ToolRefusedError) and answer.error.code != "not_allowed":
                     answer = replace(answer, error=None)  # the user has just refused the call
-                report_outcome(self.app, answer, had_tools=self.tools is not None)
+                report_outcome(self.app, answer, had_tools=tools is not None)
             except Stop:
                 pass
             except CoreError as error:

@@ -75,6 +75,24 @@ def load(session: Session, argument: str) -> None:
         session.app.console.note(f"Last prompt: {first_line(session.exchanges[-1].prompt.text)}")
 
 
+def compact(session: Session, _: str) -> None:
+    """Replace the older prompts by a summary, and report what was dropped."""
+    from telex.humanize import number, plural
+
+    console = session.app.console
+    done = session.compact()
+    if done is None:
+        console.note("Nothing was replaced.")
+        return
+    tokens = f"about {number(done.before)} tokens before, {number(done.after)} now"
+    if not done.prompts:
+        console.note(f"The summary is not shorter, so nothing was replaced: {tokens}.")
+        return
+    attached = f", with {plural(done.attachments, 'attachment')}" if done.attachments else ""
+    console.note(f"Replaced {plural(done.prompts, 'prompt')} and the answers{attached}: {tokens}.")
+    console.note("The last prompt is unchanged. The history has the full text, and telex chat -c sends it.")
+
+
 def template(session: Session, argument: str) -> None:
     """Send the prompt of a template, with its system message; the rest of the line is its prompt or its variables."""
     from provider_core import templates
