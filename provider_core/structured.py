@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -331,24 +332,44 @@ def _embedded_values(text: str, schema: Mapping[str, Json]) -> list[tuple[Json, 
     types = set(kind if isinstance(kind, list) else [kind])
     asked = {dict: "object" in types or "properties" in schema, list: "array" in types}
     wanted: tuple[type, ...] = tuple(kind for kind in asked if asked[kind]) or (dict, list)
-    decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
     found: list[tuple[Json, str]] = []
     at = failed = 0
     while failed < _MAX_TRIES and (start := _OPENING.search(text, at)) is not None:
         try:
-            value, at = decoder.raw_decode(text, start.start())
+            value, end = decoder.raw_decode(text, start.start())
+            _refuse_halves(value, text[start.start() : end])
         except (ValueError, RecursionError):
             if _BROKEN_JSON.match(text, start.start()):
                 return []
             at, failed = start.end(), failed + 1
             continue
+        at = end
         if isinstance(value, wanted):
             found.append((value, text[start.start() : at]))
     return found
 
 
 def _loads(text: str) -> Json:
-    return json.loads(text, parse_constant=_refuse_constant)
+    value: Json = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    _refuse_halves(value, text)
+    return value
+
+
+def _refuse_halves(value: Json, text: str) -> None:
+    """Raise ``JSONDecodeError`` for an escape that is half a character: other programs could not read it again."""
+    if "\\ud" in text or "\\uD" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise json.JSONDecodeError("half a surrogate pair is not a character", text, 0) from None
+
+
+def _finite(text: str) -> float:
+    """The number, if it is not so large that it would be written as Infinity, which is not valid JSON."""
+    if math.isinf(value := float(text)):
+        raise json.JSONDecodeError(f"{text[:20]} is too large for a number", text, 0)
+    return value
 
 
 def _refuse_constant(word: str) -> Json:

@@ -238,6 +238,8 @@ def test_the_text_stays_as_the_model_wrote_it() -> None:
         (f"{ADA}\n{ADA}", "the answer has 2 JSON values instead of one"),
         (f"```\n{ADA}\n```\nor\n```\n{ADA}\n```", "the answer has 2 JSON values"),
         ('{"name": "Ada", "age": NaN}', "NaN is not valid JSON"),
+        ('{"name": "Ada", "age": 1e999}', "1e999 is too large for a number"),
+        ('{"name": "\\ud83d", "age": 1}', "half a surrogate pair is not a character"),
         ("[" * 100_000, "not valid JSON"),
         ("9" * 5000, "not valid JSON"),
     ],
