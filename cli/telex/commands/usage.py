@@ -96,9 +96,9 @@ def command(
 ) -> None:
     """Show how many tokens requests have used, and what they cost in US dollars.
 
-    telex stores the time, model, tokens and cost of every request, but no text, in a ledger on this machine. A cost is
-    what the server reported, or else follows from the model's price at that time. If a price is unknown, the cost is
-    unknown, and not 0. Days begin at midnight, local time.
+    telex stores the time, model, tokens and cost of every request, but no text, in a ledger on this machine (the short
+    requests of telex providers test aside). A cost is what the server reported, or else follows from the model's price
+    at that time. If a price is unknown, the cost is unknown, and not 0. Days begin at midnight, local time.
 
     In a pipe, each line has the name, REQUESTS, INPUT, CACHED, CACHE_WRITE, OUTPUT, REASONING, COST and UNPRICED,
     separated by tabs. INPUT includes CACHED and CACHE_WRITE, and OUTPUT includes REASONING. COST is empty if it is
