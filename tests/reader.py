@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import trustme
 from batch_api import BatchApi
+from pdf_files import pdf, words_of_page
 from running import COMMAND, Telex
 from scripted import Answer, Asked, Scripted, answer, delta, sse
 from scripted_proxy import HttpProxy
@@ -33,10 +34,18 @@ HOSTS = ("example.com", "llm.example.com", "api.deepseek.com", "api.groq.com", "
 
 FILES = {
     "CHANGELOG.md": "The sky is blue now.\n",
+    "a.py": "# a line\n" * 40,
+    "config.yaml": "timeout: 10\n",
     "data.csv": "year,sales\n2025,4\n2026,5\n",
     "dog.schema.json": '{"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}',
+    "docs/network.md": "The timeout is in src.\n",
     "fetch.py": "import time\n",
+    "notes.txt": "The sky was blue.\n",
+    "prompts/classify.toml": '[[cases]]\nprompt = "Why is the sky blue?"\nmax_tokens = 5\n',
     "report.md": "Sales have doubled.\n",
+    "rows.jsonl": '{"text": "Why is the sky blue?", "body": "The sky is blue."}\n',
+    "src/a.py": "timeout = 10\n",
+    "tickets.csv": "id,body\n1,It crashes.\n2,Please add a dark mode.\n",
 }
 
 PROGRAMS = {
@@ -138,7 +147,10 @@ class Reader:
         for folder in (self.work, programs, home / "models", home / ".cursor"):
             folder.mkdir()
         for name, text in FILES.items():
+            (self.work / name).parent.mkdir(exist_ok=True)
             (self.work / name).write_text(text)
+        pages = map(words_of_page, ("First page", "Second page", "Third page"))
+        (self.work / "paper.pdf").write_bytes(pdf(*pages))
         (self.work / "shot.png").write_bytes(PIXEL)
         for name, line in PROGRAMS.items():
             (programs / name).write_text(f"#!/bin/sh\n{line}\n")
@@ -160,12 +172,15 @@ class Reader:
             "HTTPS_PROXY": proxy,
             "SSL_CERT_FILE": str(certificates),
             "SHELL": "/bin/bash",
+            "EDITOR": "true",
             "DISPLAY": ":0",
             "LAB_URL": url,
             **dict.fromkeys(("LAB_API_KEY", "DEEPSEEK_API_KEY", "GROQ_API_KEY", "OPENAI_API_KEY"), KEY),
         }
-        git = "git -c user.name=n -c user.email=e commit -q -m 'All of it' -a"
-        self.runs(f"git init -q -b main && git add . && {git} && echo 'import random' >> fetch.py")
+        commit = "git -c user.name=n -c user.email=e commit -q -a -m"
+        self.runs(f"git init -q -b main && git add . && {commit} 'All of it'")
+        self.runs(f"git switch -q -c feature && echo 'import sys' >> fetch.py && {commit} 'A part of it'")
+        self.runs("echo 'import random' >> fetch.py && echo 'Costs, too.' >> report.md && git add report.md")
 
     def knows(self, more: str = "") -> None:
         """Has the usual providers set up, and what else there is in the settings."""

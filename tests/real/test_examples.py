@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from commands_tree import commands
-from pdf_files import pdf, words_of_page
 from reader import ADDRESS, reading
 
 from telex.help import TOPICS
@@ -84,14 +83,6 @@ def reader(tmp_path: Path, model_path: Path) -> Iterator[Reader]:
             work / "README.md": "It is all about the sky.",
             work / ".telex.toml": 'system = "Be brief."\n',
             work / "models" / "qwen3-8b.gguf": "",
-            work / "src" / "a.py": "timeout = 10\n",
-            work / "docs" / "network.md": "The timeout is in src.\n",
-            work / "a.py": "# a line\n" * 40,
-            work / "rows.jsonl": '"Why is the sky blue?"\n',
-            work / "tickets.csv": "id,body\n1,It crashes.\n2,Please add a dark mode.\n",
-            work
-            / "prompts"
-            / "classify.toml": '[[cases]]\nprompt = "Why is the sky blue?"\nmax_tokens = 5\n',
             work / "providers.toml": '[providers.deepseek]\npreset = "deepseek"\n',
             programs / "fzf": "#!/bin/sh\nhead -n 1\n",
             programs / "npx": f'#!/bin/sh\nexec "{sys.executable}" "{WEATHER}"\n',
@@ -99,10 +90,6 @@ def reader(tmp_path: Path, model_path: Path) -> Iterator[Reader]:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
             path.chmod(0o755)
-        (work / "paper.pdf").write_bytes(
-            pdf(*map(words_of_page, ("First page", "Second page", "Third page")))
-        )
-        reader.env["EDITOR"] = "true"
         elsewhere = reader.home / "elsewhere" / "config"  # where the reader's ssh leads
         elsewhere.mkdir(parents=True)
         (elsewhere / "settings.toml").write_text(
