@@ -116,6 +116,10 @@ TEMPLATE: Final = 1_000_000
 """Bytes: a template, or a schema for --schema.
 More is an error."""
 
+ALIASES: Final = 100
+"""Aliases: that lead to each other, from the one that was named to a model.
+telex reports the alias, and sends nothing."""
+
 BATCH_ROW: Final = 10_000_000
 """Bytes: one row of the input of telex batch.
 The row is reported as an error, and the others are sent."""

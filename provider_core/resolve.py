@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider_core import presets
+from provider_core import limits, presets
 from provider_core.catalog import can_list_models, normalize_id
 from provider_core.errors import (
     LocalModelError,
@@ -99,6 +99,9 @@ def expand(typed: str, aliases: Mapping[str, Alias]) -> tuple[Name, ...]:
     def follow(name: str, before: tuple[str, ...]) -> None:
         if name in before:
             words = f"the alias {before[0]} refers to itself: {' -> '.join((*before, name))}"
+            raise ModelError(words, name=before[0], code="alias_loop")
+        if len(before) > limits.ALIASES:
+            words = f"the alias {before[0]} leads through more than {limits.ALIASES} others to a model"
             raise ModelError(words, name=before[0], code="alias_loop")
         alias = aliases.get(name) if "/" not in name else None
         if alias is None:

@@ -389,3 +389,6 @@ def test_the_targets_of_an_alias_are_expanded_in_order_and_once() -> None:
     assert found[0].aliases == tuple(f"a{n}" for n in range(61))
     with pytest.raises(ModelError, match="a0 refers to itself: a0 -> a1 -> a0"):
         expand("a0", {"a0": Alias(targets=("lab/m", "a1")), "a1": Alias(targets=("a0",))})
+    chain = {f"a{n}": Alias(targets=(f"a{n + 1}",)) for n in range(5000)}
+    with pytest.raises(ModelError, match="the alias a0 leads through more than 100 others"):
+        expand("a0", chain)
