@@ -8,6 +8,7 @@ A value is inserted as it is: variables in it are not replaced, and nothing is r
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from provider_core import templates
@@ -97,9 +98,18 @@ class RowPlanner(Struct):
     def _setting(self, row: Row, name: str) -> Json:
         return None if name in self.used else row.columns.get(name)
 
+    def _columns(self, row: Row) -> Mapping[str, Json]:
+        """The columns, also by the names that variables can have: ``First_Name`` is the column "First Name"."""
+        columns = row.columns
+        others = [name for name in self.used if name not in columns]
+        if not others or not columns:
+            return columns
+        names = {as_variable(name): name for name in reversed([*columns])}
+        return {**columns, **{other: columns[names[other]] for other in others if other in names}}
+
     def _filled(self, row: Row, *, is_optional: bool) -> tuple[str, str]:
         """The system message, and the prompt. The prompt is empty only if the row has messages."""
-        columns = row.columns
+        columns = self._columns(row)
         text = row.text
         if text is None:
             found = columns.get("prompt") if columns.get("prompt") not in (None, "") else columns.get("text")
@@ -122,20 +132,20 @@ class RowPlanner(Struct):
         try:
             typed = ""
             if self.prompt is not None:
-                typed = templates.insert(self.prompt, self._with_empty(given, self.prompt, row)).prompt
+                typed = templates.insert(self.prompt, self._with_empty(given, self.prompt, columns)).prompt
             if self.template is None:
                 prompt = "\n\n".join(part for part in (before, typed) if part is not None and part.strip())
                 system = ""
             else:
                 wanted = templates.variables(self.template)
-                given = self._with_empty(given, self.template, row)
+                given = self._with_empty(given, self.template, columns)
                 if "prompt" in wanted and self.prompt is not None:
                     given["prompt"] = typed
                 after = typed if "prompt" not in wanted else None
                 filled = templates.insert(self.template, given, before=before, after=after)
                 prompt, system = filled.prompt, filled.system
             if self.system is not None:
-                system = templates.insert(self.system, self._with_empty(given, self.system, row)).prompt
+                system = templates.insert(self.system, self._with_empty(given, self.system, columns)).prompt
         except VariableError as error:
             missing = " and ".join(error.missing)
             raise InvalidInputError(f"the row has no column {missing}", code="no_column") from None
@@ -152,12 +162,14 @@ class RowPlanner(Struct):
             for name, default in templates.variables(each).items()
         )
 
-    def _with_empty(self, given: Mapping[str, str], template: Template, row: Row) -> dict[str, str]:
+    def _with_empty(
+        self, given: Mapping[str, str], template: Template, columns: Mapping[str, Json]
+    ) -> dict[str, str]:
         """``given``, with "" for columns that the row has without a value, unless the variable has a default."""
         empty = {
             name: ""
             for name, default in templates.variables(template).items()
-            if default is None and name not in given and name in row.columns
+            if default is None and name not in given and name in columns
         }
         return {**given, **empty}
 
@@ -171,6 +183,11 @@ def planner(**fields: Any) -> RowPlanner:
             names = ", ".join(sorted(used)) or "there are none"
             raise VariableError(f"the prompt has no variable {name!r} (its variables: {names})")
     return RowPlanner(**fields, used=used)
+
+
+def as_variable(name: str) -> str:
+    """The variable that means a column: other characters than ASCII letters, digits, _ and - become _."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)
 
 
 def _as_text(value: Json) -> str:

@@ -202,7 +202,9 @@ class RowReader:
             elif not raw.isascii() and _has_surrogates(cells):
                 yield self._bad(number, line, raw, "it is not UTF-8")
             else:
-                yield self._row(number, line, dict(zip(header, cells, strict=True)), raw)
+                columns = dict(zip(header, cells, strict=True))
+                columns.pop("", None)  # such as the index that pandas writes
+                yield self._row(number, line, columns, raw)
 
     def _header(self, cells: Sequence[str]) -> Sequence[str]:
         header = [cell.strip() for cell in cells]
@@ -210,12 +212,11 @@ class RowReader:
         what = f"the header of {self._name}"
         if _has_surrogates(header):
             raise InvalidInputError(f"{what} is not UTF-8. Convert the file first, for example with iconv")
-        if "" in header:
-            raise InvalidInputError(f"{what} has no name for column {header.index('') + 1}")
-        if len(set(header)) < len(header):
-            twice = next(name for name in header if header.count(name) > 1)
+        named = [name for name in header if name]
+        if len(set(named)) < len(named):
+            twice = next(name for name in named if named.count(name) > 1)
             raise InvalidInputError(f"{what} has two columns called {printable(twice, 60)}")
-        self.columns = tuple(header)
+        self.columns = tuple(named)
         return header
 
     def _row(self, number: int, line: int, columns: Mapping[str, Json], raw: bytes) -> Row:

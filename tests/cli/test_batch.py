@@ -437,6 +437,11 @@ def test_dry_run_counts_and_sends_nothing(telex: Inside, server: Scripted) -> No
         (("-", "Say {{ a }}"), b"a,b\n1,2\n", "For CSV, add --input-format csv"),
         (("-",), b'{"custom_id": "x", "body": {}}\n', "OpenAI's Batch API: jq -c '{id: .custom_id"),
         (("-", "Say it"), ROWS, "the prompt uses none of its columns"),
+        (
+            ("-", "Say {{ a }}", "--input-format", "csv"),
+            b"a b\n1\n",
+            "In the prompt, {{ a_b }} is the column a b.",
+        ),
         (("-", "Say {{ body"), ROWS, "missing }} after {{"),
         (("-", "{{ body }}", "--columns", "y"), ROWS, "--columns y: the input has no such column"),
         (("-", "{{ body }}", "--id-column", "y"), ROWS, "--id-column y: the input has no such column"),

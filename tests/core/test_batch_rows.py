@@ -56,6 +56,7 @@ BOM = b"\xef\xbb\xbf"
         ("csv", b'a,b\n"x\ny","say ""hi"""\n', [({"a": "x\ny", "b": 'say "hi"'}, None)]),
         ("csv", "a\n\u00fc\u2028\n".encode(), [({"a": "\u00fc\u2028"}, None)]),
         ("tsv", b"a\tb\n1,5\t2\n", [({"a": "1,5", "b": "2"}, None)]),
+        ("csv", b",a,\n0,1,\n", [({"a": "1"}, None)]),
         ("csv", b"", []),
         ("jsonl", BOM, []),
     ],
@@ -115,7 +116,6 @@ def test_a_row_that_is_too_long_is_skipped_without_being_held(monkeypatch: pytes
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"a,,c\n", "no name for column 2"),
         (b"a,b,a\n", "two columns called a"),
         (b"\xff,b\n", "is not UTF-8"),
         (b'"a\n', "cannot be read"),
@@ -199,6 +199,7 @@ def template(prompt: str = "", system: str = "") -> Template:
         ({"n": 5, "yes": True, "list": [1, "é"]}, "{{ n }} {{ yes }} {{ list }}", '5 true [1, "é"]'),
         ({"body": None}, "Say: {{ body | nothing }}", "Say: nothing"),
         ({"body": ""}, "Say: {{ body }}.", "Say: ."),
+        ({"First Name": "Ada", "x.y": ""}, "{{ First_Name }}: {{ x_y }}.", "Ada: ."),
         ({"other": 1, "a": "b"}, "{{ body | nothing }} {{ a }}", "nothing b"),
         ("a line", "Translate.", "a line\n\nTranslate."),
         ("a line", "Say {{ text }} twice.", "Say a line twice."),

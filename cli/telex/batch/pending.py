@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provider_core.batches import bad_row
+from provider_core.batches.planner import as_variable
 from provider_core.errors import InvalidInputError
 from telex.batch.plan import listed
 
@@ -142,4 +143,6 @@ def _hint(row: Row) -> str:
         return "\nIt has no columns, because each row is a text. For CSV, add --input-format csv."
     if {"custom_id", "body"} <= row.columns.keys():  # https://developers.openai.com/api/docs/guides/batch
         return f"\nTo convert requests of OpenAI's Batch API: {_CONVERT}"
-    return f"\nIts columns: {', '.join(row.columns)}"
+    odd = next((name for name in row.columns if as_variable(name) != name), None)
+    how = "" if odd is None else f"\nIn the prompt, {{{{ {as_variable(odd)} }}}} is the column {odd}."
+    return f"\nIts columns: {', '.join(row.columns)}{how}"
