@@ -13,6 +13,7 @@ again; of a job of this run, they are results with an error.
 from __future__ import annotations
 
 import json
+import sqlite3
 import tempfile
 import time
 from contextlib import suppress
@@ -27,7 +28,7 @@ from provider_core.batches.pace import Lane
 from provider_core.batches.runner import BatchLimits, Result, ask
 from provider_core.batches.spool import Part, Recorded, Spool, request_line, row_id, was_left
 from provider_core.client import OpenProvider
-from provider_core.errors import CoreError, InvalidInputError, ProviderError
+from provider_core.errors import CoreError, FileError, InvalidInputError, ProviderError
 from provider_core.structs import replace
 from provider_core.types import Timing, Usage
 
@@ -137,6 +138,11 @@ class ProviderRun:
                     yield result
             except CoreError as error:
                 self.stop("error", error)
+            except (OSError, sqlite3.Error) as error:  # those of the network are errors of the core
+                reason = getattr(error, "strerror", None) or str(error)
+                self.stop(
+                    "error", FileError("temporary files cannot be written", path=Path(folder), reason=reason)
+                )
             finally:
                 spool.close()
 
@@ -160,7 +166,13 @@ class ProviderRun:
         if self._is_over():
             return
         sent: list[str] = []
-        yield from self._send_rows(folder, spool, sent)
+        parts: dict[str, Part] = {}
+        try:
+            yield from self._send_rows(folder, spool, sent, parts)
+        finally:
+            for part in parts.values():
+                with suppress(OSError):
+                    part.file.close()
         is_whole = self._is_whole() and not self._lacks_budget
         if not self._is_over() and (spool.answers == 0 or is_whole):
             self._jobs.remove(*(self._jobs.jobs[token] for token in earlier))
@@ -322,9 +334,13 @@ class ProviderRun:
 
     # --- rows ----------------------------------------------------------------------------------------------
 
-    def _send_rows(self, folder: Path, spool: Spool, sent: list[str]) -> Iterator[Result | None]:
-        """Yield results of rows that have an answer or cannot be sent; write the others to files, and send these."""
-        parts: dict[str, Part] = {}
+    def _send_rows(
+        self, folder: Path, spool: Spool, sent: list[str], parts: dict[str, Part]
+    ) -> Iterator[Result | None]:
+        """Yield results of rows that have an answer or cannot be sent; write the others to files, and send these.
+
+        ``parts`` are the files that are being written.
+        """
         self.activity = "preparing"
         for number, row in enumerate(self._rows):
             if number % _OFTEN == 0:

@@ -79,6 +79,7 @@ def test_with_a_schema_and_a_folder(inside: Inside, api: BatchApi) -> None:
         ((), "--via provider requires --output"),
         (("-o", "-"), "--via provider requires --output"),
         (("-o", "x", "-m", "other"), "--via provider and several models cannot be used together"),
+        (("-o", "/dev/full"), "--via provider needs an output that can be read again"),
         (("-o", "x", "-j", "2"), "--via provider and --jobs cannot be used together"),
         (("-o", "x", "--rpm", "2"), "--via provider and --rpm cannot be used together"),
     ],

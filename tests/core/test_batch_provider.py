@@ -433,3 +433,19 @@ def test_the_upload_is_streamed_from_the_disk(world: World) -> None:
     assert sizes[0] > 30_000_000
     assert isinstance(run.error, errors.BadRequestError)
     tracemalloc.stop()
+
+
+def test_a_full_disk_ends_the_batch_before_anything_is_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from provider_core.batches import spool
+
+    class Full(spool.Part):
+        def add(self, line: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("provider_core.batches.provider_runner.Part", Full)
+    run = world.run()
+    assert [each for each in run if each] == []
+    assert str(run.error) == "temporary files cannot be written: No space left on device"
+    assert world.api.requests == []

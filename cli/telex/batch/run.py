@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import click
+
 from provider_core.batches import BatchLimits, BatchRun
 from provider_core.batches.jobs import batch_api
 from provider_core.batches.lanes import Lanes
@@ -64,7 +66,12 @@ def run(app: App, options: Options) -> None:
             return
         name = _file_of_results(options, folder)
         jobs = None
-        if name is not None and not is_stream(name):
+        if name is not None and is_stream(name):
+            if options.via == "provider":
+                raise click.UsageError(
+                    f"--via provider needs an output that can be read again, and {name} is a device or a pipe"
+                )
+        elif name is not None:
             from telex.batch.jobs import job_file
 
             jobs = job_file(name, options)
