@@ -30,6 +30,8 @@ _OVERLAP: Final = 8
 """The fewest characters at both sides of a seam that count as a repetition, unless the text so far is shorter."""
 _COMPARED: Final = 64
 """Characters by which the possible places of a repetition are found."""
+_WORD: Final = 3
+"""The fewest letters of a last word whose repetition counts: without a blank between them, the two are no words."""
 _SEARCHED: Final = 8000
 """Characters at the end of the text so far in which a repetition may begin, besides its very beginning."""
 _PLACES: Final = 50
@@ -103,15 +105,15 @@ class Rest:
             yield event
 
     def close(self) -> str:
-        """The text that is held back, if the rest ends early."""
-        return self._seam.close()
+        """The text that is held back, if the rest ends early; not the beginning of words that were to be repeated."""
+        return self._seam.close(early=True)
 
     def finished(self, answer: Answer) -> Answer:
         """The part with how it fits, and why the answer is not complete if it does not."""
         seam = self._seam
         part = replace(answer, continuation=Continuation(how=self.how, removed=seam.removed, seam=seam.kind))
         name = str(answer.target)
-        if seam.kind == "restart":
+        if seam.kind == "restart" and answer.verdict is not Verdict.INTERRUPTED:
             text = (
                 f"{name} began its answer again instead of continuing it; only the part before that is there"
             )
@@ -171,10 +173,10 @@ class _Seam:
             return ""
         return self._decide(ended=False)
 
-    def close(self) -> str:
-        return "" if self._decided else self._decide(ended=True)
+    def close(self, *, early: bool = False) -> str:
+        return "" if self._decided else self._decide(ended=True, early=early)
 
-    def _decide(self, *, ended: bool) -> str:
+    def _decide(self, *, ended: bool, early: bool = False) -> str:
         before, held = self._before, self._held
         if not self._words and not ended and len(held) < _OVERLAP:
             return ""
@@ -189,6 +191,8 @@ class _Seam:
                 self._repeated.append((start, skipped + end))
             elif not ended:
                 pending.append((start, skipped, end))
+            elif start == len(before) - len(self._words) and (early or end >= 2 * _OVERLAP):
+                self._repeated.append((start, skipped + end))  # some of the words that were to be repeated
             else:
                 self._restarted = self._restarted or (start == 0 and self._is_restart(held[skipped:]))
         self._places = pending
@@ -219,7 +223,7 @@ class _Seam:
             piece = held[skipped : skipped + _COMPARED]
             if not piece:
                 continue
-            places.append((0, skipped))
+            places += [(0, skipped), (len(before) - len(words), skipped)]
             at = len(before) - min(len(before), _SEARCHED)
             for _ in range(_PLACES if len(piece) == _COMPARED else 0):
                 at = before.find(piece, at)
@@ -227,9 +231,10 @@ class _Seam:
                     break
                 places.append((at, skipped))
                 at += 1
-            for size in range(min(len(before), _COMPARED), _OVERLAP - 1, -1):
+            for size in range(min(len(before), _COMPARED), _WORD - 1, -1):
                 tail = before[-size:]
-                if len(piece) >= _OVERLAP and tail[: len(piece)] == piece[:size]:
+                is_repeated = len(piece) >= min(size, _OVERLAP) and tail[: len(piece)] == piece[:size]
+                if is_repeated and (size >= _OVERLAP or (skipped == 0 and _is_words(before, size))):
                     places.append((len(before) - size, skipped))
         return [(start, skipped, 0) for start, skipped in dict.fromkeys(places)]
 
@@ -242,6 +247,12 @@ class _Seam:
         return common >= _RESTART or bool(
             self._words and common >= _OVERLAP and common >= len(self._before) // 2
         )
+
+
+def _is_words(text: str, size: int) -> bool:
+    """Whether the last ``size`` characters are whole words, and no blank follows them."""
+    first = len(text) - size
+    return text[first].isalpha() and text[-1].isalpha() and (first == 0 or text[first - 1].isspace())
 
 
 def _opened_again(before: str, rest: str) -> int:

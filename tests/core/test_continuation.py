@@ -196,6 +196,22 @@ def test_interrupted_seam_loses_no_text() -> None:
     assert run.answer.verdict is Verdict.INTERRUPTED
 
 
+@pytest.mark.parametrize("length", [1, 30, 75])
+def test_interrupted_repetition_is_not_doubled(length: int) -> None:
+    run, _ = run_of(says(STORY, finish="length"), says(END))
+    for event in run:
+        if isinstance(event, Continuing):
+            break
+    next(iter(run))  # RequestStarted
+    rest = run._rest
+    assert rest is not None
+    words = str(rest.request.messages[-1].content).split("\n\n")[1]
+    rest._seam.feed(words[:length])
+    run.end()
+    assert run.answer.text == STORY
+    assert run.answer.verdict is Verdict.INTERRUPTED
+
+
 def test_json_is_checked_when_it_is_whole() -> None:
     schema = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
     run, network = run_of(says('{"age": 4', finish="length"), says("2}"), schema=schema, schema_retries=0)
@@ -249,7 +265,12 @@ FENCED = "Here it is:\n\n```python\ndef double(number):\n    return number"
         (STORY, END, END, "unverified"),
         (STORY, "", "", "unverified"),
         (f"{STORY}\n", STORY[-30:], "", "overlap"),
+        ("I live by the sea. I love ", "the sea.", "the sea.", "unverified"),
         ("Hello, wor", "ld!", "ld!", "unverified"),
+        ("Hello, wor", "world!", "ld!", "overlap"),
+        ("one two three four five", "five six", " six", "overlap"),
+        ("It was very ", "very good.", "very good.", "unverified"),
+        ("It was very", " very good.", " very good.", "unverified"),
         ("Hello, wor", "Hello, world!", "ld!", "overlap"),
         ("no, no, no, no, ", "no, no, no, no, yes", "yes", "overlap"),
         (FENCED, "```python\n    return number * 2\n```", " * 2\n```", "overlap"),

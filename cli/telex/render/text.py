@@ -230,7 +230,7 @@ class TextRenderer:
 
             for line in attachment_lines(answer, self._title):
                 notes(line)
-        if answer.parts and not options.quiet:
+        if answer.parts and answer.verdict is not Verdict.INTERRUPTED and not options.quiet:
             from telex.render.messages import continued_line
 
             notes(continued_line(answer))

@@ -410,11 +410,11 @@ def _complete_template(app: App, argument: str) -> Iterator[Candidate]:
 
 
 def _complete_conversation(app: App, argument: str) -> Iterator[Candidate]:
+    typed = argument.lstrip()
     for each in app.runtime.history.conversations(_CONVERSATIONS_SHOWN):
-        if each.id.startswith(argument):
-            yield Candidate(
-                text=each.id, replaces=len(argument), shown=each.id, words=first_line(each.title, 40)
-            )
+        if each.id.startswith(typed):
+            title = first_line(each.title, 40)
+            yield Candidate(text=each.id, replaces=len(typed), shown=each.id, words=title)
 
 
 def _complete_file(argument: str, suffixes: tuple[str, ...]) -> Iterator[Candidate]:
