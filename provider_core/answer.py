@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Spill = Callable[[int, str], None]
 
-_PIECE = 1 << 18
+_PIECE = 1 << 17
 """Characters of a text that stay in memory if the rest goes elsewhere."""
 
 

@@ -133,6 +133,8 @@ class History:
         The answer that ``end`` saves has the rest of the text.
         """
         with self._database.writing() as connection:
+            # In KiB: the pages of earlier pieces are not read again.
+            connection.execute("PRAGMA cache_size = -1024")
             connection.execute(
                 "INSERT OR REPLACE INTO pieces (turn, at, text) SELECT id, ?, ? FROM turns WHERE id = ?",
                 (at, _records.storable(text), turn),

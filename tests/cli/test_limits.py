@@ -45,7 +45,7 @@ def long_answer(text: str, begin: str = "") -> Answer:
 @pytest.mark.parametrize(
     ("options", "text", "most", "code"),
     [
-        ((), "All is well. ", 40, 0),
+        ((), "All is well. ", 38, 0),
         (("--jsonl",), "All is well. ", 80, 0),
         (("--json",), "Всё хорошо. ", 60 + 3 * SIZE, 0),
         (("-x",), "print(1)\n", 220, 6),
