@@ -104,6 +104,8 @@ def test_a_prompt_in_an_unexpected_place_is_quoted_for_the_shell(
     ("typed", "said"),
     [
         ("chat --temp 0", "Did you mean --temperature?"),
+        ("batch rows.csv --workers 4", "Did you mean --jobs?"),
+        ("usage --today", "Did you mean --since?"),
         ("chat --modle lab", "Did you mean --model?"),
         ("chat --max_tokens=5 hi", "Did you mean --max-tokens?"),
         ("chat --max 5 hi", "Did you mean --max-tokens or --max-turns or --max-cost?"),

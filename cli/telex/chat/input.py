@@ -77,13 +77,14 @@ def read_prompt(
     files: Sequence[str] = (),
     images: Sequence[str] = (),
     pasted: bool = False,
+    template: Template | None = None,
     may_be_empty: bool = False,
     quiet: bool = False,
 ) -> Prompt:
     """Read the whole prompt; raises ``click.UsageError`` if it is empty, unless it ``may_be_empty``.
 
-    stdin is read last, because it may take long. ``pasted`` attaches the clipboard. ``quiet`` omits the note about
-    stdin.
+    A ``template`` with a prompt of its own needs no other. stdin is read last, because it may take long. ``pasted``
+    attaches the clipboard. ``quiet`` omits the note about stdin.
     """
     files = ["-" if name in _STDIN else name for name in files]
     images = ["-" if name in _STDIN else name for name in images]
@@ -111,7 +112,12 @@ def read_prompt(
     elif raw:
         prompt = _with_stdin(prompt, raw, attaching)
     has_text = prompt.typed.strip() or (prompt.piped or "").strip()
+    may_be_empty = may_be_empty or (template is not None and bool(template.prompt))
     if not (has_text or prompt.files or prompt.parts or may_be_empty):
+        if template is not None:
+            raise click.UsageError(
+                f"the template {template.name} needs a text\nPipe it in, attach a file with -f, or type it."
+            )
         raise click.UsageError('no prompt\nUse telex chat "Why is the sky blue?", or pipe text in.')
     return prompt
 

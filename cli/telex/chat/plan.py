@@ -335,7 +335,8 @@ def _read_message(
         files=options.files,
         images=options.images,
         pasted=options.paste,
-        may_be_empty=interactive or (template is not None and bool(template.prompt)),
+        template=template,
+        may_be_empty=interactive,
         quiet=options.quiet,
     )
     content, system = prompt.content(), None
