@@ -289,9 +289,17 @@ def destinations(providers: Iterable[str], aliases: Mapping[str, Alias]) -> Call
     ``providers`` are those in the user's settings. The targets of an alias are checked by themselves.
     """
     own = {name.casefold() for name in (*providers, "local")}
-    acting = {name for name, alias in aliases.items() if not _ACTING.isdisjoint(alias.options)}
-    while more := {name for name, alias in aliases.items() if acting.intersection(alias.targets)} - acting:
-        acting |= more
+    named_by: dict[str, list[str]] = {}
+    for name, alias in aliases.items():
+        for target in alias.targets:
+            named_by.setdefault(target.strip(), []).append(name)
+    acting: set[str] = set()
+    found = [name for name, alias in aliases.items() if not _ACTING.isdisjoint(alias.options)]
+    while found:  # each alias once: a project may have thousands
+        name = found.pop()
+        if name not in acting:
+            acting.add(name)
+            found += named_by.get(name, ())
 
     def is_own(target: str) -> bool:
         name = target.strip()

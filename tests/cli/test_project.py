@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,8 @@ from inprocess import Inside
 from running import python
 from scripted import answer
 
+from provider_core.settings.project import destinations
+from provider_core.types import Alias
 from telex.chat.tools import ApprovalPolicy
 
 if TYPE_CHECKING:
@@ -351,6 +354,16 @@ def test_projects_do_not_choose_aliases_with_tools(project: Project, server: Scr
             assert ran.code == 3
             assert "nor an alias of yours without tools" in ran.err
     assert server.asked == []
+
+
+def test_a_long_chain_of_aliases_costs_no_time() -> None:
+    chain = {f"a{n}": Alias(targets=(f"a{n + 1}",)) for n in range(20_000)}
+    before = time.process_time()
+    is_own = destinations(
+        ["lab"], {**chain, "a20000": Alias(targets=("lab/m",), options={"tools": ["files"]})}
+    )
+    assert time.process_time() - before < 3
+    assert (is_own("a0"), is_own("lab/m")) == (False, True)
 
 
 def test_options_of_the_project_are_between_the_users_settings_and_variables(
