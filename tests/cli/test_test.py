@@ -122,6 +122,8 @@ def test_a_folder_has_cases_in_toml_and_jsonl_and_templates(lab: Inside, folder:
             "a model has to judge the answer, and none is named",
         ),
         ("[[cases]]\nprompt = 'x'\nvars.y = [1]", "case 1 vars.y: must be a text, a number, true or false"),
+        ("[[cases]]\nprompt = 'x'\nexpect.equals = 5", "case 1 expect.equals: must be a text"),
+        ("[[cases]]\nprompt = 'x'\nexpect = 'y'", "case 1 expect: must be a table of names and values"),
         ("[[cases]]\nname = 'n'", "n: it has no prompt"),
         ("[[cases]]\nprompt = '{{ x }}'", "case 1: no value for x (see vars)"),
         ("[[cases]]\nprompt = 'a'\nvars = { x = 1 }", "case 1: the prompt has no variable 'x'"),
@@ -160,7 +162,9 @@ def test_paths_without_cases_are_usage_errors(lab: Inside, folder: Path) -> None
     assert lab("test").code == 2
     toml(folder, "[[cases]]\nname = 'One'\nprompt = 'x'\n[[cases]]\nname = 'two'\nprompt = 'y'\n")
     assert results(lab("test", str(folder), "--only", "ONE")) == [("passed", "One", "")]
-    assert lab("test", str(folder), "--only", "three").code == 2
+    assert "--only" in lab("test", str(folder), "--only", "three").err
+    (folder / "empty.jsonl").touch()
+    assert "empty.jsonl has no test cases" in lab("test", str(folder / "empty.jsonl")).err
 
 
 # --- runs ----------------------------------------------------------------------------------------------------
@@ -187,9 +191,9 @@ def test_failures_and_errors_exit_9_and_are_explained(lab: Inside, folder: Path,
     )
     ran = lab("test", path)
     assert ran.code == 9
-    assert ran.err.startswith("1 passed, 2 failed, 3 errors")
+    assert ran.err.startswith("1 passed, 3 failed, 2 errors")
     found = results(ran)
-    assert [status for status, *_ in found] == ["passed", "failed", "error", "error", "failed", "error"]
+    assert [status for status, *_ in found] == ["passed", "failed", "error", "error", "failed", "failed"]
     assert found[1][2] == 'does not contain "a"; does not contain "b"; cost $0.25, more than $0.1'
     assert "no such field" in found[3][2]
     assert found[4][2] == 'has "wish" at .label, not "bug"'

@@ -227,6 +227,10 @@ def _invalid(path: Path, error: ValidationError, place_of: Callable[[Any], Any])
         words = {
             "extra_forbidden": "is not a field",
             "missing": "is missing",
+            "string_type": "must be a text",
+            "list_type": "must be a list",
+            "dict_type": "must be a table of names and values",
+            "model_type": "must be a table of names and values",
         }.get(each["type"]) or each["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         lines.append(f"{path}: {' '.join(filter(None, (place, '.'.join(names))))}: {words}")
     return click.UsageError("\n".join(dict.fromkeys(lines)))

@@ -19,7 +19,7 @@ from provider_core.batches import BatchRun, Row, RowPlanner
 from provider_core.batches.lanes import Lanes, model_of
 from provider_core.budget import dollars
 from provider_core.chat import ChatPlan
-from provider_core.errors import BudgetError, CoreError, FileError
+from provider_core.errors import BudgetError, CoreError, FileError, SchemaMismatchError
 from provider_core.expectations import failures, judge_request, verdict_of
 from provider_core.structs import Struct, replace
 from provider_core.types import Message, Request
@@ -135,7 +135,8 @@ def run(app: App, options: Options) -> None:
             if not options.only or any(word.casefold() in case.name.casefold() for word in options.only)
         ]
         if not cases:
-            raise click.UsageError("no case has a name that contains the text of --only")
+            why = "no case has a name that contains the text of --only"
+            raise click.UsageError(why if options.only else f"{', '.join(options.paths)} has no test cases")
         _Run(app, options, cases).run(stack)
 
 
@@ -328,7 +329,9 @@ class _Run:
     def _checked(self, job: Job, answer: SavedAnswer | CoreError) -> Outcome:
         outcome = self._outcomes[job.index]
         if isinstance(answer, CoreError):
-            return replace(outcome, status="error", reasons=(answer.message,))
+            # A schema is part of what is expected; other errors say nothing about the answer.
+            status = "failed" if isinstance(answer, SchemaMismatchError) else "error"
+            return replace(outcome, status=status, reasons=(answer.message,))
         text = answer.text
         if job.case.extract:
             from telex.render.extract import first_block
