@@ -166,8 +166,11 @@ class _Seam:
         """The places whose repetition goes to the end: from which character of ``before``, and where it ends."""
 
     def feed(self, text: str) -> str:
+        if self._decided and self.kind == "restart":
+            self.removed += len(text)
+            return ""
         if self._decided:
-            return "" if self.kind == "restart" else text
+            return text
         self._held += text
         if self._words and len(self._held) < _HELD:
             return ""

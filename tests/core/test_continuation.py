@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import re
 from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -303,9 +306,38 @@ def test_only_a_whole_repetition_is_removed_after_a_prefix(
         assert joined(before, *pieces, prefix=True) == (shown, seam)
 
 
+def test_nothing_but_the_beginning_of_the_rest_is_removed() -> None:
+    """Of texts that repeat themselves in all ways, and however they arrive."""
+    chance = random.Random(5)
+    words = ("a ", "b", "na ", "\n", "```", "```py\n", " ", "…", "é", "the sea ")
+    target = Target(provider=LAB, model="m")
+    request = Request(model="m", messages=PROMPT)
+    for _ in range(300):
+        before, new = ("".join(chance.choices(words, k=chance.randint(1, 150))) for _ in range(2))
+        at = chance.randint(0, len(before))
+        after = chance.choice((before[at:], before[:at], "", before)) + new
+        for prefix in (False, True):
+            found = set()
+            for size in (1, 5, len(after)):
+                rest = Rest(request, target, Message(role="assistant", content=before), prefix=prefix)
+                pieces = [Text(text=after[at : at + size]) for at in range(0, len(after), size)]
+                events = rest.events([*pieces, Finished(verdict=Verdict.COMPLETE)])
+                shown = "".join(event.text for event in events if isinstance(event, Text))
+                assert shown == after[rest._seam.removed :]
+                found.add((shown, rest._seam.kind))
+            assert len(found) == 1
+
+
 def test_long_periodic_texts_take_no_long_time() -> None:
     shown, _ = joined("na " * 300_000, *["na " * 10] * 30_000, "batman")
     assert shown.endswith("batman")
+
+
+def test_the_documents_name_the_presets_with_a_prefix() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "providers.md").read_text("utf-8")
+    section = text.partition("## Answers that are cut")[2].partition("the embedded model")[0]
+    able = {preset.id for preset in presets.all_presets() if preset.quirks.prefill is not None}
+    assert able == {*re.findall(r"`(\w[\w-]*)`", section)}
 
 
 @pytest.mark.parametrize(
