@@ -145,8 +145,22 @@ def layers_of(
         *layers,
         Layer(source=f"model {target}", values=provider.model_options.get(target.model, {})),
         Layer(source=f"provider {provider.name}", values=provider.options),
-        Layer(source="settings", values=settings.chat_options),
+        *_layers_of_settings(settings),
     ]
+
+
+def _layers_of_settings(settings: Settings) -> tuple[Layer, Layer]:
+    """The options that are settings by themselves: those of variables, and the others. No option is in both."""
+    variables: dict[str, Json] = {}
+    others: dict[str, Json] = {}
+    for place, value in _places(settings.chat_options):
+        layer = variables if settings.sources.get(place) == "variable" else others
+        table, _, name = place.partition(".")
+        if name:
+            layer.setdefault(table, {})[name] = value
+        else:
+            layer[place] = value
+    return Layer(source="variable", values=variables), Layer(source="settings", values=others)
 
 
 def template_layer(template: Template) -> Layer:

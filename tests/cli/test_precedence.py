@@ -83,7 +83,7 @@ class Setup:
             case "settings":
                 self._settings |= field
 
-    def sent(self) -> tuple[dict[str, Any], dict[str, str]]:
+    def sent(self, **env: str) -> tuple[dict[str, Any], dict[str, str]]:
         self._telex.configure(
             tomlkit.dumps(
                 {
@@ -97,7 +97,7 @@ class Setup:
         for name, template in self._templates.items():
             (self._telex.paths.templates / f"{name}.toml").write_text(tomlkit.dumps(template))
         (self._here / ".telex.toml").write_text(tomlkit.dumps(self._project))
-        ran = self._telex(*self._arguments, env=CI)
+        ran = self._telex(*self._arguments, env=CI | env)
         assert ran.code == 0, ran.err
         found = json.loads(ran.out)
         return found["body"], found["sources"]
@@ -128,6 +128,18 @@ def test_each_layer_overrides_every_weaker_one(setup: Setup, pair: tuple[str, st
         overridden = option != "system" or _holds_system(stronger)
         assert value_of(body, option) == (more if overridden else less)
         assert sources[option] == SOURCES[stronger if overridden else weaker]
+
+
+def test_a_setting_of_a_variable_is_named_as_such(setup: Setup) -> None:
+    setup.add("settings", "temperature", 0.1)
+    setup.add("settings", "params.top_k", 1)
+    body, sources = setup.sent(TELEX_TEMPERATURE="0.2", TELEX_PARAMS__SEED="3")
+    assert (body["temperature"], body["seed"], body["top_k"]) == (0.2, 3, 1)
+    assert {name: sources[name] for name in ("temperature", "params.seed", "params.top_k")} == {
+        "temperature": "variable",
+        "params.seed": "variable",
+        "params.top_k": "settings",
+    }
 
 
 def _holds_system(layer: str) -> bool:
