@@ -215,7 +215,7 @@ class ProviderRun:
         A job that is refused is forgotten: then there is none.
         """
         api, delay = self._api(job), _FIRST_POLL
-        retries = api.provider.network.retries
+        retries = self.lanes[0].target.provider.network.retries  # a lane's own requests are not retried
         for attempt in range(retries + 1):
             try:
                 return api.create(job)
@@ -448,7 +448,9 @@ class ProviderRun:
         """The result in a line of an answer, as if the server had sent it."""
         opened = lane.opened
         client = opened.client.through(lambda _: Recorded(line))
-        replay = Lane(lane.target, OpenProvider(client=client, provider=opened.provider, key=opened.key))
+        network = replace(opened.provider.network, retries=0)  # the line would stay the same
+        provider = replace(opened.provider, network=network)
+        replay = Lane(lane.target, OpenProvider(client=client, provider=provider, key=opened.key))
         answer, ended = ask(plan, replay, price=self._price)
         answer = replace(answer, timing=Timing())
         requests = tuple(replace(each, answer=replace(each.answer, timing=Timing())) for each in ended)

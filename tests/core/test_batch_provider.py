@@ -56,10 +56,13 @@ class World:
 
     def run(self, rows: Iterable[Any] = ("a", "b", "c"), **how: Any) -> ProviderRun:
         target = Target(provider=self.provider, model="m")
+        opened = replace(
+            self.provider, network=replace(self.provider.network, retries=0)
+        )  # as ``Lanes`` does
         return ProviderRun(
             rows_of(rows),
             planner(request=Request(model="", messages=()), **self.options),
-            [Lane(target, OpenProvider(client=Client(), provider=self.provider, key=KEY))],
+            [Lane(target, OpenProvider(client=Client(), provider=opened, key=KEY))],
             jobs=JobFile(self.path),
             note=self.notes.append,
             clock=lambda: self.time.now,
