@@ -214,7 +214,7 @@ settings model => ok: lab/m (settings.toml, line 1)
 settings usage => ok: short (TELEX_USAGE, overrides settings.toml, line 2)
 settings reasoning => ok: hide (TELEX_REASONING)
 settings models_lifetime => ok: 60 (TELEX_MODELS_LIFETIME)
-settings defaults => ok: markdown true, history true, ledger true; not set: *, budget, code_theme, *
+settings defaults => ok: markdown true, history true, ledger true, editing emacs; not set: *, budget, code_theme, *
 settings aliases => ok: fast for lab/m (settings.toml, line 3)
 settings TELEX_MODLE => note: is set but has no effect* => Did you mean TELEX_MODEL?
 """,
