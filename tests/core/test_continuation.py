@@ -16,7 +16,7 @@ from provider_core.chat import ChatPlan, ChatRun
 from provider_core.chat.continuation import Rest
 from provider_core.client import Client, OpenProvider
 from provider_core.errors import BudgetError, NetworkError, ProtocolError, TokenLimitError
-from provider_core.events import AnswerEnded, Continuing
+from provider_core.events import AnswerEnded, Approve, Continuing
 from provider_core.prices import Cost
 from provider_core.request import build_body
 from provider_core.structs import replace
@@ -233,6 +233,47 @@ def test_cut_tool_call_is_not_continued() -> None:
     list(run)
     assert len(network.calls) == 1
     assert run.answer.verdict is Verdict.LENGTH
+
+
+def test_continued_json_that_does_not_match_is_retried() -> None:
+    schema = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
+    run, network = run_of(
+        says('{"age": "fort', finish="length"),
+        says('y"}'),
+        says('{"age": 40}'),
+        schema=schema,
+        schema_retries=1,
+    )
+    texts = [event.text for event in run if isinstance(event, Text)]
+    assert (texts, run.answer.text, run.answer.error) == (['{"age": 40}'], '{"age": 40}', None)
+    retry = network.bodies[2]
+    assert [message["content"] for message in retry["messages"][:2]] == [
+        PROMPT[0].content,
+        '{"age": "forty"}',
+    ]
+    assert [message["role"] for message in retry["messages"]] == ["user", "assistant", "user"]
+    assert "response_format" in retry
+
+
+def test_rest_may_call_tools() -> None:
+    tools = FunctionTools([weather])
+    run, network = run_of(
+        says("I will look at the", finish="length"),
+        says("look at the weather.", calls=[("weather", {"city": "Oslo"})]),
+        says("It rains."),
+        toolboxes=[tools],
+        approve=lambda _: Approve(),
+    )
+    list(run)
+    assert run.answer.text == "I will look at the weather.\nIt rains."
+    _, said, result = network.bodies[2]["messages"]
+    assert said["content"] == "I will look at the weather."
+    assert said["tool_calls"][0]["function"]["name"] == "weather"
+    assert result["role"] == "tool"
+
+
+def weather(city: str) -> str:
+    return f"rain in {city}"
 
 
 def test_answer_of_an_earlier_turn_is_continued() -> None:
