@@ -285,6 +285,7 @@ def test_a_conversation_falls_back_and_changes_aliases(
     server.will(refused(503, "busy"))
     talk = Dialogue(SimpleNamespace(env={**telex.env, "HOME": str(tmp_path)}))  # type: ignore[arg-type]
     rows = talk("-m", "b/large", "-t", "0.5", lines=["one", "/model poet", "two", "/model b/m", "three"])
+    assert "Model: a/m, or else b/m" in rows
     assert [row for row in rows if "Asking" in row] == [
         "a is overloaded or still loading (503): busy. Asking b/m instead."
     ]

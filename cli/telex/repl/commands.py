@@ -90,7 +90,8 @@ def _model(session: Session, argument: str) -> None:
     if argument.isdecimal() and 1 <= int(argument) <= len(listed):
         argument = listed[int(argument) - 1]
     warning = session.change_model(argument)
-    console.note(f"Model: {session.target}")
+    more = "".join(f", or else {name}" for name in session.fallbacks)
+    console.note(f"Model: {session.target}{more}")
     if warning is not None:
         console.note(f"Warning: {warning}")
 

@@ -264,6 +264,11 @@ class Session:
         unknown = f"{target.model} is not in the known list of {target.provider.name}'s models."
         return f"{unknown}\nDid you mean {near}?" if near else unknown
 
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """The models that are asked if ``target`` fails."""
+        return tuple(each.name for each in self._chat.fallbacks)
+
     def turn_on(self, server: str) -> None:
         """Offer the tools of an MCP server from now on; raises as ``ToolServers`` does."""
         with EchoSuppressor(self.app):
