@@ -175,7 +175,7 @@ class Journal:
             self._file = self._open(path)
             if not stat.S_ISREG(os.fstat(self._file).st_mode):
                 raise click.UsageError(f"cannot write {path}: it is not a regular file")
-            if os.fstat(self._file).st_size or is_begun:
+            if os.fstat(self._file).st_size or (is_begun and _read_all(self._state)):
                 self._check(hashes, fresh=fresh)
             if fresh:
                 os.ftruncate(self._file, 0)
