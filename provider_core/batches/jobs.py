@@ -184,7 +184,11 @@ class JobApi:
 
     def retrieve(self, job: Job) -> Job:
         """The job as it is now."""
-        return _read(job, self._send("GET", f"/batches/{_quoted(job.id)}"))
+        try:
+            return _read(job, self._send("GET", f"/batches/{_quoted(job.id)}"))
+        except NotFoundError as error:
+            error.explain(f"{self.provider.name} seems to have no batch {job.id}")
+            raise
 
     def cancel(self, job: Job) -> Job:
         """Ask the provider to end the job; requests that are done are paid for, and can be fetched."""

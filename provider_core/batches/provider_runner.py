@@ -238,7 +238,7 @@ class ProviderRun:
         try:
             return (yield from self._retried(self._api(job).find, job))
         except errors.NotFoundError as error:
-            error.explain(f"{job.provider} cannot tell whether it has a job for {job.rows:,} rows already")
+            error.explain(f"{job.provider} cannot tell whether it has a job for {_rows(job)} already")
             raise
 
     def _retried(self, call: Callable[..., _T], *arguments: Any) -> Generator[None, None, _T]:
@@ -384,7 +384,7 @@ class ProviderRun:
         job = replace(part.job, rows=part.rows)
         api = self._api(job)
         self._jobs.save(job)
-        self.activity = f"uploading {part.rows:,} requests to {job.provider}"
+        self.activity = f"uploading a file for {_rows(job)} to {job.provider}"
         yield None
         file = yield from self._retried(api.upload, part.path, f"telex-{job.token}.jsonl")
         part.path.unlink()
@@ -400,7 +400,7 @@ class ProviderRun:
         self._jobs.save(job)
         sent.append(job.token)
         if job.id:
-            self._note(f"{job.provider} runs {job.rows:,} rows as {job.id}.")
+            self._note(f"{job.provider} runs {_rows(job)} as {job.id}.")
 
     def _results(self, job: Job, folder: Path, spool: Spool) -> Iterator[Result | None]:
         """The results of a job of this run, which is then forgotten."""
@@ -498,6 +498,10 @@ class ProviderRun:
             if lane not in self.lanes:
                 self.lanes.append(lane)
         return self._apis[name]
+
+
+def _rows(job: Job) -> str:
+    return "1 row" if job.rows == 1 else f"{job.rows:,} rows"
 
 
 def _is_temporary(error: CoreError) -> bool:

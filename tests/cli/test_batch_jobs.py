@@ -171,7 +171,8 @@ def test_any_batch_of_a_provider_is_shown_and_cancelled_by_its_id(inside: Inside
     api.stays = "in_progress"
     assert inside("batch", "status", "b-1", "-m", "lab").text == "b-1  lab/m  in progress  0 done\n"
     assert "cancelling" in inside("batch", "cancel", "b-1", "-m", "lab").text
-    assert inside("batch", "status", "nothing", "-m", "lab").code == 6
+    ran = inside("batch", "status", "nothing", "-m", "lab")
+    assert (ran.code, "lab seems to have no batch nothing" in ran.err) == (6, True)
     assert inside("batch", "status", "nothing").code == 2
 
 
