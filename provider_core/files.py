@@ -76,10 +76,12 @@ def private_folder(path: Path) -> None:
     """Create the folder and its missing parents for the owner alone. Raises ``FileError``.
 
     The mode of an existing folder is left to its owner: others may use it too, as /tmp or a folder that they share.
-    Each file in it is private by itself.
+    Each file in it is private by itself. But the folder of another user than root is refused, who could replace them.
     """
     try:
         make_folder(path)
+        if is_of_another_user(path):
+            raise OSError(errno.EPERM, "it belongs to another user", str(path))
     except OSError as error:
         raise _file_error(f"the folder {path} cannot be made", path, error) from error
 
@@ -96,6 +98,11 @@ def make_folder(folder: Path) -> None:
             folder.mkdir(mode=0o700)
             if sys.platform != "win32":
                 folder.chmod(0o700)  # in spite of the umask
+
+
+def is_of_another_user(path: Path) -> bool:
+    """Whether the file or folder belongs to neither this user nor root. Raises ``OSError``."""
+    return sys.platform != "win32" and path.stat().st_uid not in (os.geteuid(), 0)
 
 
 def make_private(path: Path) -> None:

@@ -6,6 +6,7 @@ Every error of SQLite's becomes a ``HistoryError`` that says what is wrong.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import threading
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from provider_core.errors import FileError, HistoryError
-from provider_core.files import make_private, private_folder
+from provider_core.files import is_of_another_user, make_private, private_folder
 from provider_core.structs import Struct
 
 if TYPE_CHECKING:
@@ -238,6 +239,8 @@ class Database:
             # has on it (sqlite.org/howtocorrupt.html, 2.2). The path may be a link to a file that does not exist yet.
             handle = os.open(os.path.realpath(self.path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
+            if is_of_another_user(self.path):  # in a folder that others use, too
+                raise OSError(errno.EPERM, "it belongs to another user") from None
             make_private(self.path)
             return
         try:

@@ -49,6 +49,14 @@ def test_a_lock_can_be_taken_again_whatever_the_umask(tmp_path, umask):
             assert mode(tmp_path / ".a.lock") & 0o700 == 0o600
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give folders away")
+def test_the_folder_of_another_user_is_refused(tmp_path):
+    os.chown(tmp_path, 65534, -1)
+    with pytest.raises(FileError, match="it belongs to another user"):
+        files.private_folder(tmp_path)
+    files.private_folder(tmp_path / "own")
+
+
 def test_an_open_file_is_tightened(tmp_path):
     file = tmp_path / "file"
     file.touch(0o644)

@@ -119,6 +119,15 @@ def test_files_and_folder_are_private_with_any_umask(path: Path, umask: str) -> 
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give files away")
+def test_the_file_of_another_user_is_refused(path: Path) -> None:
+    with History(path) as history:
+        said(history, "a")
+    os.chown(path, 65534, -1)
+    with History(path) as history, pytest.raises(HistoryError, match="it belongs to another user"):
+        said(history, "b")
+
+
 def test_open_permissions_are_tightened(path: Path) -> None:
     with History(path) as first:
         said(first, "a")
