@@ -100,12 +100,14 @@ class Rest:
                 if text := self._seam.feed(event.text):
                     yield Text(text=text)
                 continue
-            if isinstance(event, Finished) and (text := self._seam.close()):
-                yield Text(text=text)
+            if isinstance(event, Finished):
+                early = event.verdict is not Verdict.COMPLETE
+                if text := self._seam.close(early=early):
+                    yield Text(text=text)
             yield event
 
     def close(self) -> str:
-        """The text that is held back, if the rest ends early; not the beginning of words that were to be repeated."""
+        """The text that is held back, if the rest ends early; not what is there already."""
         return self._seam.close(early=True)
 
     def finished(self, answer: Answer) -> Answer:
@@ -177,9 +179,15 @@ class _Seam:
         return self._decide(ended=False)
 
     def close(self, *, early: bool = False) -> str:
-        return "" if self._decided else self._decide(ended=True, early=early)
+        if self._decided:
+            return ""
+        if early and self._words and self._held.strip() in self._before[-_SEARCHED:]:
+            # It was repeating: the next continuation brings what would have followed.
+            self._decided, self.kind, self.removed = True, "overlap", len(self._held)
+            return ""
+        return self._decide(ended=True)
 
-    def _decide(self, *, ended: bool, early: bool = False) -> str:
+    def _decide(self, *, ended: bool) -> str:
         before, held = self._before, self._held
         if not self._words and not ended and len(held) < _OVERLAP:
             return ""
@@ -194,7 +202,7 @@ class _Seam:
                 self._repeated.append((start, skipped + end))
             elif not ended:
                 pending.append((start, skipped, end))
-            elif start == len(before) - len(self._words) and (early or end >= 2 * _OVERLAP):
+            elif start == len(before) - len(self._words) and end >= 2 * _OVERLAP:
                 self._repeated.append((start, skipped + end))  # some of the words that were to be repeated
             else:
                 self._restarted = self._restarted or (start == 0 and self._is_restart(held[skipped:]))

@@ -103,6 +103,13 @@ def test_broken_stream_is_continued() -> None:
     assert (run.answer.text, run.answer.verdict) == (STORY, Verdict.COMPLETE)
 
 
+def test_rest_that_breaks_while_it_repeats_is_not_doubled() -> None:
+    run, _ = run_of(says(STORY, cut), says(STORY[-60:-20], cut))
+    list(run)
+    assert (run.answer.text, run.answer.verdict) == (STORY, Verdict.PARTIAL)
+    assert isinstance(run.answer.error, NetworkError)
+
+
 def test_prefix_is_sent_where_the_provider_takes_one() -> None:
     run, network = run_of(says(STORY, finish="length"), says(END), provider=PREFIXING)
     list(run)
@@ -199,8 +206,8 @@ def test_interrupted_seam_loses_no_text() -> None:
     assert run.answer.verdict is Verdict.INTERRUPTED
 
 
-@pytest.mark.parametrize("length", [1, 30, 75])
-def test_interrupted_repetition_is_not_doubled(length: int) -> None:
+@pytest.mark.parametrize("held", [STORY[-40:-20], STORY[-41:-36], STORY[:20], STORY[-60:]])
+def test_interrupted_repetition_is_not_doubled(held: str) -> None:
     run, _ = run_of(says(STORY, finish="length"), says(END))
     for event in run:
         if isinstance(event, Continuing):
@@ -208,8 +215,7 @@ def test_interrupted_repetition_is_not_doubled(length: int) -> None:
     next(iter(run))  # RequestStarted
     rest = run._rest
     assert rest is not None
-    words = str(rest.request.messages[-1].content).split("\n\n")[1]
-    rest._seam.feed(words[:length])
+    rest._seam.feed(held)
     run.end()
     assert run.answer.text == STORY
     assert run.answer.verdict is Verdict.INTERRUPTED
