@@ -106,6 +106,11 @@ class RowReader:
 
     def __iter__(self) -> Iterator[Row]:
         format_ = self._format
+        match self._file.peek(2)[:2]:
+            case b"\x1f\x8b":
+                raise InvalidInputError(f"{self._name} is compressed. Pipe it through gunzip -c")
+            case b"\xff\xfe" | b"\xfe\xff":
+                raise InvalidInputError(f"{self._name} is UTF-16. Pipe it through iconv -f utf-16 -t utf-8")
         if format_ is None:
             first = self._file.peek(1 << 12).removeprefix(_BOM).lstrip()[:1]
             format_ = "jsonl" if first in (b"{", b'"', b"[") else "lines"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tracemalloc
@@ -124,6 +125,16 @@ def test_a_row_that_is_too_long_is_skipped_without_being_held(monkeypatch: pytes
 def test_a_header_that_cannot_be_used_ends_the_input(data: bytes, words: str) -> None:
     with pytest.raises(InvalidInputError, match=words):
         read(data, "csv")
+
+
+@pytest.mark.parametrize("format_", ["csv", "jsonl", None])
+def test_compressed_and_utf_16_input_is_refused(format_: Any) -> None:
+    for data, words in (
+        (gzip.compress(b'{"a": 1}'), "is compressed"),
+        ("a,b\n".encode("utf-16"), "is UTF-16"),
+    ):
+        with pytest.raises(InvalidInputError, match=words):
+            read(data, format_)
 
 
 def test_rows_are_known_by_their_id_else_by_number_and_content() -> None:
