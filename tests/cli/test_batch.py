@@ -424,6 +424,12 @@ def test_dry_run_counts_and_sends_nothing(telex: Inside, server: Scripted) -> No
     assert found["input_tokens_estimate"] > 4
     assert found["first_request"]["body"]["messages"][0]["content"] == "Say one"
     assert not server.asked
+    assert batch(telex, "-", "Say {{ body }}", "-o", "out.jsonl", "--limit", "1", stdin=ROWS).code == 0
+    for more, counts in (((), (1, 1)), (("--fresh",), (2, 0))):
+        ran = batch(telex, "-", "Say {{ body }}", "-o", "out.jsonl", "--dry-run", *more, stdin=ROWS)
+        found = json.loads(ran.text)
+        assert (found["rows"], found["rows_done_before"]) == counts
+    assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,16 @@ class KnownRows:
         self._rows.close()
 
 
+def read_known(path: Path, layout: Layout) -> KnownRows:
+    """The rows of an output file, as far as it can be read. Nothing is written."""
+    known = KnownRows()
+    with contextlib.suppress(OSError, ValueError), path.open("rb") as file:
+        for entry in layout.entries(file):
+            known.add(entry.key, ok=entry.ok, number=entry.number, offset=entry.offset, length=entry.length)
+    known.count()
+    return known
+
+
 def _hash(key: str) -> int:
     data = key.encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big", signed=True)

@@ -15,7 +15,7 @@ from provider_core.batches import BatchLimits, BatchRun
 from provider_core.batches.jobs import batch_api
 from provider_core.batches.lanes import Lanes
 from provider_core.errors import CoreError
-from telex.batch.journal import Journal, KnownRows, is_stream, open_stream
+from telex.batch.journal import Journal, KnownRows, is_stream, open_stream, read_known
 from telex.batch.pending import Pending
 from telex.batch.plan import make_plan
 from telex.batch.progress import Progress
@@ -62,7 +62,7 @@ def run(app: App, options: Options) -> None:
                 options.output_dir, plan.source.files, suffix=".json" if schema is not None else ""
             )
         if options.dry_run:
-            _dry_run(app, plan, options)
+            _dry_run(app, plan, options, folder)
             return
         name = _file_of_results(options, folder)
         jobs = None
@@ -82,7 +82,7 @@ def run(app: App, options: Options) -> None:
         _Batch(app, plan, options, output, pending, interrupts, jobs).run(stack)
 
 
-def _dry_run(app: App, plan: Plan, options: Options) -> None:
+def _dry_run(app: App, plan: Plan, options: Options, folder: OutputFolder | None) -> None:
     """Print what a run would do: its rows, an estimate of tokens and cost, and the first request."""
     from provider_core.attachments import estimate_tokens
     from provider_core.types import Usage
@@ -92,7 +92,11 @@ def _dry_run(app: App, plan: Plan, options: Options) -> None:
     limit = own.max_tokens if own is not None else None
     rows = bad = tokens = 0
     first: dict[str, Any] | None = None
-    pending = Pending(plan, options, KnownRows(), has_file=lambda _: True)
+    name = _file_of_results(options, folder)
+    has_results = name is not None and not (options.fresh or is_stream(name))
+    known = read_known(Path(name), plan.layout) if has_results and name is not None else KnownRows()
+    output = _Output(plan.layout, lambda _: None, folder)
+    pending = Pending(plan, options, known, has_file=output.has_file)
     for row in pending:
         rows += 1
         try:
@@ -112,6 +116,7 @@ def _dry_run(app: App, plan: Plan, options: Options) -> None:
         {
             "rows": rows,
             "bad_rows": bad,
+            "rows_done_before": pending.done,
             "models": [str(each) for each in plan.targets],
             "input_tokens_estimate": tokens,
             "output_tokens_at_most": limit and limit * (rows - bad),
