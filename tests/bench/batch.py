@@ -122,6 +122,8 @@ def main(count: int, rounds: int) -> None:
         size = 1_000
         while size <= 100 * count:
             write_rows(rows, size)
+            (folder / "out.jsonl.state").unlink(missing_ok=True)
+            out.unlink(missing_ok=True)  # it may be that of the script
             cost = measure([*telex, "-j", "64", "--no-stream"], env)
             print(f"memory for {size:9,} rows: {cost.memory:5.1f} MB, {cost.seconds:.0f} s")
             size *= 10
