@@ -169,7 +169,8 @@ class History:
             ).rowcount
             connection.execute("DELETE FROM messages WHERE turn = ? AND is_answer", (turn,))
             connection.execute("DELETE FROM pieces WHERE turn = ? AND at >= ?", (turn, answer.spilled))
-            if found and (answer.text or answer.reasoning or answer.tool_calls or answer.images):
+            has_text = answer.text or answer.spilled
+            if found and (has_text or answer.reasoning or answer.tool_calls or answer.images):
                 _add(connection, turn, answer.message(), is_answer=True)
         return cut
 
@@ -202,6 +203,10 @@ class History:
                 connection.execute(
                     "INSERT INTO messages (turn, is_answer, role, text, more) "
                     "SELECT ?, is_answer, role, text, more FROM messages WHERE turn = ? ORDER BY id",
+                    (made, turn),
+                )
+                connection.execute(
+                    "INSERT INTO pieces (turn, at, text) SELECT ?, at, text FROM pieces WHERE turn = ?",
                     (made, turn),
                 )
                 pairs.append((turn, made))

@@ -100,7 +100,13 @@ def test_an_answer_saved_in_pieces_is_read_found_and_removed_as_one(path: Path, 
     (hit,) = history.search(["two thr?ee four"])
     assert hit.turn == begun.turn
     assert "three" not in hit.snippet
+    copy, turns = history.fork(begun.conversation)
+    assert contents(history, copy) == ["Count.", "one two thr?ee four.", "And?", "two"]
+    assert [turn for turn, _ in turns] == [turn.id for turn in history.turns(begun.conversation)]
+    assert [turn for _, turn in turns] == [turn.id for turn in history.turns(copy)]
     history.remove([begun.conversation])
+    assert len(contents(history, copy)) == 4
+    history.remove([copy])
     history.add_text(begun.turn, 20, "too late")
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM pieces").fetchone() == (0,)
