@@ -222,6 +222,7 @@ def test_each_file_is_answered_in_a_file_of_its_name(telex: Inside, server: Scri
         assert ran.code == 0, ran.err
         assert (tmp_path / "en" / "a.md").exists(), "a result whose file is gone is not done"
         assert len(server.asked) == 1
+    assert "Warning" not in batch(telex, "--each-file", "a.md", "Translate.", "--output-dir", "en").err
 
 
 @pytest.mark.parametrize(

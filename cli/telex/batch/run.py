@@ -420,7 +420,9 @@ class _Batch:
                 "formulas. --csv-safe puts an apostrophe before such cells."
             )
         journal = self._output.journal
-        if journal is not None and pending.is_whole and (strays := journal.known.strays(ok=True)):
+        # Files may be named by and by.
+        is_whole = pending.is_whole and not self._options.each_file
+        if journal is not None and is_whole and (strays := journal.known.strays(ok=True)):
             verb = "belongs" if strays == 1 else "belong"
             app.console.note(
                 f"Warning: {plural(strays, 'result')} in {name} {verb} to no row of the input: it has changed."
