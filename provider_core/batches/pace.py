@@ -37,6 +37,8 @@ _PATIENCE: Final = 8
 """How often a server that has answered before may be unreachable in a row, with rests that add up to two minutes."""
 _ROWS_FAILED: Final = 20
 """How many rows may fail at a server that has never answered one."""
+_LONGEST_REFUSAL: Final = 900.0
+"""Seconds after which a server that has answered nothing but refusals is given up."""
 _LEARNT_REST: Final = 60.0
 """The longest rest that follows from headers of a successful answer, which do not ask for one."""
 
@@ -113,6 +115,7 @@ class Lane:
         self._halved_at = self._grown_at = -inf
         self._started = self._refused = 0  # requests since it was halved
         self._refusals = 0  # rate limits and overloads since the last answer
+        self._refused_since = inf  # the first of them
         self._failures = 0  # failed connections since the last answer
         self._rows_failed = 0
         self._window_until, self._window_left = -inf, inf  # of the limit that the server reports
@@ -141,6 +144,7 @@ class Lane:
         """A request brought an answer."""
         self.answers += 1
         self._refusals = self._failures = 0
+        self._refused_since = inf
         if self.limit >= self.most:
             return
         if not self._round:
@@ -161,8 +165,11 @@ class Lane:
             self._doubles = False
         self._best_rate = max(rate, self._best_rate * _FORGET)
 
-    def refused(self, now: float, started: float, retry_after: float | None) -> None:
-        """The server answered that it is asked too often, or overloaded, to a request that ``started`` then."""
+    def refused(self, now: float, started: float, retry_after: float | None) -> bool:
+        """The server answered that it is asked too often, or overloaded, to a request that ``started`` then.
+
+        Returns whether the lane is to be given up: for 15 minutes there was no answer.
+        """
         if started >= self._halved_at and now - self._halved_at >= _EPOCH:  # the others say nothing new
             self._halved_at = now
             self._doubles = False
@@ -176,6 +183,8 @@ class Lane:
         # One that asks for no pause may concern one request; if none succeeds, it concerns all.
         usual = _FIRST_REST * 2.0 ** (self._refusals - 2) if self._refusals > 1 else 0.0
         self.rests_until = max(self.rests_until, now + (retry_after or min(_LONGEST_REST, usual)))
+        self._refused_since = min(self._refused_since, now)
+        return now - self._refused_since > _LONGEST_REFUSAL
 
     def failed(self) -> bool:
         """A row failed although it was retried. Returns whether the lane is to be given up: it has answered no row."""

@@ -399,9 +399,9 @@ class BatchRun:
                 lane.succeeded(now)
             elif rate_error(error):
                 wait = retry_after(error)
-                lane.refused(now, started, wait)
+                given_up = lane.refused(now, started, wait)
                 job.refusals += 1
-                if wait is not None and wait > _LONGEST_WAIT:
+                if given_up or (wait is not None and wait > _LONGEST_WAIT):
                     lane.dead = error
                     final = False
                 else:

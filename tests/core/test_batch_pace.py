@@ -74,6 +74,16 @@ def test_refusals_without_a_time_make_rests_that_grow_until_an_answer() -> None:
     assert made.rests_until <= 102
 
 
+def test_a_server_that_only_refuses_is_given_up_after_a_quarter_of_an_hour() -> None:
+    made = lane(most=4)
+    assert not made.refused(0.0, 0.0, None)
+    assert not made.refused(899.0, 898.0, None)
+    made.succeeded(900.0)
+    assert not made.refused(1000.0, 999.0, None)
+    assert not made.refused(1900.0, 1899.0, None)
+    assert made.refused(1901.0, 1900.0, None)
+
+
 def test_an_unreachable_server_rests_and_is_given_up() -> None:
     error = ConnectError("refused", provider="lab")
     never, before = lane(), lane()
