@@ -157,6 +157,15 @@ def test_cells_that_are_formulas_are_counted_or_made_safe(telex: Inside) -> None
     assert "Warning" not in ran.err
 
 
+def test_names_of_columns_that_are_formulas_count_as_cells(telex: Inside) -> None:
+    rows = b'{"=1+1": "x", "prompt": "a"}\n'
+    names = ("--columns", "=1+1")
+    assert "Warning: 1 cell begins with" in batch(telex, *names, "-o", "out.csv", stdin=rows).err
+    for _ in range(2):
+        assert "Warning" not in batch(telex, *names, "-o", "safe.csv", "--csv-safe", stdin=rows).err
+    assert Path("safe.csv").read_text().startswith("id,row,'=1+1,")
+
+
 def test_safe_cells_are_resumed_by_their_ids(telex: Inside, server: Scripted) -> None:
     rows = b'{"id": "=x", "prompt": "a"}\n'
     assert batch(telex, "-o", "out.csv", "--csv-safe", stdin=rows).code == 0
@@ -431,6 +440,13 @@ def test_dry_run_counts_and_sends_nothing(telex: Inside, server: Scripted) -> No
         found = json.loads(ran.text)
         assert (found["rows"], found["rows_done_before"]) == counts
     assert len(server.asked) == 1
+
+
+def test_dry_run_makes_no_folder(telex: Inside) -> None:
+    Path("a.md").write_text("x")
+    ran = batch(telex, "--each-file", "a.md", "Translate.", "--output-dir", "en", "--dry-run")
+    assert ran.code == 0, ran.err
+    assert not Path("en").exists()
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,6 @@ class OutputFolder:
         self.path = Path(folder)
         self.journal = self.path / JOURNAL
         self._suffix = suffix
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise click.UsageError(f"cannot write to {folder}: {error.strerror}") from None
         self._real = os.path.realpath(self.path)
         taken: dict[str, str] = {}
         inputs = {os.path.realpath(name) for name in names}
@@ -51,6 +47,13 @@ class OutputFolder:
                 raise click.UsageError(
                     f"{target} is an input, and would be overwritten\nUse another --output-dir."
                 )
+
+    def create(self) -> None:
+        """Make the folder. Raises ``click.UsageError``."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise click.UsageError(f"cannot write to {self.path}: {error.strerror}") from None
 
     def target(self, name: str) -> Path:
         """Where the answer about the input file ``name`` is written."""

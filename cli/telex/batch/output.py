@@ -66,7 +66,6 @@ class Layout:
         extract: bool = False,
     ) -> None:
         self.format = format_
-        self.formulas = 0
         self._columns = tuple(columns)
         self._schema = schema is not None
         self._safe = safe
@@ -74,6 +73,7 @@ class Layout:
         self._extract = extract
         properties = (schema or {}).get("properties")
         self._fields = list(properties) if isinstance(properties, dict) else []
+        self.formulas = sum(name.startswith(_FORMULA) for name in (*self._columns, *self._fields))
         own = (*_FIRST, *(_LAST if format_ == "jsonl" else _CELLS), "text", "json")
         for name in self._columns:
             if name in own:
@@ -84,7 +84,10 @@ class Layout:
         """The line before the first row, if the format has one."""
         if self.format == "jsonl":
             return b""
-        return self._cells((*_FIRST, *self._columns, *self._answer_names(), *_CELLS))
+        names = (*_FIRST, *self._columns, *self._answer_names(), *_CELLS)
+        return self._cells(
+            [f"'{name}" if self._safe and name.startswith(_FORMULA) else name for name in names]
+        )
 
     def text(self, result: Result) -> str:
         """The text of the answer, or its first code block."""

@@ -64,6 +64,8 @@ def run(app: App, options: Options) -> None:
         if options.dry_run:
             _dry_run(app, plan, options, folder)
             return
+        if folder is not None:
+            folder.create()
         name = _file_of_results(options, folder)
         jobs = None
         if name is not None and is_stream(name):
