@@ -458,9 +458,9 @@ class Retries:
         if seconds > self._started + self._network.retry_budget - self._clock():
             if not asked:
                 return error
-            import copy
-
-            longer = copy.copy(error)
+            # Not copy.copy: libraries such as tblib, which Dask uses, register other ways to copy exceptions.
+            longer = type(error).__new__(type(error))
+            longer.__dict__.update(error.__dict__)
             longer.message = f"{error.message} (it asks for a wait of {_duration(asked)})"
             longer.args = (longer.message,)
             return longer

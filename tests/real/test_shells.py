@@ -230,7 +230,7 @@ NITRO = "openrouter/deepseek/deepseek-r1:nitro"
     ("keys", "words"),
     [
         (
-            "chat -m openrouter deepseek/deepseek-r1:f\t hi",
+            "chat -m openr\tdeepseek/deepseek-r1:f\t hi",
             ["chat", "-m", "openrouter/deepseek/deepseek-r1:free", "hi"],
         ),
         ("chat -m openrouter/deepseek/deepseek-r1:n\t", ["chat", "-m", NITRO]),
