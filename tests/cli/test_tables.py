@@ -12,6 +12,7 @@ from provider_core.history import SavedConversation
 from provider_core.types import Verdict
 from telex.console import Console
 from telex.render.history import listing
+from telex.render.tables import cell, render
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,15 @@ def test_conversations_have_a_line_each_at_any_width(
     assert [line.split()[0] for line in lines] == ["k3x0", "k3x1", "k3x2"]
     assert all("空は" in line and line.endswith("…") and cell_len(line) <= columns for line in lines)
     assert ("unanswered" in lines[1] and "interrupted" in lines[2]) == ("STATUS" in heads)
+
+
+@pytest.mark.parametrize(
+    ("term", "colours"), [("alacritty", True), ("xterm-256color", True), ("xterm", False)]
+)
+def test_colours_are_those_that_the_terminal_has(
+    term: str, colours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", TerminalStream())
+    shown = render(Console(environ={"TERM": term}), cell("failed", "red"))
+    assert ("\x1b[38;5;167mfailed" in shown) is colours
+    assert colours or shown == "failed\n"

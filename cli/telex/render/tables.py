@@ -34,7 +34,7 @@ def render(console: Console, *things: RenderableType) -> str:
     """What Rich makes of the things, for stdout."""
     colour = console.out_has_colour
     screen = _rich(
-        console, file=StringIO(), width=console.width(), force_terminal=colour, no_color=not colour
+        console, colour, file=StringIO(), width=console.width(), force_terminal=colour, no_color=not colour
     )
     with screen.capture() as capture:
         for thing in things:
@@ -42,7 +42,7 @@ def render(console: Console, *things: RenderableType) -> str:
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 
-def _rich(console: Console, **options: Any) -> RichConsole:
+def _rich(console: Console, has_colour: bool, **options: Any) -> RichConsole:
     """A Rich console that knows our colours and changes no text."""
     from rich.console import Console as RichConsole
     from rich.theme import Theme
@@ -53,7 +53,11 @@ def _rich(console: Console, **options: Any) -> RichConsole:
         for style, name in names.items()
     }
     theme = Theme({**styles, "bold red": f"bold {styles['red']}".removesuffix(" none")})
-    return RichConsole(theme=theme, highlight=False, markup=False, emoji=False, **options)
+    # Rich does not know all terminals with 256 colours, and would replace ours with others.
+    system: Any = ("256" if console.colour("grey") else "standard") if has_colour else None
+    return RichConsole(
+        theme=theme, highlight=False, markup=False, emoji=False, color_system=system, **options
+    )
 
 
 def cell(text: str, style: str = "") -> Text:
@@ -148,7 +152,7 @@ def live(console: Console, make: Callable[[], RenderableType]) -> Iterator[None]
         return
     from rich.live import Live
 
-    screen = _rich(console, stderr=True)
+    screen = _rich(console, console.err_has_colour, stderr=True)
     with Live(get_renderable=make, console=screen, transient=True, refresh_per_second=8):
         yield
 
