@@ -168,6 +168,7 @@ def test_without_dask_an_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     )
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of Dask's own tasks
 def test_a_scheduler_that_is_gone_ends_the_batch_and_no_row_fails(
     cluster: Cluster, server: Scripted, capfd: pytest.CaptureFixture[str]
 ) -> None:
