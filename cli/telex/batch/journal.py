@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -52,6 +53,7 @@ class KnownRows:
     def __init__(self) -> None:
         # A private database on the disk, which SQLite removes; no transaction of it has to survive.
         self._rows = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        weakref.finalize(self, self._rows.close)
         self._rows.execute("PRAGMA journal_mode = OFF")
         self._rows.execute(
             "CREATE TABLE rows (key INTEGER PRIMARY KEY, ok, number, offset, length, lines DEFAULT 1, found DEFAULT 0)"
