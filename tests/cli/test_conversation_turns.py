@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING
 
@@ -162,9 +163,9 @@ def test_tab_completes_templates_and_conversations(talk: Dialogue, server: Scrip
     server.will(answer("Blue."))
     talk(lines=["First?"])
     (first,) = conversations(talk)
-    app = App(environ=telex.env)
-    assert first in [each.text for each in complete(app, "/load ")]
-    assert "commit " in [each.text for each in complete(app, "/template com")]
+    with contextlib.closing(App(environ=telex.env)) as app:
+        assert first in [each.text for each in complete(app, "/load ")]
+        assert "commit " in [each.text for each in complete(app, "/template com")]
 
 
 # --- /compact ----------------------------------------------------------------------------------------------
