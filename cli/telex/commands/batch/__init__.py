@@ -200,7 +200,7 @@ def command(app: App, /, **given: Any) -> None:
     Ctrl-C lets requests in flight end; a second one stops at once.
 
     With --via provider, jobs of the provider's Batch API run the rows, also after Ctrl-C: repeat the command to wait
-    for them and to fetch the results. A file beside the output, with ".jobs" after its name, remembers them.
+    for them and to fetch the results. A file next to the output, named like it with ".jobs" at the end, remembers them.
     """
     from telex.batch.plan import Options
     from telex.batch.run import run

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Most requests in flight for each model. [default: adapts to the server, up to 64]",
 )
-@max_cost_option("Stop before the run costs more US dollars, as far as costs are known.")
+@max_cost_option("Stop before the run costs more US dollars. Unknown costs do not count.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the cases that do not pass, and errors.")
 @network_options
 @pass_app
