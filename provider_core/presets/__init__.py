@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from provider_core.presets.preset import LOCAL, BatchApi, Kind, Preset, Variable
 
@@ -21,33 +21,15 @@ if TYPE_CHECKING:
     from provider_core.presets.preset import ModelTable
     from provider_core.types import Model, Provider
 
-__all__ = [
-    "LOCAL",
-    "BatchApi",
-    "Kind",
-    "Preset",
-    "Variable",
-    "all_models",
-    "all_presets",
-    "close_matches",
-    "estimate_limits",
-    "get",
-    "models",
-    "of",
-    "problems",
-    "search",
-]
+__all__ = ["LOCAL", "BatchApi", "Kind", "Preset", "Variable"]
 
 
 @cache
 def _by_id() -> dict[str, Preset]:
-    from provider_core.presets import clouds_china, gateways, hosts, labs, labs_china, local_servers
+    from provider_core.presets import gateways, hosts, labs
 
-    clouds = sorted(
-        (*labs.PRESETS, *labs_china.PRESETS, *clouds_china.PRESETS, *hosts.PRESETS),
-        key=lambda preset: preset.id,
-    )
-    return {preset.id: preset for preset in (*clouds, *gateways.PRESETS, *local_servers.PRESETS)}
+    clouds = sorted((*labs.PRESETS, *hosts.PRESETS), key=lambda preset: preset.id)
+    return {preset.id: preset for preset in (*clouds, *gateways.PRESETS)}
 
 
 def all_presets(folder: Path | None = None) -> tuple[Preset, ...]:
@@ -62,24 +44,24 @@ def get(id: str, folder: Path | None = None) -> Preset | None:  # noqa: A002 - t
 
 def of(provider: Provider) -> Preset | None:
     """The preset that the provider is made from, or None."""
-    if provider.preset is None:
-        return None
-    return get(provider.preset, provider.presets)
+    return get(provider.preset, provider.presets) if provider.preset is not None else None
 
 
 def problems(folder: Path) -> Mapping[str, SettingsError]:
     """The errors of the user's own presets that cannot be used, by id."""
-    from provider_core.presets import user
-
-    return user.problems(folder, _by_id())
+    return {id_: each for id_, each in _files(folder).items() if not isinstance(each, Preset)}
 
 
 def _own(folder: Path | None) -> Mapping[str, Preset]:
+    return {id_: each for id_, each in _files(folder).items() if isinstance(each, Preset)}
+
+
+def _files(folder: Path | None) -> Mapping[str, Preset | SettingsError]:
     if folder is None or not os.path.isdir(folder):  # noqa: PTH112 - Path raises if a folder above is not readable
         return {}
     from provider_core.presets import user
 
-    return user.presets(folder, _by_id())
+    return user.read(folder, _by_id())
 
 
 def search(text: str, folder: Path | None = None) -> tuple[Preset, ...]:
@@ -117,27 +99,18 @@ def all_models() -> ModelTable:
     Sources: the price lists of litellm, catwalk and models.dev as of November 2026, without models that were switched
     off by then. Azure has none: a request names the user's own deployment.
     """
-    from provider_core.presets import clouds_china, gateways, hosts, labs, labs_china
+    from provider_core.presets import gateways, hosts, labs
 
-    return {**labs.MODELS, **labs_china.MODELS, **clouds_china.MODELS, **hosts.MODELS, **gateways.MODELS}
+    return {**labs.MODELS, **hosts.MODELS, **gateways.MODELS}
 
 
 def models(id: str) -> tuple[Model, ...]:  # noqa: A002 - the field's name
     """The known models of a preset, its default first."""
     from provider_core.types import Model
 
-    return tuple(
-        Model(
-            id=id_,
-            name=name,
-            context=context,
-            max_output=max_output,
-            reasoning=reasoning,
-            tools=tools,
-            reasoning_levels=levels,
-        )
-        for id_, context, max_output, reasoning, tools, name, levels in all_models().get(id, ())
-    )
+    fields = ("id", "context", "max_output", "reasoning", "tools", "name", "reasoning_levels")
+    rows: tuple[tuple[Any, ...], ...] = all_models().get(id, ())
+    return tuple(Model(**dict(zip(fields, row, strict=True))) for row in rows)
 
 
 def estimate_limits(model: str) -> tuple[int | None, int | None]:

@@ -38,7 +38,7 @@ class Variable(Struct):
 class BatchApi(Struct):
     """A provider's Batch API in OpenAI's form: ``POST /files``, then ``/batches``. ``source`` is the page that says so."""
 
-    source: str
+    source: str = ""
     requests: int = 50_000
     """The most requests in one file."""
     megabytes: int = 200
@@ -96,7 +96,7 @@ class Preset(Struct):
     batch_api: BatchApi | None = None
     """The Batch API that ``telex batch --via provider`` uses; None if there is none, or in a form of its own."""
     quirks: Quirks = field(default_factory=Quirks)
-    own_models: tuple[Model, ...] = ()
+    models: tuple[Model, ...] = ()
     """The known models of one of the user's own presets, its default first; ``models`` has those of the others."""
 
     @property
@@ -147,18 +147,8 @@ def reasoning_effort(*levels: str) -> dict[str, dict[str, Json]]:
     return {level: {"reasoning_effort": level} for level in levels}
 
 
-def _thinking(level: str) -> dict[str, Json]:
-    return {"thinking": {"type": "disabled" if level == "none" else "enabled"}}
-
-
-def _thinking_and_effort(level: str) -> dict[str, Json]:
-    return _thinking(level) if level == "none" else {**_thinking(level), "reasoning_effort": level}
-
-
-def _template(level: str) -> dict[str, Json]:
-    if level == "none":
-        return {"chat_template_kwargs": {"enable_thinking": False, "thinking": False}}
-    return {"chat_template_kwargs": {"enable_thinking": True, "thinking": True, "reasoning_effort": level}}
+def _with_effort(level: str, switch: dict[str, Json]) -> dict[str, Json]:
+    return switch if level == "none" else {**switch, "reasoning_effort": level}
 
 
 # A switch has two states: "none" is off, and every other level is on.
@@ -166,11 +156,17 @@ ENABLE_THINKING: Final = per_level(lambda level: {"enable_thinking": level != "n
 TEMPLATE_SWITCH: Final = per_level(
     lambda level: {"chat_template_kwargs": {"enable_thinking": level != "none"}}
 )
-THINKING_TYPE: Final = per_level(_thinking)
-
-THINKING_AND_EFFORT: Final = per_level(_thinking_and_effort)
-
-TEMPLATE_ARGUMENTS: Final = per_level(_template)
+THINKING_TYPE: Final = per_level(
+    lambda level: {"thinking": {"type": "disabled" if level == "none" else "enabled"}}
+)
+THINKING_AND_EFFORT: Final = {level: _with_effort(level, fields) for level, fields in THINKING_TYPE.items()}
+TEMPLATE_ARGUMENTS: Final = per_level(
+    lambda level: {
+        "chat_template_kwargs": _with_effort(
+            level, dict.fromkeys(("enable_thinking", "thinking"), level != "none")
+        )
+    }
+)
 """For servers that pass these to the model's chat template: those of Qwen and GLM read ``enable_thinking``, those of
 DeepSeek and Kimi ``thinking``, and some also a level. Templates ignore what they do not know."""
 

@@ -596,7 +596,7 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         key_env_for=key_env_for,
         key_command=get("key_command"),
         headers={**(preset.headers if preset else {}), **get("headers", {})},
-        models=tuple(declared) or (preset.own_models or presets.models(preset.id) if preset else ()),
+        models=tuple(declared) or (preset.models or presets.models(preset.id) if preset else ()),
         models_declared=bool(declared),
         default_model=get("default_model"),
         enabled=get("enabled", True),

@@ -246,8 +246,8 @@ def test_users_presets_are_found_as_the_built_in_ones(tmp_path: Path) -> None:
     assert parse_models([entry], acme)[0].price == {"input": "1", "output": "2"}
     assert parse_models([entry], replace(acme, price_fields=("", "cost.out", "", "")))[0].price is None
     assert acme.batch_api == BatchApi(source="https://acme.example/batch", requests=10, endpoint="/chat")
-    assert [model.id for model in acme.own_models] == ["acme-small", "acme-large"]
-    assert acme.own_models[1].reasoning_levels == ("low",)
+    assert [model.id for model in acme.models] == ["acme-small", "acme-large"]
+    assert acme.models[1].reasoning_levels == ("low",)
     assert presets.all_presets(folder) == (*ALL, acme)
     assert presets.search("internal", folder) == (acme,)
     assert presets.close_matches("acmee", folder) == ("acme",)
@@ -277,20 +277,20 @@ def test_users_presets_are_found_as_the_built_in_ones(tmp_path: Path) -> None:
         ('headers = { Authorization = "Bearer x" }', "carries a key"),
         ('headers = { X-Token = "secret" }', "sounds like a secret"),
         ('key = "sk-1"', "key is not a field of a preset"),
-        ('kind = "clud"', "kind must be cloud or gateway or local"),
+        ('kind = "clud"', "kind must be one of cloud, gateway, local"),
         ('kind = "local"', "needs an address with a port"),
         ('id = "other"', "but the name of the file is acme.toml"),
-        ("models = [{ context = 1 }]", "a model needs an id"),
+        ("models = [{ context = 1 }]", "models.id is missing"),
         ('models = [{ id = "m", context = 1 }]', "between 256 and"),
-        ('models = [{ id = "m", contxt = 1 }]', "models.contxt is not a field"),
+        ('models = [{ id = "m", contxt = 1 }]', "contxt is not a field of models"),
         ('quirks = { json_schema = "x" }', "quirks.json_schema must be one of"),
-        ("quirks = { effort = 1 }", "is not a quirk that a file can set"),
+        ("quirks = { effort = 1 }", "effort is not a field of quirks"),
         ('name = "\\u001b[2J"', "name must be one line"),
         ('keys_url = "javascript:1"', "keys_url is not an https address"),
         ('models_path = "catalog"', "must begin with a slash"),
-        ('price_fields = ["a"]', "price_fields must have 4 paths"),
+        ('price_fields = ["a"]', "price_fields must have 4 values"),
         ("price_unit = 99", "price_unit must be a power of ten"),
-        ("batch_api = { rows = 1 }", "batch_api has no field rows"),
+        ("batch_api = { rows = 1 }", "rows is not a field of batch_api"),
         ("batch_api = { requests = 0 }", "batch_api needs positive limits"),
     ],
 )

@@ -373,10 +373,9 @@ def preset_file(data: bytes) -> None:
     where.mkdir(exist_ok=True, mode=0o700)
     (where / "acme.toml").write_bytes(data)
     user_presets._read.clear()
-    own = user_presets.presets(where, {})
-    assert len(own) + len(user_presets.problems(where, {})) == 1
-    for preset in own.values():
-        user_presets.check(preset)
+    (found,) = user_presets.read(where, {}).values()
+    if not isinstance(found, errors.SettingsError):
+        user_presets.check(found)
 
 
 def _load(paths: Paths, environ: dict[str, str]) -> None:
