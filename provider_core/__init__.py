@@ -24,7 +24,7 @@ one, ``ChatEnded``, has the answer and its verdict. ``Client`` is the layer belo
 Importing this package imports nothing else: each name is imported when it is first used.
 """
 
-from provider_core._version import __version__
+__version__ = "0.2.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import urljoin, urlsplit
 
 from provider_core import limits
-from provider_core._version import USER_AGENT
 from provider_core.errors import (
     AuthenticationError,
     ConnectError,
@@ -209,7 +208,6 @@ class Client:
             url=f"{url}{mark}{query.replace('?', '&')}",  # that of the base URL follows
             headers={
                 "accept": "application/json",
-                "user-agent": USER_AGENT,
                 **build_headers(provider, key),
                 **(headers or {}),
             },
@@ -240,7 +238,6 @@ class Client:
         return {
             "accept": "text/event-stream" if body.get("stream") else "application/json",
             "content-type": "application/json",
-            "user-agent": USER_AGENT,
             **build_headers(provider, key),
         }
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from telex.command import CommandWithVerbs
-from telex.main import root
+from telex.main import CommandWithVerbs, root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,15 +1,20 @@
-"""Exit codes, and the exceptions that end a command with one of them."""
+"""How a command ends: exit codes, the exceptions that end it with one of them, and Ctrl-C and other signals."""
 
 from __future__ import annotations
 
 import os
+import signal
+import sys
+import threading
+import time
 from enum import IntEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from provider_core.errors import CoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
 
 class ExitCode(IntEnum):
@@ -63,3 +68,111 @@ def internal_error(error: BaseException) -> CoreError:
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{last.filename.replace(os.sep, '/').rpartition('/')[2]}:{last.lineno}"
     return CoreError(f"internal error in {place} ({type(error).__name__}). Please report it.")
+
+
+# --- signals -----------------------------------------------------------------------------------------------
+# They stop an answer only where the printed and the saved text are the same.
+
+_GRACE = 0.5
+"""Seconds that held work may take after a signal: a write to a full pipe may never end."""
+
+_SAME_SIGNAL = 0.25
+"""Seconds within which several signals count as one: a wrapper passes on the Ctrl-C that the terminal sent to both, a
+closed terminal hangs up twice, and a supervisor sends SIGHUP after SIGTERM."""
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP arrived; ``number`` is which one. The signal is raised again once the answer is saved."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Interrupts:
+    """In this context Ctrl-C raises ``KeyboardInterrupt``, and SIGTERM and SIGHUP raise ``Terminated``.
+
+    ``with interrupts.held:`` delays that to the end of the block, or for half a second; a second signal is not delayed.
+    Signals that are ignored, as under nohup, stay ignored. Threads other than the main one get no signals. Windows has
+    no timers, so only a second signal ends a block that takes long there. A nested context shares the outer one's
+    ``held``.
+    """
+
+    def __init__(self) -> None:
+        self.held = _Held()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        names = ("SIGINT", "SIGTERM", "SIGHUP")
+        numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+        for number in numbers:
+            handler = signal.getsignal(number)
+            if isinstance(outer := getattr(handler, "__self__", None), _Held):
+                self.held = outer
+                return self
+        for number in numbers:
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                self._before[number] = signal.signal(number, self.held.on_signal)
+        if self._before and sys.platform != "win32":
+            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self.held.on_alarm)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+
+class _Held:
+    """Work that a signal waits for."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._pending: int | None = None
+        self._raised: int | None = None
+        """The signal that was raised already: work that is held from then on is not to take long."""
+        self._first_at = 0.0
+        """When the first signal arrived, in seconds of the monotonic clock."""
+
+    def __enter__(self) -> None:
+        self._depth += 1
+        if sys.platform != "win32" and self._raised is not None:
+            signal.setitimer(signal.ITIMER_REAL, _GRACE)
+
+    def __exit__(self, *_: object) -> None:
+        self._depth = max(0, self._depth - 1)
+        if self._depth:
+            return
+        if self._pending is not None:
+            self._raise(self._pending)
+        if sys.platform != "win32" and self._raised is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def on_signal(self, number: int, _: FrameType | None) -> None:
+        first = self._pending is None and self._raised is None
+        if first:
+            self._first_at = time.monotonic()
+        elif time.monotonic() - self._first_at < _SAME_SIGNAL:
+            return
+        if not (first and self._depth):
+            self._raise(number)
+        self._pending = number
+        if sys.platform != "win32":
+            signal.setitimer(signal.ITIMER_REAL, _GRACE)
+
+    def on_alarm(self, number: int, _: FrameType | None) -> None:
+        """Stop held work that takes too long. An alarm that the parent process has set ends the command."""
+        ours = self._raised if self._pending is None else self._pending
+        if self._depth or ours is None:
+            self._raise(number if ours is None else ours)
+
+    def _raise(self, number: int) -> NoReturn:
+        self._depth, self._pending = 0, None
+        if sys.platform != "win32":
+            self._raised = number
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise Terminated(number)

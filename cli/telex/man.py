@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import click
 
 from provider_core import __version__
-from telex.command import Command
 from telex.help import TOPICS
 from telex.help.pages import CommandLines, Definitions, Prose, topic
+from telex.main import Command, root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -215,8 +215,6 @@ def _guarded(line: str) -> str:
 
 def write(folder: Path) -> None:
     """Write all pages into the folder."""
-    from telex.main import root
-
     for name, text in pages(root).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, "utf-8")

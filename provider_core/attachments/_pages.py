@@ -17,8 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urldefrag, urljoin
 
-from provider_core import limits
-from provider_core._version import __version__
+from provider_core import __version__, limits
 from provider_core.attachments._content import TextFile, check_size, kind_of, label
 from provider_core.attachments._extract import load_bytes, markdown_of
 from provider_core.errors import AttachmentError, InvalidInputError, NetworkError

@@ -18,8 +18,7 @@ import time
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-from provider_core import errors
-from provider_core._version import __version__
+from provider_core import __version__, errors
 from provider_core.batches.lanes import Lanes, model_of
 from provider_core.batches.runner import BatchLimits, BatchRun, Result
 from provider_core.errors import CoreError, InvalidInputError

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from provider_core import limits, presets
-from provider_core._version import USER_AGENT
 from provider_core.catalog import CachedModelList, fill, read_cached, write_cached
 from provider_core.catalog._parse import list_entries, next_page, parse_models, tokens
 from provider_core.errors import (
@@ -119,7 +118,6 @@ class _Server:
         self._deadline = time.monotonic() + seconds
         self._headers = {
             "accept": "application/json",
-            "user-agent": USER_AGENT,
             **build_headers(provider, key),
         }
         if preset is not None:

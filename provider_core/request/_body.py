@@ -7,6 +7,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
+from provider_core import __version__
 from provider_core.errors import InvalidInputError
 from provider_core.request._messages import wire_messages
 from provider_core.structs import Struct, pattern, replace
@@ -82,8 +83,9 @@ def sets_token_limit(fields: Mapping[str, Json]) -> bool:
 
 
 def build_headers(provider: Provider, key: str | None) -> dict[str, str]:
-    """The provider's own headers, the key among them."""
-    fields = {name.lower(): value for name, value in provider.headers.items() if value}
+    """The headers of every request: telex's name, the provider's own, and the key."""
+    fields = {"user-agent": f"telex/{__version__}"}
+    fields |= {name.lower(): value for name, value in provider.headers.items() if value}
     # An empty "Bearer " is refused by servers that would have answered without a key.
     if key and provider.auth == "bearer":
         fields["authorization"] = f"Bearer {key}"

@@ -16,8 +16,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING, Any
 
-from provider_core import files
-from provider_core._version import __version__
+from provider_core import __version__, files
 from provider_core.errors import FileError, SettingsError
 
 try:

@@ -17,10 +17,9 @@ from provider_core import errors
 from provider_core import errors as e
 from provider_core.types import Network, Provider
 from telex.app import App
-from telex.command import CommandWithVerbs
 from telex.error_hints import code_and_hint
 from telex.exit_codes import ExitCode
-from telex.main import COMMANDS, reported, root
+from telex.main import COMMANDS, CommandWithVerbs, reported, root
 
 ROOT = Path(__file__).parents[2]
 LAB = Provider(name="lab", base_url="http://127.0.0.1:1/v1")

@@ -15,12 +15,11 @@ from inprocess import Inside
 from running import python
 
 from provider_core import presets
-from telex.command import Command, CommandWithVerbs
 from telex.exit_codes import ExitCode
 from telex.help import TOPICS
 from telex.help.pages import CommandLines, Definitions, Prose, Section, parse
 from telex.help.pages import topic as page_of
-from telex.main import root
+from telex.main import Command, CommandWithVerbs, root
 
 if TYPE_CHECKING:
     from running import Telex

@@ -19,7 +19,7 @@ import pytest
 from running import COMMAND
 from scripted import DONE, Pause, Scripted, answer, delta, sse
 
-from telex.signals import Interrupts, Terminated
+from telex.exit_codes import Interrupts, Terminated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

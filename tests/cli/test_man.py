@@ -12,9 +12,8 @@ import click
 import pytest
 from commands_tree import commands
 
-from telex.command import Command
 from telex.help import TOPICS
-from telex.main import root
+from telex.main import Command, root
 from telex.man import Page, pages
 
 

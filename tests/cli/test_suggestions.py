@@ -11,8 +11,7 @@ from commands_tree import calls, check, commands
 from inprocess import Inside
 
 from telex import suggest
-from telex.command import CommandWithVerbs
-from telex.main import COMMANDS
+from telex.main import COMMANDS, CommandWithVerbs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from provider_core import presets
+from provider_core import __version__, presets
 from provider_core.errors import InvalidInputError
 from provider_core.request import build_body, build_headers, is_secret_name, known_secrets
 from provider_core.types import Message, Provider, Request, Tool
@@ -214,7 +214,7 @@ def test_a_choice_of_none_offers_no_tools_if_it_cannot_be_sent_and_is_not_sent_w
     ],
 )
 def test_the_key_is_sent_in_the_header_of_the_preset(server: Provider, key: str | None, headers: Any) -> None:
-    assert build_headers(server, key) == headers
+    assert build_headers(server, key) == {"user-agent": f"telex/{__version__}", **headers}
 
 
 @pytest.mark.parametrize(

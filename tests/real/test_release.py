@@ -329,7 +329,7 @@ def _next(built: Distributions, folder: Path) -> Distributions:
     with tarfile.open(built.source) as archive:
         archive.extractall(folder / "next", filter="data")
     (tree,) = (folder / "next").iterdir()
-    version = tree / "provider_core" / "_version.py"
+    version = tree / "provider_core" / "__init__.py"
     old = built.wheel.name.split("-")[1]
     version.write_text(version.read_text().replace(f'"{old}"', '"999.0.0"'))
     return Distributions.build(tree, folder / "dist")

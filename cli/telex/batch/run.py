@@ -21,9 +21,8 @@ from telex.batch.plan import make_plan
 from telex.batch.progress import Progress
 from telex.chat.costs import report_budget, report_limits
 from telex.console import OutputError
-from telex.exit_codes import ExitCode, Stop
+from telex.exit_codes import ExitCode, Interrupts, Stop
 from telex.humanize import plural
-from telex.signals import Interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from telex.console import OutputError
-from telex.signals import Interrupts
+from telex.exit_codes import Interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

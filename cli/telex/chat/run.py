@@ -14,10 +14,9 @@ from provider_core.events import AnswerEnded, ChatEnded
 from provider_core.types import Sent, Verdict
 from telex.chat.plan import check, find_template, is_interactive, make_plan
 from telex.console import OutputClosed, OutputError
-from telex.exit_codes import ExitCode, Stop, internal_error
+from telex.exit_codes import ExitCode, Interrupts, Stop, Terminated, internal_error
 from telex.render import multi_renderer_for, render_failure, renderer_for
 from telex.render.renderer import ChatFailed, Paused, StatusLine
-from telex.signals import Interrupts, Terminated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

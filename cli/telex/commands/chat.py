@@ -10,8 +10,8 @@ import click
 
 from provider_core import limits
 from telex.app import App, pass_app
-from telex.command import Command
 from telex.exit_codes import ASKING, ExitCode
+from telex.main import Command
 from telex.options import (
     Name,
     Size,

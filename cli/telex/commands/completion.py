@@ -8,8 +8,8 @@ import click
 
 from provider_core.errors import FileError
 from telex.app import pass_app
-from telex.command import Command
 from telex.exit_codes import ExitCode
+from telex.main import Command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

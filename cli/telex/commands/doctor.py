@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from telex.app import pass_app
-from telex.command import Command
 from telex.console import visible
 from telex.doctor import CHECKS
 from telex.exit_codes import ExitCode, Stop
 from telex.humanize import plural
+from telex.main import Command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

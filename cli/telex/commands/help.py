@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from telex.app import pass_app
-from telex.command import Command
 from telex.exit_codes import ExitCode
 from telex.help import TOPICS
+from telex.main import Command
 
 if TYPE_CHECKING:
     from telex.app import App

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from telex.app import pass_app
-from telex.command import Command, Group
 from telex.exit_codes import ExitCode
 from telex.humanize import plural
+from telex.main import Command, Group
 from telex.options import Age
 
 if TYPE_CHECKING:

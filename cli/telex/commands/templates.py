@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from telex.app import pass_app
-from telex.command import Command, Group
 from telex.exit_codes import ExitCode, Stop
+from telex.main import Command, Group
 from telex.options import Name
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import click
 
 from provider_core.errors import SettingsError
 from telex.app import pass_app
-from telex.command import Command
 from telex.exit_codes import ExitCode
+from telex.main import Command
 
 if TYPE_CHECKING:
     from provider_core.settings.project import Project

@@ -10,9 +10,9 @@ import click
 
 from provider_core.errors import HistoryError, SettingsError
 from telex.app import pass_app
-from telex.command import Command
 from telex.exit_codes import ExitCode
 from telex.humanize import plural
+from telex.main import Command
 from telex.options import Name, age_seconds
 
 if TYPE_CHECKING:

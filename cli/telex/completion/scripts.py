@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provider_core.structs import Struct
-from telex.command import Group
+from telex.main import Group
 from telex.options import Name
 from telex.setting_options import Unset
 

@@ -26,8 +26,8 @@ from prompt_toolkit.styles import Style
 
 from provider_core import files
 from provider_core.errors import FileError
+from telex.exit_codes import Terminated
 from telex.repl.terminal import CONTINUED, HOW_TO_LEAVE, PROMPT, print_prompt
-from telex.signals import Terminated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -10,12 +10,12 @@ import click
 
 from provider_core.errors import AttachmentError, CoreError
 from telex.chat.input import report_unreadable
+from telex.exit_codes import Interrupts
 from telex.options import require_utf8
 from telex.render.styles import learn_background
 from telex.repl.commands import command_in, complete, run_command
 from telex.repl.session import CommandError, ProviderSession, Session, first_line
 from telex.repl.terminal import EchoSuppressor, PlainReader, is_plain, prompt_sign
-from telex.signals import Interrupts
 
 if TYPE_CHECKING:
     from provider_core.history import SavedConversation

@@ -23,11 +23,10 @@ from provider_core.types import Message, Sent, TextPart, Verdict
 from telex.chat.input import Attaching, Prompt, attach
 from telex.chat.plan import check_fit, new_messages, reads_images, render_options, with_model
 from telex.chat.run import Turn, report_outcome
-from telex.exit_codes import Stop
+from telex.exit_codes import Interrupts, Stop
 from telex.render import renderer_for
 from telex.render.renderer import Paused
 from telex.repl.terminal import EchoSuppressor
-from telex.signals import Interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import httpx2
 from mcp.client.streamable_http import streamable_http_client  # light, because _content has replaced "mcp"
 
-from provider_core import limits
-from provider_core._version import __version__
+from provider_core import __version__, limits
 from provider_core.errors import ToolServerError
 from provider_core.http import find_proxy
 from provider_core.http.connections import tls_context

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 import anyio
 from pydantic import ValidationError
 
-from provider_core import limits
-from provider_core._version import __version__
+from provider_core import __version__, limits
 from provider_core.errors import CoreError, ToolError, ToolServerError
 from provider_core.events import ToolResult
 from provider_core.redaction import clean

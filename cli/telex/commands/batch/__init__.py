@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from telex.app import pass_app
-from telex.command import CommandWithVerbs
 from telex.exit_codes import ASKING, ExitCode
+from telex.main import CommandWithVerbs
 from telex.options import (
     Name,
     effort_option,

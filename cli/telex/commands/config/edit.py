@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from telex.app import pass_app
-from telex.command import Command
 from telex.exit_codes import ExitCode, Stop
+from telex.main import Command
 
 if TYPE_CHECKING:
     from telex.app import App

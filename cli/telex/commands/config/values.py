@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from telex.app import pass_app
-from telex.command import Command
 from telex.exit_codes import ExitCode, Stop
+from telex.main import Command
 from telex.options import Name
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from telex.app import pass_app
-from telex.command import Command
 from telex.exit_codes import ExitCode, Stop
 from telex.humanize import plural
+from telex.main import Command
 from telex.options import ExistingPath, Number, require_utf8
 from telex.prompts import can_prompt
 

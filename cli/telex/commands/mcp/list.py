@@ -8,8 +8,8 @@ import click
 
 from provider_core.structs import replace
 from telex.app import pass_app
-from telex.command import Command
 from telex.exit_codes import ExitCode, Stop
+from telex.main import Command
 from telex.options import Name, Number
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from telex.command import Group
+from telex.main import Group
 
 COMMANDS = {
     "list": (f"{__name__}.list:list_", "List the models of all usable providers."),

@@ -10,9 +10,9 @@ import click
 from provider_core.errors import MissingKeyError, ModelError
 from provider_core.settings.provider_fields import ALIAS_FIELDS
 from telex.app import pass_app
-from telex.command import Command
 from telex.exit_codes import ExitCode
 from telex.humanize import shown
+from telex.main import Command
 from telex.options import Name
 from telex.setting_options import (
     Unset,

@@ -9,8 +9,8 @@ import click
 
 from provider_core.settings.provider_fields import MODEL_FIELDS
 from telex.app import pass_app
-from telex.command import Command
 from telex.exit_codes import ExitCode, Stop
+from telex.main import Command
 from telex.options import Name
 from telex.setting_options import (
     Unset,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from telex.app import pass_app
-from telex.command import Command
 from telex.exit_codes import ASKING, ExitCode, Stop
+from telex.main import Command
 from telex.options import Name, Number
 from telex.provider_commands import default_target
 

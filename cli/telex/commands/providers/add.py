@@ -9,10 +9,10 @@ import click
 
 from provider_core.errors import LocalModelError
 from telex.app import pass_app
-from telex.command import Command
 from telex.commands.providers import arguments
 from telex.error_hints import code_and_hint
 from telex.exit_codes import ASKING, ExitCode, Stop
+from telex.main import Command
 from telex.options import Name
 from telex.prompts import can_prompt, require_terminal
 

@@ -12,11 +12,11 @@ import click
 from provider_core.errors import NotFoundError
 from provider_core.structs import replace
 from telex.app import pass_app
-from telex.command import Command
 from telex.commands.providers.arguments import ATTEMPTS, preset_of, prompt_key
 from telex.error_hints import code_and_hint
 from telex.exit_codes import ASKING, ExitCode, Stop
 from telex.humanize import plural
+from telex.main import Command
 from telex.options import Name
 
 if TYPE_CHECKING:

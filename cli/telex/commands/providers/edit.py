@@ -9,10 +9,10 @@ import click
 from provider_core.settings.provider_fields import PROVIDER_FIELDS
 from provider_core.structs import replace
 from telex.app import pass_app
-from telex.command import Command
 from telex.commands.providers import arguments
 from telex.commands.providers.arguments import KeyChoice
 from telex.exit_codes import ASKING, ExitCode, Stop
+from telex.main import Command
 from telex.options import Name
 from telex.prompts import confirm, confirm_removal
 from telex.setting_options import Unset, removed_fields, require_apart

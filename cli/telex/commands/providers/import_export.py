@@ -11,11 +11,11 @@ import click
 
 from telex.app import pass_app
 from telex.chat.output_file import output_to
-from telex.command import Command
 from telex.commands.providers.arguments import check_new_name
 from telex.console import as_json
 from telex.exit_codes import ExitCode, Stop
 from telex.humanize import plural
+from telex.main import Command
 from telex.options import Name
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from telex.app import pass_app
-from telex.command import Command
 from telex.exit_codes import ExitCode
+from telex.main import Command
 from telex.options import Name
 from telex.provider_commands import default_target
 

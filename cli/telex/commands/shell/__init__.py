@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from telex.app import pass_app
-from telex.command import Command
 from telex.commands.shell.system import SHELLS
 from telex.exit_codes import ASKING, ExitCode, Stop
+from telex.main import Command
 from telex.options import Name, network_options, profile_option
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from telex.chat.tools import TerminalPrompt
     from telex.commands.shell.system import ShellProgram
     from telex.console import Console
+    from telex.exit_codes import Interrupts
     from telex.render.renderer import CommandEvent
-    from telex.signals import Interrupts
 
 WIDGETS: Final = ("bash", "zsh", "fish")
 
@@ -241,7 +241,7 @@ class Proposal:
 
     def explain(self) -> None:
         """Send the options' own prompt, which asks for an explanation, and print the answer as a chat does."""
-        from telex.signals import Interrupts
+        from telex.exit_codes import Interrupts
 
         with Interrupts() as interrupts:
             plan, chat = self._plan()
@@ -253,7 +253,7 @@ class Proposal:
         Raises ``Stop`` with the exit code of a command that was run.
         """
         from telex.chat.tools import TerminalPrompt
-        from telex.signals import Interrupts
+        from telex.exit_codes import Interrupts
 
         console = self._app.console
         with TerminalPrompt(console) as prompt:

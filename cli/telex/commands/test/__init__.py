@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from telex.app import pass_app
-from telex.command import Command
 from telex.exit_codes import ASKING, ExitCode
+from telex.main import Command
 from telex.options import Name, max_cost_option, network_options
 
 if TYPE_CHECKING:

@@ -26,8 +26,7 @@ from provider_core.types import Message, Request
 from telex.chat.costs import report_limits
 from telex.commands.test.cases import find_files, read_cases
 from telex.commands.test.report import Outcome, Reporter, write_junit
-from telex.exit_codes import ExitCode, Stop
-from telex.signals import Interrupts
+from telex.exit_codes import ExitCode, Interrupts, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
