@@ -29,16 +29,19 @@ __version__ = "0.2.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from provider_core import errors
-    from provider_core.answer import Answer, AnswerBuilder, AnswerPart, Attempt
     from provider_core.batches import BatchLimits, BatchRun, Result, Row, batch
     from provider_core.chat import ChatPlan, ChatRun
     from provider_core.chat.conversation import ChatOptions, Connection, Conversation, connect, provider
     from provider_core.chat.fallback import Fallback, Rests
     from provider_core.client import Client
     from provider_core.events import (
+        Answer,
+        AnswerBuilder,
         AnswerEnded,
+        AnswerPart,
         Approve,
         ApproveWith,
+        Attempt,
         ChatEnded,
         Connecting,
         Continuing,

@@ -16,7 +16,7 @@ from provider_core.types import Usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from provider_core.answer import Answer
+    from provider_core.events import Answer
     from provider_core.history import Ledger
     from provider_core.prices import Pricing
     from provider_core.types import Request, Target

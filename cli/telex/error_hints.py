@@ -21,7 +21,7 @@ from telex.humanize import duration
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from provider_core.answer import Answer
+    from provider_core.events import Answer
     from provider_core.types import Provider
 
 _Key: TypeAlias = "type[errors.CoreError] | tuple[type[errors.CoreError], str]"

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from decimal import Decimal
 
-    from provider_core.answer import Answer
     from provider_core.batches.planner import RowPlanner
     from provider_core.batches.rows import Row
     from provider_core.chat.fallback import Fallback
+    from provider_core.events import Answer
     from provider_core.prices import Prices
     from provider_core.runtime import Runtime
     from provider_core.types import Request

@@ -12,9 +12,9 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from provider_core import templates
-from provider_core.answer import append_messages
 from provider_core.chat import ChatPlan
 from provider_core.errors import InvalidInputError, VariableError
+from provider_core.events import append_messages
 from provider_core.redaction import printable
 from provider_core.structs import Struct, field, replace
 from provider_core.types import ImagePart, Message, TextPart

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from decimal import Decimal
 
-    from provider_core.answer import Answer
     from provider_core.batches.pace import Lane
     from provider_core.batches.planner import RowPlanner
     from provider_core.batches.rows import Row
     from provider_core.chat import ChatPlan
+    from provider_core.events import Answer
     from provider_core.prices import Pricing
     from provider_core.types import Notice
 

@@ -9,7 +9,6 @@ from contextlib import closing, nullcontext, suppress
 from typing import TYPE_CHECKING, Literal
 
 from provider_core import limits
-from provider_core.answer import AnswerBuilder, join_parts, last_parts, merge_answers
 from provider_core.errors import (
     CoreError,
     InvalidInputError,
@@ -19,12 +18,16 @@ from provider_core.errors import (
     SchemaMismatchError,
 )
 from provider_core.events import (
+    AnswerBuilder,
     AnswerEnded,
     ChatEnded,
     Connecting,
     Continuing,
     RequestStarted,
     SchemaRetry,
+    join_parts,
+    last_parts,
+    merge_answers,
 )
 from provider_core.structs import Struct, replace
 from provider_core.types import FieldDropped, Finished, Image, Message, Sent, Text, Verdict
@@ -34,11 +37,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from decimal import Decimal
 
-    from provider_core.answer import Answer, Spill
     from provider_core.chat.continuation import Rest
     from provider_core.chat.fallback import Fallback, FallbackChain, Rests
     from provider_core.client import OpenProvider
-    from provider_core.events import Approval, Event, Toolbox
+    from provider_core.events import Answer, Approval, Event, Spill, Toolbox
     from provider_core.prices import Pricing
     from provider_core.tools.loop import ToolLoop
     from provider_core.types import AnswerEvent, Notice, Request, Target

@@ -18,8 +18,8 @@ from provider_core.types import Continuation, Finished, Message, Text, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from provider_core.answer import Answer
     from provider_core.errors import CoreError, ProviderError
+    from provider_core.events import Answer
     from provider_core.types import AnswerEvent, Request, Target
 
 _REPEATED: Final = 80

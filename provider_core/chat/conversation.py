@@ -17,7 +17,6 @@ from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, cast
 
 from provider_core import limits
-from provider_core.answer import append_messages
 from provider_core.chat import ChatPlan, ChatRun
 from provider_core.chat.fallback import Fallback, Rests, context_of, may_fall_back
 from provider_core.errors import (
@@ -27,6 +26,7 @@ from provider_core.errors import (
     SettingsError,
     ToolRefusedError,
 )
+from provider_core.events import append_messages
 from provider_core.options import Layer, merge
 from provider_core.resolve import Name
 from provider_core.runtime import Runtime
@@ -52,9 +52,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeAlias, Unpack
 
-    from provider_core.answer import Answer
     from provider_core.client import OpenProvider
-    from provider_core.events import Approval, Event, Toolbox
+    from provider_core.events import Answer, Approval, Event, Toolbox
     from provider_core.options import Candidate
     from provider_core.prices import Pricing
     from provider_core.types import Json, Notice, Part

@@ -14,7 +14,6 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from provider_core import files
-from provider_core.answer import Attempt
 from provider_core.errors import (
     ApiKeyError,
     AuthenticationError,
@@ -31,7 +30,7 @@ from provider_core.errors import (
     RateLimitError,
     ServerError,
 )
-from provider_core.events import FellBack
+from provider_core.events import Attempt, FellBack
 from provider_core.structs import Struct
 
 if TYPE_CHECKING:

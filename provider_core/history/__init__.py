@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from provider_core.answer import Answer
+    from provider_core.events import Answer
     from provider_core.types import Json, Message, Target
 
 
@@ -289,7 +289,7 @@ class History:
         Partial answers are included, and so are prompts without an answer, unless the server refused their content or
         length. Results of tools are always included, because their calls are.
         """
-        from provider_core.answer import append_messages
+        from provider_core.events import append_messages
 
         messages: list[Message] = []
         for turn in self.turns(conversation):

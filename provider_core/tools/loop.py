@@ -42,9 +42,8 @@ from provider_core.types import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from provider_core.answer import Answer
     from provider_core.errors import CoreError
-    from provider_core.events import Approval, Decision, Toolbox, ToolEvent
+    from provider_core.events import Answer, Approval, Decision, Toolbox, ToolEvent
     from provider_core.types import AnswerEvent, Message, Notice, Request
 
 _AT_ONCE: Final = 8

@@ -14,8 +14,8 @@ from scripted import Answer as Reply
 from scripted import Scripted, delta, sse
 from scripted import answer as reply
 
-from provider_core.answer import Answer
 from provider_core.errors import ConnectionLostError
+from provider_core.events import Answer
 from provider_core.history import History, LedgerEntry
 from provider_core.types import (
     ImagePart,

@@ -17,7 +17,7 @@ from inprocess import Inside
 from running import COMMAND, within
 from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
 
-from provider_core.answer import Answer as WholeAnswer
+from provider_core.events import Answer as WholeAnswer
 from provider_core.events import ChatEnded, Connecting
 from provider_core.types import Provider, Target, Text, Verdict
 from telex.help.pages import Definitions, topic

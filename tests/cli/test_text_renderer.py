@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from terminal import Terminal, on_terminal
 
-from provider_core.answer import Answer
 from provider_core.errors import BadRequestError
-from provider_core.events import ChatEnded, Connecting
+from provider_core.events import Answer, ChatEnded, Connecting
 from provider_core.prices import Cost
 from provider_core.structs import replace
 from provider_core.types import (
@@ -26,7 +25,7 @@ from provider_core.types import (
     Usage,
     Verdict,
 )
-from telex.render.renderer import Paused, RenderOptions, StatusLine
+from telex.render import Paused, RenderOptions, StatusLine
 from telex.render.text import TextRenderer
 
 TARGET = Target(provider=Provider(name="lab"), model="m")

@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 
-from provider_core.answer import AnswerBuilder, append_messages, merge_answers
 from provider_core.errors import ConnectError
+from provider_core.events import AnswerBuilder, append_messages, merge_answers
 from provider_core.types import (
     Finished,
     Message,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from provider_core.answer import Answer
 from provider_core.chat import ChatPlan, ChatRun
 from provider_core.chat.fallback import Fallback
 from provider_core.chat.parallel import ParallelRuns
@@ -22,7 +21,15 @@ from provider_core.errors import (
     ServerError,
     ToolRefusedError,
 )
-from provider_core.events import AnswerEnded, ChatEnded, PlannedCall, Refuse, RequestStarted, SchemaRetry
+from provider_core.events import (
+    Answer,
+    AnswerEnded,
+    ChatEnded,
+    PlannedCall,
+    Refuse,
+    RequestStarted,
+    SchemaRetry,
+)
 from provider_core.testing import FakeTransport, Scripted, Silence, cut, refuses, says
 from provider_core.tools.functions import FunctionTools
 from provider_core.types import Image, Message, Provider, Request, Target, Text, Verdict

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider_core.answer import Answer
 from provider_core.errors import (
     ConnectionLostError,
     ContentPolicyError,
@@ -22,6 +21,7 @@ from provider_core.errors import (
     ServerError,
     UnknownConversationError,
 )
+from provider_core.events import Answer
 from provider_core.history import History
 from provider_core.history._search import fold, matcher, snippet
 from provider_core.prices import Cost

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import pytest
 from running import python
 
-from provider_core.answer import Answer
 from provider_core.errors import HistoryError
+from provider_core.events import Answer
 from provider_core.history import History, health
 from provider_core.history._database import APPLICATION, STEPS, Database, upgrade
 from provider_core.types import Message, Provider, Target, Verdict
@@ -37,7 +37,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from provider_core.answer import Answer
+from provider_core.events import Answer
 from provider_core.errors import HistoryError
 from provider_core.history import History, health
 from provider_core.types import Message, Provider, Target, Verdict

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provider_core.answer import Answer
 from provider_core.errors import BadRequestError, ConnectError, HistoryError, MissingKeyError
-from provider_core.events import AnswerEnded
+from provider_core.events import Answer, AnswerEnded
 from provider_core.history import History, LedgerEntry, UsageTotal, entry_of
 from provider_core.history._database import APPLICATION, STEPS, upgrade
 from provider_core.prices import Cost

@@ -8,9 +8,9 @@ import pytest
 from conformance import KeyStoreConformance, TransportConformance
 
 from provider_core import connect
-from provider_core.answer import AnswerBuilder
 from provider_core.client import Client
 from provider_core.errors import ConnectError, ConnectionLostError, KeyStoreError, RateLimitError
+from provider_core.events import AnswerBuilder
 from provider_core.runtime import Runtime
 from provider_core.testing import FakeKeyStore, FakeTransport, cut, refuses, says
 from provider_core.types import Message, Provider, Request, Target, ToolCall, Usage

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from provider_core import presets
-from provider_core.answer import Answer, merge_answers
 from provider_core.catalog import fill
 from provider_core.catalog._parse import parse_models
+from provider_core.events import Answer, merge_answers
 from provider_core.prices import Cost, Price, Prices, _preset_rows, add_costs
 from provider_core.stream.extras import read_usage, with_cost
 from provider_core.types import Model, Provider, Target, Usage, Verdict

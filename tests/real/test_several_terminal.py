@@ -12,13 +12,13 @@ from running import COMMAND, Telex
 from scripted import DONE, Answer, Asked, Pause, Scripted, answer, delta, sse
 from terminal import Pty, Terminal, on_terminal
 
-from provider_core.answer import Answer as WholeAnswer
 from provider_core.errors import BadRequestError
+from provider_core.events import Answer as WholeAnswer
 from provider_core.events import ChatEnded, Connecting
 from provider_core.types import Provider, Reasoning, Retrying, Sent, Target, Text, Timing, Usage, Verdict
-from telex.render import multi_renderer_for
+from telex.render import ChatFailed, RenderOptions
 from telex.render.columns import ColumnsRenderer
-from telex.render.renderer import ChatFailed, RenderOptions
+from telex.render.sections import multi_renderer_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provider_core import limits
-from provider_core.answer import append_messages
 from provider_core.chat import ChatPlan
 from provider_core.errors import CoreError, InvalidInputError, ModelError
+from provider_core.events import append_messages
 from provider_core.structs import Struct
 from provider_core.types import Message, Request, Target, TextPart
 from telex.chat.history_recorder import HistoryRecorder
 from telex.chat.input import Attaching, fill_template, read_prompt, report_attachments, template_values
 from telex.options import require_utf8, with_network
-from telex.render.renderer import RenderOptions
+from telex.render import RenderOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from provider_core.types import Json, Part
     from telex.app import App
     from telex.chat.input import Prompt
-    from telex.render.renderer import Format
+    from telex.render import Format
 
     _Found: TypeAlias = Target | tuple[Candidate, ...] | CoreError
     """A model alone; models with options from elsewhere than the command line; or why there is none."""

@@ -15,24 +15,23 @@ from provider_core.types import Sent, Verdict
 from telex.chat.plan import check, find_template, is_interactive, make_plan
 from telex.console import OutputClosed, OutputError
 from telex.exit_codes import ExitCode, Interrupts, Stop, Terminated, internal_error
-from telex.render import multi_renderer_for, render_failure, renderer_for
-from telex.render.renderer import ChatFailed, Paused, StatusLine
+from telex.render import ChatFailed, Paused, StatusLine
+from telex.render.text import renderer_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from typing import Any, TypeAlias
 
-    from provider_core.answer import Answer
     from provider_core.chat import ChatPlan
     from provider_core.client import OpenProvider
-    from provider_core.events import Event
+    from provider_core.events import Answer, Event
     from provider_core.types import Image, Message, Provider, Request, Target
     from telex.app import App
     from telex.chat.history_recorder import HistoryRecorder
     from telex.chat.plan import ModelPlan, Options, Plan
     from telex.chat.tools import ToolServers
-    from telex.render.renderer import CommandEvent, Renderer
+    from telex.render import CommandEvent, Renderer
 
     OpensProvider: TypeAlias = Callable[[Target], AbstractContextManager[OpenProvider]]
 
@@ -300,6 +299,8 @@ def _ask_several(app: App, plan: Plan, open_provider: OpensProvider, interrupts:
 
     held = interrupts.held
     targets = [model.chat.target if model.chat is not None else model.name for model in models]
+    from telex.render.sections import multi_renderer_for
+
     renderer = multi_renderer_for(console, plan.render, targets, explain=app.hint)
 
     def show(index: int, event: Event | CommandEvent) -> None:
@@ -460,7 +461,10 @@ def outcome_of(app: App, answer: Answer, *, had_tools: bool = False) -> tuple[Ex
 
 def _render_failure(app: App, options: Options, error: BaseException) -> None:
     """Report an error that comes before the first request in the output of ``--json`` and ``--jsonl`` too."""
+    if options.format not in ("json", "jsonl"):
+        return
     from telex import suggest
+    from telex.render.json import render_failure
 
     if isinstance(error, CoreError):
         error.message = suggest.without_keys(error.message, app.arguments)

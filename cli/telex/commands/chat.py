@@ -31,7 +31,7 @@ from telex.options import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from telex.render.renderer import Format
+    from telex.render import Format
 
 _FILES_SHOWN = 5
 """How many files an error names."""
@@ -50,7 +50,7 @@ class _Chat(Command):
         except click.UsageError as error:
             app = ctx.find_object(App)
             if app is not None and ("--json" in words) != ("--jsonl" in words):
-                from telex.render import render_failure
+                from telex.render.json import render_failure
 
                 format_: Format = "json" if "--json" in words else "jsonl"
                 render_failure(app.console, format_, error)

@@ -1,79 +1,73 @@
-"""What telex prints: answers, lists and reports. ``renderer_for`` chooses the renderer of a chat turn."""
+"""What telex prints: answers, lists and reports. Every renderer of answers shows the events of a chat turn."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-import click
-
-from telex.render.renderer import ChatFailed, RenderOptions
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
-    from provider_core.types import Target
-    from telex.console import Console
-    from telex.render.renderer import Explain, Format, MultiRenderer, Renderer
+    from provider_core.events import Event
 
+Format: TypeAlias = Literal["text", "json", "jsonl", "extract"]
 
-def renderer_for(console: Console, options: RenderOptions, *, explain: Explain = lambda _: None) -> Renderer:
-    """The renderer for ``options``. ``explain`` gives the hints that JSON contains."""
-    if options.format == "json" or options.format == "jsonl":
-        from telex.render.json import JsonLinesRenderer, JsonRenderer
-
-        return (JsonRenderer if options.format == "json" else JsonLinesRenderer)(console, explain)
-    from telex.render.text import TextRenderer
-
-    return TextRenderer(console, options)
+Explain: TypeAlias = "Callable[[Exception], str | None]"
+"""Returns the hint for an error: what to do about it, if anything."""
 
 
-def multi_renderer_for(
-    console: Console,
-    options: RenderOptions,
-    targets: Sequence[Target | str],
-    *,
-    explain: Explain = lambda _: None,
-) -> MultiRenderer:
-    """The renderer for the turns of several models. A name in ``targets`` is one that could not be resolved."""
-    if options.format == "json" or options.format == "jsonl":
-        from telex.render.json import MultiJsonLinesRenderer, MultiJsonRenderer
+class RenderOptions(Struct):
+    """How to show answers."""
 
-        kind = MultiJsonRenderer if options.format == "json" else MultiJsonLinesRenderer
-        return kind(console, targets, explain)
-    if console.out_is_terminal:
-        from telex.render.columns import ColumnsRenderer, fits
-        from telex.render.styles import look_for
-
-        if fits(len(targets), console.width()) and (look := look_for(console, options.code_theme)):
-            return ColumnsRenderer(console, options, targets, look)
-    from telex.render.sections import SectionsRenderer
-
-    return SectionsRenderer(console, options, targets)
+    format: Format = "text"
+    """"json" is one object at the end, "jsonl" an object for each event, "extract" the first code block."""
+    markdown: bool = True
+    """Render Markdown on a terminal."""
+    markdown_anywhere: bool = False
+    """Render Markdown in pipes and files too."""
+    reasoning: str = "show"
+    """"show", "summary" (one line) or "hide"."""
+    usage: str = "none"
+    """The line after the answer: "none", "short" or "full"."""
+    code_theme: str | None = None
+    quiet: bool = False
+    """Omit lines about tool calls, sources and images."""
+    shows_cost: bool = False
+    """Whether what an answer costs is shown, so that it has to be known."""
 
 
-def render_failure(
-    console: Console,
-    output_format: Format,
-    error: BaseException,
-    *,
-    hint: str | None = None,
-    models: Sequence[str] = (),
-) -> None:
-    """Print an error that precedes all requests in the output of ``--json`` and ``--jsonl``.
+class StatusLine(Struct):
+    """A line for stderr, without its newline."""
 
-    ``models`` are the names of the models if there are several. In other formats the error is only on stderr,
-    where the command prints it.
-    """
-    options = RenderOptions(format=output_format)
-    if output_format not in ("json", "jsonl"):
+    text: str
+
+
+class Paused(Struct):
+    """Something else will be printed or asked now. The answer may continue afterwards."""
+
+
+class ChatFailed(Struct):
+    """No request could be made, because of an error or a signal. It is the only event then."""
+
+    error: BaseException
+
+
+CommandEvent: TypeAlias = StatusLine | Paused | ChatFailed
+"""What the command line adds to the events of the core."""
+
+
+class Renderer(Protocol):
+    """Shows one chat turn. The last event is ``ChatEnded`` or ``ChatFailed``."""
+
+    def handle(self, event: Event | CommandEvent) -> None: ...
+
+
+class MultiRenderer(Protocol):
+    """Shows the turns of several models; ``index`` is the place of the model on the command line."""
+
+    def handle(self, index: int, event: Event | CommandEvent) -> None: ...
+
+    def tick(self) -> None:
+        """Repaint if it is time to; called after each event and ten times a second."""
         return
-    if isinstance(error, click.ClickException):
-        message, _, advice = error.format_message().partition("\n")
-        error, hint = type(error)(message), hint or advice or None
-
-    if len(models) < 2:
-        renderer_for(console, options, explain=lambda _: hint).handle(ChatFailed(error=error))
-        return
-    renderer = multi_renderer_for(console, options, models, explain=lambda _: hint)
-    for index in range(len(models)):
-        renderer.handle(index, ChatFailed(error=error))

@@ -23,11 +23,11 @@ from provider_core.types import (
     Verdict,
 )
 from telex.console import visible
+from telex.render import ChatFailed, MultiRenderer, StatusLine
 from telex.render.highlighting import prepare
 from telex.render.live import Screen, SuspendHandler
 from telex.render.markdown.layout import Layout
 from telex.render.messages import attachment_lines, status_line, usage_line
-from telex.render.renderer import ChatFailed, MultiRenderer, StatusLine
 from telex.render.styles import FAINT
 from telex.render.text import SPINNER_FRAMES, SPINNER_PERIOD, estimated_tokens, reasoning_summary
 from telex.wrapping import Row, cells, chop, wrap
@@ -35,11 +35,10 @@ from telex.wrapping import Row, cells, chop, wrap
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from provider_core.answer import Answer
-    from provider_core.events import Event
+    from provider_core.events import Answer, Event
     from provider_core.types import Target
     from telex.console import Console
-    from telex.render.renderer import CommandEvent, RenderOptions
+    from telex.render import CommandEvent, RenderOptions
     from telex.render.styles import Look
 
 _NARROWEST: Final = 38

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+import click
+
 from provider_core.errors import CoreError
 from provider_core.events import (
     ChatEnded,
@@ -35,18 +37,17 @@ from provider_core.types import (
 from telex.console import as_json
 from telex.error_hints import answer_code, code_and_hint
 from telex.exit_codes import ExitCode
-from telex.render.renderer import ChatFailed, MultiRenderer, StatusLine
+from telex.render import ChatFailed, MultiRenderer, StatusLine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from provider_core.answer import Answer, AnswerPart
-    from provider_core.events import Event
+    from provider_core.events import Answer, AnswerPart, Event
     from provider_core.prices import Cost
     from provider_core.runtime import Runtime
     from provider_core.types import Notice, Request, Source, Target, Timing, Usage
     from telex.console import Console
-    from telex.render.renderer import CommandEvent, Explain
+    from telex.render import CommandEvent, Explain, Format
 
 Kind: TypeAlias = Literal[
     "start",
@@ -465,3 +466,27 @@ def _named(target: Target | str, provider: str | None = None) -> dict[str, Any]:
     if isinstance(target, str):
         return {"provider": provider, "model": target}
     return {"provider": target.provider.name, "model": target.model}
+
+
+def render_failure(
+    console: Console,
+    output_format: Format,
+    error: BaseException,
+    *,
+    hint: str | None = None,
+    models: Sequence[str] = (),
+) -> None:
+    """Print an error that precedes all requests in the output of ``--json`` and ``--jsonl``.
+
+    ``models`` are the names of the models if there are several.
+    """
+    if isinstance(error, click.ClickException):
+        message, _, advice = error.format_message().partition("\n")
+        error, hint = type(error)(message), hint or advice or None
+    event, whole = ChatFailed(error=error), output_format == "json"
+    if len(models) < 2:
+        (JsonRenderer if whole else JsonLinesRenderer)(console, lambda _: hint).handle(event)
+        return
+    renderer = (MultiJsonRenderer if whole else MultiJsonLinesRenderer)(console, models, lambda _: hint)
+    for index in range(len(models)):
+        renderer.handle(index, event)

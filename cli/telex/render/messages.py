@@ -19,8 +19,14 @@ from telex.humanize import dollars, duration, number, plural, short_number, size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from provider_core.answer import Answer
-    from provider_core.events import PlannedCall, SchemaRetry, ToolAnnotations, ToolEnded, ToolProgress
+    from provider_core.events import (
+        Answer,
+        PlannedCall,
+        SchemaRetry,
+        ToolAnnotations,
+        ToolEnded,
+        ToolProgress,
+    )
     from provider_core.prices import Cost
     from provider_core.types import Image, Json, Source, Target
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from provider_core.events import ChatEnded, Connecting, FellBack
 from provider_core.types import Text
-from telex.render.renderer import ChatFailed, MultiRenderer
+from telex.render import ChatFailed, MultiRenderer
 from telex.render.text import TextRenderer
 
 if TYPE_CHECKING:
@@ -16,7 +16,29 @@ if TYPE_CHECKING:
     from provider_core.events import Event
     from provider_core.types import Target
     from telex.console import Console
-    from telex.render.renderer import CommandEvent, RenderOptions
+    from telex.render import CommandEvent, Explain, RenderOptions
+
+
+def multi_renderer_for(
+    console: Console,
+    options: RenderOptions,
+    targets: Sequence[Target | str],
+    *,
+    explain: Explain = lambda _: None,
+) -> MultiRenderer:
+    """The renderer for the turns of several models. A name in ``targets`` is one that could not be resolved."""
+    if options.format == "json" or options.format == "jsonl":
+        from telex.render.json import MultiJsonLinesRenderer, MultiJsonRenderer
+
+        kind = MultiJsonRenderer if options.format == "json" else MultiJsonLinesRenderer
+        return kind(console, targets, explain)
+    if console.out_is_terminal:
+        from telex.render.columns import ColumnsRenderer, fits
+        from telex.render.styles import look_for
+
+        if fits(len(targets), console.width()) and (look := look_for(console, options.code_theme)):
+            return ColumnsRenderer(console, options, targets, look)
+    return SectionsRenderer(console, options, targets)
 
 
 class SectionsRenderer(MultiRenderer):

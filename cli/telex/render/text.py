@@ -31,17 +31,16 @@ from provider_core.types import (
     Verdict,
 )
 from telex.console import visible
-from telex.render.renderer import ChatFailed, Paused, StatusLine
+from telex.render import ChatFailed, Paused, StatusLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeAlias
 
-    from provider_core.answer import Answer
-    from provider_core.events import Event
+    from provider_core.events import Answer, Event
     from provider_core.types import Target
     from telex.console import Console
-    from telex.render.renderer import CommandEvent, RenderOptions
+    from telex.render import CommandEvent, Explain, Renderer, RenderOptions
     from telex.wrapping import Flow
 
     _Status: TypeAlias = (
@@ -56,6 +55,15 @@ _SPINNER_DELAY = 0.3
 _LABEL_DELAY = 3.0
 """Seconds until a spinner says what it is waiting for."""
 _CHARACTERS_PER_TOKEN = 4
+
+
+def renderer_for(console: Console, options: RenderOptions, *, explain: Explain = lambda _: None) -> Renderer:
+    """The renderer for ``options``. ``explain`` gives the hints that JSON contains."""
+    if options.format == "json" or options.format == "jsonl":
+        from telex.render.json import JsonLinesRenderer, JsonRenderer
+
+        return (JsonRenderer if options.format == "json" else JsonLinesRenderer)(console, explain)
+    return TextRenderer(console, options)
 
 
 class TextRenderer:

@@ -7,7 +7,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from provider_core.answer import append_messages
 from provider_core.errors import (
     ContentPolicyError,
     ContextOverflowError,
@@ -16,7 +15,7 @@ from provider_core.errors import (
     ProviderError,
     ToolRefusedError,
 )
-from provider_core.events import AnswerEnded, ChatEnded, ToolEnded, ToolStarted
+from provider_core.events import AnswerEnded, ChatEnded, ToolEnded, ToolStarted, append_messages
 from provider_core.history import SavedConversation, SavedTurn
 from provider_core.structs import Struct, replace
 from provider_core.types import Message, Sent, TextPart, Verdict
@@ -24,8 +23,8 @@ from telex.chat.input import Attaching, Prompt, attach
 from telex.chat.plan import check_fit, new_messages, reads_images, render_options, with_model
 from telex.chat.run import Turn, report_outcome
 from telex.exit_codes import Interrupts, Stop
-from telex.render import renderer_for
-from telex.render.renderer import Paused
+from telex.render import Paused
+from telex.render.text import renderer_for
 from telex.repl.terminal import EchoSuppressor
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from telex.chat.history_recorder import HistoryRecorder
     from telex.chat.plan import Plan
     from telex.chat.tools import ToolServers
-    from telex.render.renderer import CommandEvent, RenderOptions
+    from telex.render import CommandEvent, RenderOptions
 
 
 _SUMMARISE = (

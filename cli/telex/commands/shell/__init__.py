@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from telex.commands.shell.system import ShellProgram
     from telex.console import Console
     from telex.exit_codes import Interrupts
-    from telex.render.renderer import CommandEvent
+    from telex.render import CommandEvent
 
 WIDGETS: Final = ("bash", "zsh", "fish")
 
@@ -212,7 +212,7 @@ class _WithoutText:
     """Shows everything about an answer but its text, which is not for people."""
 
     def __init__(self, console: Console) -> None:
-        from telex.render.renderer import RenderOptions
+        from telex.render import RenderOptions
         from telex.render.text import TextRenderer
 
         self._renderer = TextRenderer(console, RenderOptions(reasoning="hide", quiet=True))
@@ -281,7 +281,7 @@ class Proposal:
 
     def _print_answer(self, plan: Plan, chat: ChatPlan, interrupts: Interrupts) -> None:
         from telex.chat.run import Turn, report_outcome
-        from telex.render import renderer_for
+        from telex.render.text import renderer_for
 
         renderer = renderer_for(self._app.console, plan.render, explain=self._app.hint)
         turn = Turn(self._app, plan, chat, renderer, recorder=plan.models[0].recorder)
