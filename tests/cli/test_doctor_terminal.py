@@ -12,7 +12,7 @@ import pytest
 from running import COMMAND, Telex
 from terminal import Pty
 
-from telex.doctor import CHECKS
+from telex.commands.doctor import CHECKS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,6 @@ def test_the_report_has_a_heading_for_each_check_and_remedies_below_the_findings
     pty, text = screen(ill)
     headings = [name.capitalize() for name in CHECKS]
     assert [line for line in text.splitlines() if line in headings] == headings
-    assert "  ok       model: lab/m (settings.toml, line 2)\n" in text
     assert "  problem  usage: must be 'auto', 'none', 'short' or 'full'" in text
     assert re.search(r"'full'\n           Edit .*settings\.toml, line 3", text, re.DOTALL)
     assert "  ok       lab: through http://10.0.0.1:3128 (HTTPS_PROXY)\n" in text
@@ -89,10 +88,10 @@ def test_the_report_has_a_heading_for_each_check_and_remedies_below_the_findings
 @pytest.mark.parametrize("columns", [20, 40])
 def test_a_narrow_terminal_breaks_between_words(ill: Telex, columns: int) -> None:
     _, text = screen(ill, "settings", "proxies", columns=columns)
-    assert "  problem: usage:" in text
+    assert "  problem  usage:" in text
     assert re.search(r"^    \S", text, re.MULTILINE)
     words = set(text.partition("telex: 1 problem")[0].split())
-    assert {"must", "be", "'none',", "markdown", "reasoning"} <= words
+    assert {"must", "be", "'none',", "through"} <= words
 
 
 def test_it_opens_no_socket(ill: Telex, tmp_path: Path) -> None:

@@ -1,80 +1,206 @@
-"""The checks of ``telex doctor``. They change nothing and contact no server.
+"""The checks of ``telex doctor``, which change nothing and contact no server, and what they have in common.
 
-A check is a function of a ``DoctorContext`` that yields findings. Whatever is wrong, a check ends: what it cannot find
-out is a finding, too.
+A check is a function of a ``DoctorContext`` that yields findings.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from threading import Thread
-from typing import TYPE_CHECKING
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from urllib.parse import unquote
 
-from provider_core.structs import replace
-from telex.doctor.context import problem
+from provider_core.errors import SettingsError
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Mapping
 
-    from telex.doctor.context import DoctorContext, Finding
+    import click
 
-CHECKS = {
-    "versions": "machine",
-    "folders": "machine",
-    "settings": "setup",
-    "providers": "setup",
-    "keyring": "setup",
-    "proxies": "setup",
-    "certificates": "machine",
-    "models": "setup",
-    "history": "setup",
-    "tools": "setup",
-    "completion": "machine",
-    "terminal": "machine",
-}
-"""Every check, in the order of the report: its name, and the module of this package that has it as a function."""
+    from provider_core.catalog import Catalog
+    from provider_core.keys import KeyStore
+    from provider_core.runtime import Runtime
+    from provider_core.settings import Paths, Settings
+    from telex.console import Console
 
-_WAITING = ("keyring", "completion")
-"""The checks that wait for other processes. They run in threads, while the others are made."""
+Level: TypeAlias = Literal["ok", "note", "problem"]
+"""A problem keeps something that is set up from working; a note is worth knowing."""
 
 
-def examine(context: DoctorContext, families: Iterable[str] = tuple(CHECKS)) -> Iterator[Finding]:
-    """The findings of the checks with these names, in their order, with known secrets redacted."""
-    names = list(families)
-    results: dict[str, list[Finding]] = {}
+class Finding(Struct):
+    """One line of the report. ``remedy`` says how to fix it; "" if there is nothing to do."""
 
-    def run(family: str) -> None:
-        results[family] = list(_findings(context, family))
-
-    threads = {name: Thread(target=run, args=(name,), daemon=True) for name in names if name in _WAITING}
-    for thread in threads.values():
-        thread.start()
-    for name in names:
-        if name in threads:
-            threads[name].join()
-            yield from results[name]
-        else:
-            yield from _findings(context, name)
+    level: Level
+    subject: str
+    detail: str
+    remedy: str = ""
+    family: str = ""
+    """The name of the check."""
 
 
-def _findings(context: DoctorContext, family: str) -> Iterator[Finding]:
-    from provider_core.errors import CoreError
-    from telex.error_hints import code_and_hint
-    from telex.exit_codes import internal_error
+def ok(subject: str, detail: str) -> Finding:
+    return Finding(level="ok", subject=subject, detail=detail)
 
-    clean = context.redacted
-    try:
-        for each in getattr(import_module(f"telex.doctor.{CHECKS[family]}"), family)(context):
-            yield replace(
-                each,
-                family=family,
-                subject=clean(each.subject),
-                detail=clean(each.detail),
-                remedy=clean(each.remedy),
-            )
-    except CoreError as error:
-        hint = code_and_hint(error)[1] or "Change what it names (telex help environment)"
-        yield replace(problem("everything", clean(error.message), clean(hint)), family=family)
-    except Exception as error:  # noqa: BLE001 - a check that fails must not hide what the others find
-        message, _, advice = internal_error(error).message.partition(". ")
-        yield replace(problem("everything", message, advice), family=family)
+
+def note(subject: str, detail: str, remedy: str = "") -> Finding:
+    return Finding(level="note", subject=subject, detail=detail, remedy=remedy)
+
+
+def problem(subject: str, detail: str, remedy: str = "") -> Finding:
+    return Finding(level="problem", subject=subject, detail=detail, remedy=remedy)
+
+
+class DoctorContext:
+    """The settings as a command would load them, without tightening modes or writing caches.
+
+    ``root`` is the command telex. Properties raise ``SettingsError`` if there is no home folder.
+    """
+
+    def __init__(self, runtime: Runtime, console: Console, root: click.Command) -> None:
+        self.runtime = runtime
+        self.environ: Mapping[str, str] = runtime.environ
+        self.console = console
+        self.root = root
+
+    @property
+    def paths(self) -> Paths:
+        return self.runtime.paths
+
+    @property
+    def key_store(self) -> KeyStore:
+        _ = self.paths  # the keyring's name is remembered in the cache folder
+        return self.runtime.key_store
+
+    @cached_property
+    def file(self) -> tuple[str, SettingsError | None]:
+        """The settings file, and why it cannot be read or parsed; "" if that is so, or if there is none."""
+        from provider_core.settings import file
+
+        path = self.paths.settings_file
+        try:
+            text = file.decode(file.content(path), path)
+            file.parse(text, path)
+        except SettingsError as error:
+            return "", error
+        return text, None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force; those of the environment alone if the file cannot be read."""
+        return self._loaded[0]
+
+    @property
+    def profile_error(self) -> SettingsError | None:
+        """Why the profile cannot be used, which ``settings`` are without."""
+        return self._loaded[1]
+
+    @cached_property
+    def _loaded(self) -> tuple[Settings, SettingsError | None]:
+        from provider_core.settings import load_text
+
+        project = self.runtime.project
+        trusted = project if project is not None and project.state == "trusted" else None
+
+        def load(profile: str | None) -> Settings:
+            return load_text(self.file[0], self.paths, self.environ, profile=profile, project=trusted)
+
+        try:
+            return load(self.runtime.profile), None
+        except SettingsError as error:
+            return load(""), error
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The models that can be named now."""
+        from provider_core.runtime import Runtime
+
+        return Runtime(environ=self.environ, settings=self.settings, key_store=self.key_store).catalog
+
+    def place(self, *keys: str) -> str:
+        """The path of the settings file, and the line of this table or value, if it is there."""
+        from provider_core.settings.file import line_of
+
+        found = line_of(self.file[0], keys)
+        return f"{self.paths.settings_file}{f', line {found}' if found else ''}"
+
+    def invalid(self, group: str) -> Iterator[Finding]:
+        """A problem for each invalid entry of a group of tables, or for the whole group."""
+        for entry in self.settings.problems:
+            if entry == group:
+                yield self.invalid_entry(entry, subject="everything")
+            elif entry.startswith(f"{group}."):
+                yield self.invalid_entry(entry, subject=entry.removeprefix(f"{group}."))
+
+    def invalid_entry(self, entry: str, *, subject: str) -> Finding:
+        """The problem of an entry of ``Settings.problems``, such as "usage" or "providers.lab"."""
+        error, project = self.settings.problems[entry], self.runtime.project
+        keys = entry.split(".", 1)
+        variable = entry if entry.startswith("TELEX_") else f"TELEX_{keys[0].upper()}"
+        remedy = f"Change {variable}" if error.path is None else f"Edit {self.place(*keys)}"
+        if project is not None and self.settings.sources.get(entry) == "project":
+            remedy = f"Edit {project.path}"
+        if subject == "everything":
+            return problem(subject, error.message, remedy)
+        pattern = rf"(TELEX_)?{re.escape(entry)}(: |\.| )"
+        return problem(subject, re.sub(pattern, "", error.message, count=1, flags=re.IGNORECASE), remedy)
+
+    def redacted(self, text: str) -> str:
+        """``text`` without repeated blanks, control characters, and secrets of the environment and the settings."""
+        from provider_core.redaction import printable, redact
+
+        lines = [" ".join(line.split()) for line in redact(text, self._secrets).splitlines()]
+        return printable("\n".join(lines))
+
+    @cached_property
+    def _secrets(self) -> tuple[str, ...]:
+        from provider_core import presets
+        from provider_core.settings import file
+
+        keys = {name for preset in presets.all_presets() for name in preset.key_env}
+        tables: Mapping[str, Any] = {}
+        try:
+            keys |= {name for each in self.settings.providers.values() for name in each.key_env}
+            # As they are written: invalid ones may hold secrets, too.
+            tables = file.parse(self.file[0], self.paths.settings_file)
+        except SettingsError:  # there is no home folder
+            pass
+        found = [*self._secrets_in(tables, "", "")]
+        for name, value in self.environ.items():
+            words = name.upper().split("_")
+            if name in keys or {"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD"} & set(words):
+                found.append(value)
+            elif words[-1] == "PROXY":
+                found += _credentials(value)
+        return tuple(dict.fromkeys(filter(None, found)))
+
+    def _secrets_in(self, value: Any, name: str, table: str) -> Iterator[str]:
+        """The secrets of a setting: in headers and variables that sound secret, and in addresses."""
+        from provider_core.request import is_secret_name
+        from provider_core.settings.validators import parse_reference
+
+        if isinstance(value, dict):
+            for key, each in value.items():
+                yield from self._secrets_in(each, key, name)
+        elif isinstance(value, str) and "://" in value:
+            yield from _credentials(value)
+        elif isinstance(value, str) and table in ("headers", "env"):
+            found = parse_reference(value)
+            if found is not None and found.kind == "env":
+                yield self.environ.get(found.name, "")
+            elif found is None and is_secret_name(name):
+                yield value
+
+
+def _credentials(url: str) -> Iterator[str]:
+    """The password in an address, and the secrets of its query, as written and decoded."""
+    from provider_core.request import is_secret_name
+
+    address, _, query = url.partition("?")
+    user, at, _ = address.rpartition("@")
+    found = [user.rpartition("://")[2].partition(":")[2]] if at else []
+    parts = (part.partition("=") for part in query.split("&"))
+    found += [value for name, _, value in parts if is_secret_name(name)]
+    for each in found:
+        yield each
+        yield unquote(each)

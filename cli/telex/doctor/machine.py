@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shlex
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provider_core.errors import SettingsError
-from telex.doctor.context import note, ok, problem
+from telex.doctor import note, ok, problem
 from telex.humanize import plural
 
 if TYPE_CHECKING:
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from provider_core.types import Network
-    from telex.doctor.context import DoctorContext, Finding
-
-# --- versions -------------------------------------------------------------------------------------------------------
+    from telex.doctor import DoctorContext, Finding
 
 _EXTRAS = {
     "local": ("xllamacpp", "the embedded model and model files"),
@@ -39,62 +36,26 @@ _EXTRAS = {
 def versions(_: DoctorContext) -> Iterator[Finding]:
     """telex, Python, the packages that telex needs, and its extras."""
     import platform
+    from importlib import metadata
 
     from provider_core import __version__
     from telex import __file__ as place
+    from telex.error_hints import install_command
 
     yield ok("telex", f"{__version__}, in {Path(place).parents[1]}")
     system = f"{platform.system()} {platform.machine()}".strip()
     yield ok("Python", f"{platform.python_version()} ({sys.executable or 'embedded'}) on {system}")
-    yield from _packages()
+    installed = {each.name: each.version for each in metadata.distributions()}
+    required = [] if "telex" not in installed else metadata.requires("telex") or []
+    names = [re.split(r"[^\w.-]", each)[0] for each in required if "extra ==" not in each]
+    packages = ", ".join(f"{name} {installed[name]}" for name in names if name in installed)
+    yield ok("packages", packages or "unknown: telex runs from its source and is not installed")
     for extra, (package, purpose) in _EXTRAS.items():
-        yield _extra(extra, package, purpose)
-
-
-def _packages() -> Iterator[Finding]:
-    from importlib import metadata
-
-    from telex.error_hints import install_command
-
-    try:
-        required = metadata.requires("telex") or []
-    except metadata.PackageNotFoundError:
-        yield note(
-            "packages", "telex runs from its source and is not installed, so its requirements are unknown"
-        )
-        return
-    found, wrong = [], []
-    for requirement in required:
-        parts = re.match(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*\(?([^;)]*)", requirement)
-        if parts is None or "extra ==" in requirement:
-            continue
-        name, bounds = parts[1], parts[2].strip()
-        try:
-            version = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            wrong.append(problem(name, "is not installed", install_command(f"{name}{bounds}")))
-            continue
-        if within(version, bounds):
-            found.append(f"{name} {version}")
+        if is_importable(package):
+            yield ok(f"extra {extra}", f"{package} {metadata.version(package)}")
         else:
-            detail = f"{version} is installed, but telex needs {bounds}"
-            wrong.append(problem(name, detail, install_command(f"{name}{bounds}")))
-    yield ok("packages", ", ".join(found))
-    yield from wrong
-
-
-def within(version: str, bounds: str) -> bool:
-    """Whether a release is within bounds such as ">=1.0,<2"; bounds with other signs are ignored."""
-    for sign, bound in re.findall(r"(?:^|,)\s*(>=|<)([^,]+)", bounds):
-        if (_release(version) >= _release(bound)) is (sign == "<"):
-            return False
-    return True
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """The numbers of a release without zeros at the end, so that 2.0 equals 2."""
-    found = re.match(r"\d+(?:\.\d+)*", version.strip())
-    return tuple(int(part) for part in re.sub(r"(\.0+)+$", "", found[0]).split(".")) if found else ()
+            detail = f"not installed; it is for {purpose}"
+            yield note(f"extra {extra}", detail, install_command(f"telex[{extra}]"))
 
 
 def is_importable(package: str) -> bool:
@@ -106,22 +67,7 @@ def is_importable(package: str) -> bool:
         return False
 
 
-def _extra(extra: str, package: str, purpose: str) -> Finding:
-    from importlib import metadata
-
-    from telex.error_hints import install_command
-
-    if not is_importable(package):
-        return note(
-            f"extra {extra}", f"not installed; it is for {purpose}", install_command(f"telex[{extra}]")
-        )
-    return ok(f"extra {extra}", f"{package} {metadata.version(package)}")
-
-
 # --- folders --------------------------------------------------------------------------------------------------------
-
-_LOW_SPACE = 200 << 20
-"""Bytes of free space that are not enough for a model."""
 
 
 def folders(context: DoctorContext) -> Iterator[Finding]:
@@ -132,15 +78,6 @@ def folders(context: DoctorContext) -> Iterator[Finding]:
     for path in (paths.settings_file, paths.history):
         if finding := _examined(path.name, path, is_folder=False):
             yield finding
-    if existing := _existing_parent(paths.data / "any"):
-        free = shutil.disk_usage(existing).free
-        amount = f"{free / (1 << 30):,.1f} GiB" if free >= 1 << 30 else f"{free >> 20} MiB"
-        detail = f"{amount} are free for data"
-        yield (
-            ok("space", detail)
-            if free > _LOW_SPACE
-            else note("space", detail, f"Free some space on {existing}")
-        )
 
 
 def _examined(subject: str, path: Path, *, is_folder: bool) -> Finding | None:
@@ -153,51 +90,35 @@ def _examined(subject: str, path: Path, *, is_folder: bool) -> Finding | None:
     except OSError as error:
         remedy = f"ls -ld {shlex.quote(str(path.parent))} {quoted}"
         return problem(subject, f"{path} cannot be examined: {error.strerror}", remedy)
-    kind, private, needed = (
-        ("folder", "700", os.W_OK | os.X_OK) if is_folder else ("file", "600", os.R_OK | os.W_OK)
-    )
+    kind, private, needed, access = ("file", "600", os.R_OK | os.W_OK, "read and written")
+    if is_folder:
+        kind, private, needed, access = ("folder", "700", os.W_OK | os.X_OK, "written")
     mode, remedy = f"{found.st_mode & 0o7777:04o}", f"chmod {private} {quoted}"
     if not (path.is_dir() if is_folder else path.is_file()):
         return problem(subject, f"{path} is not a {kind}", "Move it away; telex creates it when needed")
     if sys.platform != "win32" and os.geteuid() not in (0, found.st_uid):
         chown = f'sudo chown {"-R " if is_folder else ""}"$(id -un)" {quoted}'
-        return problem(subject, f"{path} belongs to {_user(found.st_uid)}", chown)
+        return problem(subject, f"{path} belongs to another user (uid {found.st_uid})", chown)
     if not _is_accessible(path, needed):
-        return problem(
-            subject, f"{path} cannot be {'written' if is_folder else 'read and written'} ({mode})", remedy
-        )
+        return problem(subject, f"{path} cannot be {access} ({mode})", remedy)
     if sys.platform != "win32" and found.st_mode & 0o077:
-        others = (
-            f"other users of this machine can {'change' if found.st_mode & 0o022 else 'read'} {path} ({mode})"
-        )
-        is_harmless = is_folder and not found.st_mode & 0o022  # the files in it are private
-        return note(subject, others, remedy) if is_harmless else problem(subject, others, remedy)
+        can = "change" if found.st_mode & 0o022 else "read"
+        is_harmless = is_folder and can == "read"  # the files in it are private
+        detail = f"other users of this machine can {can} {path} ({mode})"
+        return note(subject, detail, remedy) if is_harmless else problem(subject, detail, remedy)
     return ok(subject, f"{path} ({mode})" if is_folder else f"{mode}, {plural(found.st_size, 'byte')}")
 
 
 def _missing_folder(subject: str, folder: Path) -> Finding:
-    parent = _existing_parent(folder)
+    parent = next((each for each in folder.parents if each.exists()), None)
     if parent is None or not parent.is_dir() or not _is_accessible(parent, os.W_OK | os.X_OK):
         detail = f"{folder} does not exist, and cannot be created in {parent or folder.anchor}"
         return problem(subject, detail, "Set TELEX_HOME to a folder of your own")
     return ok(subject, f"{folder} (created when needed)")
 
 
-def _existing_parent(path: Path) -> Path | None:
-    return next((each for each in path.parents if each.exists()), None)
-
-
 def _is_accessible(path: Path, access: int) -> bool:
     return os.access(path, access, effective_ids=os.access in os.supports_effective_ids)
-
-
-def _user(number: int) -> str:
-    if sys.platform != "win32":
-        import pwd
-
-        with contextlib.suppress(KeyError):
-            return pwd.getpwuid(number).pw_name
-    return f"user {number}"
 
 
 # --- certificates ---------------------------------------------------------------------------------------------------
@@ -212,9 +133,7 @@ def certificates(context: DoctorContext) -> Iterator[Finding]:
     remedy = "Set SSL_CERT_FILE and SSL_CERT_DIR to an existing file and folder, or unset them"
     yield _trusted(context, "store", Network(), remedy)
     for provider in context.settings.providers.values():
-        fields = [
-            name for name in ("ca_bundle", "client_cert") if getattr(provider.network, name) is not None
-        ]
+        fields = [name for name in ("ca_bundle", "client_cert") if getattr(provider.network, name)]
         if fields:
             unset = " ".join(f"--unset {name.replace('_', '-')}" for name in fields)
             remedy = f"telex providers edit {provider.name} {unset}"
@@ -223,28 +142,25 @@ def certificates(context: DoctorContext) -> Iterator[Finding]:
 
 
 def _trusted(context: DoctorContext, subject: str, network: Network, remedy: str) -> Finding:
+    import ssl
+
     from provider_core.http.connections import trust
 
     try:
         found = trust(network, context.environ)
     except SettingsError as error:
         return problem(subject, error.message, remedy)
-    if not found.source and not found.authorities and _has_no_certificates():
-        detail = "the operating system trusts no certificate authority: https servers cannot be reached"
-        return note(subject, detail, "Install the package ca-certificates, or set SSL_CERT_FILE")
+    if (
+        not found.source and not found.authorities and sys.platform == "linux"
+    ):  # other systems do not use files
+        folder = Path(ssl.get_default_verify_paths().capath or "/nowhere")
+        if not (folder.is_dir() and any(folder.iterdir())):
+            detail = "the operating system trusts no certificate authority: https servers cannot be reached"
+            return note(subject, detail, "Install the package ca-certificates, or set SSL_CERT_FILE")
     count = f", {plural(found.authorities, 'authority', 'authorities')}" if found.authorities else ""
     client = f"; client certificate {network.client_cert}" if network.client_cert else ""
     source = found.source or "the operating system's"
     return ok(subject, f"{source}{count}{client}")
-
-
-def _has_no_certificates() -> bool:
-    """Whether this is Linux without the package that brings certificates; other systems do not use files."""
-    import ssl
-
-    paths = ssl.get_default_verify_paths()
-    folder = Path(paths.capath or "/nowhere")
-    return sys.platform == "linux" and not paths.cafile and not (folder.is_dir() and any(folder.iterdir()))
 
 
 # --- completion -----------------------------------------------------------------------------------------------------
@@ -259,42 +175,37 @@ _SHARED = {
 
 def completion(context: DoctorContext) -> Iterator[Finding]:
     """Whether the installed shells complete telex, with the script of this version."""
-    login = Path(context.environ.get("SHELL", "")).name
-    found = [
-        finding
-        for shell in _SHARED
-        if shell == login or shutil.which(shell)
-        for finding in _scripts(context, shell, is_login=shell == login)
-    ]
-    detail = f"no completion script is installed ({login or 'the login shell is unknown'})"
-    yield from found or [note("none", detail, "telex completion --help")]
-
-
-def _scripts(context: DoctorContext, shell: str, *, is_login: bool) -> Iterator[Finding]:
     from telex.completion.install import find
     from telex.completion.scripts import script
 
-    place = find(shell, context.environ)
-    shared = (context.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(os.pathsep)
-    folders = [Path(folder) for folder in dict.fromkeys(shared) if folder.startswith("/")]
-    installed = [
-        path for path in (place.path, *(folder / _SHARED[shell] for folder in folders)) if path.is_file()
-    ]
-    install = f"telex completion {shell} --install"
-    if not installed and is_login:
-        yield note(shell, "completion is not installed", install)
-    for path in installed:
-        try:
-            is_current = path.read_text("utf-8", "replace") == script(shell, context.root)
-        except OSError as error:
-            yield note(shell, f"{path} cannot be read: {error.strerror}", install)
+    login = Path(context.environ.get("SHELL", "")).name
+    data = (context.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(os.pathsep)
+    folders = [Path(folder) for folder in dict.fromkeys(data) if folder.startswith("/")]
+    found = False
+    for shell, shared_path in _SHARED.items():
+        if shell != login and not shutil.which(shell):
             continue
-        if not is_current:
-            yield note(shell, f"{path} is for another version of telex", install)
-        elif path == place.path and place.todo:
-            yield note(shell, f"{path} is installed, but {shell} does not read it yet", place.todo)
-        else:
-            yield ok(shell, str(path))
+        place = find(shell, context.environ)
+        paths = [path for path in (place.path, *(each / shared_path for each in folders)) if path.is_file()]
+        install = f"telex completion {shell} --install"
+        found = found or bool(paths) or shell == login
+        if not paths and shell == login:
+            yield note(shell, "completion is not installed", install)
+        for path in paths:
+            try:
+                is_current = path.read_text("utf-8", "replace") == script(shell, context.root)
+            except OSError as error:
+                yield note(shell, f"{path} cannot be read: {error.strerror}", install)
+                continue
+            if not is_current:
+                yield note(shell, f"{path} is for another version of telex", install)
+            elif path == place.path and place.todo:
+                yield note(shell, f"{path} is installed, but {shell} does not read it yet", place.todo)
+            else:
+                yield ok(shell, str(path))
+    if not found:
+        detail = f"no completion script is installed ({login or 'the login shell is unknown'})"
+        yield note("none", detail, "telex completion --help")
 
 
 # --- terminal -------------------------------------------------------------------------------------------------------
@@ -302,6 +213,8 @@ def _scripts(context: DoctorContext, shell: str, *, is_login: bool) -> Iterator[
 
 def terminal(context: DoctorContext) -> Iterator[Finding]:
     """What the three streams are, and what that means for colours, width and characters."""
+    from telex.render.styles import is_theme
+
     console = context.console
     for name in ("stdin", "stdout", "stderr"):
         yield ok(name, _kind(getattr(sys, name)))
@@ -313,7 +226,10 @@ def terminal(context: DoctorContext) -> Iterator[Finding]:
         yield ok("encoding", "UTF-8")
     else:
         yield note("encoding", f"input is read as {used}, and output is UTF-8", "export LANG=C.UTF-8")
-    yield from _code_theme(context)
+    theme = context.settings.code_theme
+    if theme and not is_theme(theme):
+        remedy = "Set code_theme, or TELEX_CODE_THEME, to none, ansi_dark, ansi_light or the name of a Pygments style."
+        yield problem("code theme", f"{theme!r} does not exist, so the default is used", remedy)
 
 
 def _kind(stream: TextIO | None) -> str:
@@ -321,17 +237,15 @@ def _kind(stream: TextIO | None) -> str:
 
     if stream is None or stream.closed:
         return "closed"
+    if stream.isatty():
+        return "a terminal"
     try:
-        if stream.isatty():
-            return "a terminal"
-        found = os.fstat(stream.fileno())
-        if os.path.samestat(found, Path(os.devnull).stat()):
-            return os.devnull
+        mode = os.fstat(stream.fileno()).st_mode
     except (OSError, ValueError, AttributeError):
         return "in memory"
-    if stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode):
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
         return "a pipe"
-    return "a file" if stat.S_ISREG(found.st_mode) else "a device"
+    return "a file" if stat.S_ISREG(mode) else "a device"
 
 
 def _colour(context: DoctorContext) -> Finding:
@@ -352,17 +266,3 @@ def _colour(context: DoctorContext) -> Finding:
         Colour.NONE: "none",
     }
     return ok("colour", f"{words[colour]} ({reason})")
-
-
-def _code_theme(context: DoctorContext) -> Iterator[Finding]:
-    from telex.render.styles import is_theme
-
-    theme = context.settings.code_theme
-    if theme and is_theme(theme):
-        yield ok("code theme", theme)
-    elif theme:
-        yield problem(
-            "code theme",
-            f"{theme!r} does not exist, so the default is used",
-            "Set code_theme, or TELEX_CODE_THEME, to none, ansi_dark, ansi_light or the name of a Pygments style.",
-        )

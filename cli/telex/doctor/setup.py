@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import sys
 import time
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from provider_core.errors import (
     CoreError,
@@ -19,7 +17,8 @@ from provider_core.errors import (
     NoModelError,
     SettingsError,
 )
-from telex.doctor.context import address, note, ok, problem
+from telex.doctor import note, ok, problem
+from telex.error_hints import code_and_hint, install_command
 from telex.humanize import age, plural, size
 
 if TYPE_CHECKING:
@@ -27,77 +26,55 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provider_core.settings.mcp import McpServer
-    from provider_core.settings.validators import SecretReference
     from provider_core.types import Provider
-    from telex.doctor.context import DoctorContext, Finding
-
-
-TABLES = ("aliases", "mcp", "profiles", "providers")
-"""The settings that are tables of the user's own names."""
+    from telex.doctor import DoctorContext, Finding
 
 
 def _unreadable(context: DoctorContext) -> Iterator[Finding]:
     """A note for what depends on the settings file, if that cannot be read; ``settings`` reports the problem."""
-    if context.file_error is not None:
+    if context.file[1] is not None:
         yield note("everything", "unknown, because the settings file cannot be read (see settings)")
 
 
 # --- settings -------------------------------------------------------------------------------------------------------
 
 
-_TABLES = ("aliases", "mcp", "providers")
-
-
 def settings(context: DoctorContext) -> Iterator[Finding]:
-    """Whether the settings are valid, and where each value in force comes from."""
+    """Whether the settings are valid; ``telex config list`` shows the values in force."""
+    from provider_core.redaction import close_matches
     from provider_core.settings import Settings
 
-    found, file = context.settings, context.paths.settings_file.name
-    yield _settings_file(context)
+    (text, error), path, found = context.file, context.paths.settings_file, context.settings
+    if error is not None:
+        yield problem("file", error.message, f"Edit {path}")
+    elif not text:
+        yield ok("file", f"{path} (not created yet: defaults are used)")
+    else:
+        yield ok("file", f"{path}, {plural(len(found.providers), 'provider')}")
     yield from _profile_and_project(context)
-    others = {*TABLES, "problems", "profile", "profile_providers", "project", "sources", "chat_layers"}
-    names = [each.name for each in fields(Settings) if each.name not in others]
-    variables = {
-        name.upper() for name, value in context.environ.items() if value and name.upper().startswith("TELEX_")
-    }
-    unchanged = []
-    for name in names:
-        variable, line = f"TELEX_{name.upper()}", context.line(name)
-        if name in found.problems:
-            continue
-        if variable in variables:
-            overridden = f", overrides {file}{line}" if line else ""
-            yield ok(name, f"{_shown(getattr(found, name))} ({variable}{overridden})")
-        elif name in found.sources:
-            yield ok(name, f"{_shown(getattr(found, name))} ({context.layer(name)})")
-        elif line:
-            yield ok(name, f"{_shown(getattr(found, name))} ({file}{line})")
-        else:
-            unchanged.append((name, getattr(found, name)))
-    defaults = ", ".join(f"{name} {_shown(value)}" for name, value in unchanged if value not in (None, {}))
-    unset = ", ".join(name for name, value in unchanged if value in (None, {}))
-    yield ok("defaults", "; not set: ".join(part for part in (defaults or "none", unset) if part))
-    if "aliases" not in found.problems:
-        aliases = ", ".join(f"{name} for {target}" for name, target in found.aliases.items())
-        yield ok("aliases", f"{aliases} ({file}{context.line('aliases')})" if aliases else "none")
     for entry in found.problems:
         if entry.partition(".")[0] not in ("mcp", "providers"):
             yield context.invalid_entry(entry, subject=entry)
-    known = {f"TELEX_{name.upper()}" for name in (*names, *TABLES, "home", "profile", "trust_project")}
-    nested = {name for name in variables if "__" in name}  # an unknown one is among the problems
-    yield from _unknown_variables(variables - known - nested, known)
+    known = {
+        f"TELEX_{name.upper()}" for name in (*Settings.__annotations__, "home", "profile", "trust_project")
+    }
+    given = {name.upper() for name, value in context.environ.items() if value}
+    for name in sorted(given - known):
+        # Other commands ignore a mistyped variable without a word; an unknown nested one is among the problems.
+        if name.startswith("TELEX_") and "__" not in name:
+            meant = close_matches(name, known, most=1, cutoff=0.8)
+            hint = f"Did you mean {meant[0]}?" if meant else "See: telex help environment"
+            yield note(name, "is set but has no effect, because it is not a setting", hint)
 
 
 def _profile_and_project(context: DoctorContext) -> Iterator[Finding]:
-    from telex.error_hints import code_and_hint
-
     if (error := context.profile_error) is not None:
         yield problem("profile", error.message, code_and_hint(error)[1] or "")
     elif name := context.settings.profile:
         allowed = context.settings.profile_providers
         only = f", only with the providers {', '.join(allowed)}" if allowed is not None else ""
         yield ok("profile", f"{name}{only}")
-    if (found := context.project) is None:
+    if (found := context.runtime.project) is None:
         return
     match found.state:
         case "trusted" if (project := context.settings.project) is not None:
@@ -111,51 +88,25 @@ def _profile_and_project(context: DoctorContext) -> Iterator[Finding]:
             yield note("project", f"{found.path} {words}", "To use it: telex trust")
 
 
-def _settings_file(context: DoctorContext) -> Finding:
-    path, text, error = context.paths.settings_file, context.text, context.file_error
-    if error is not None:
-        return problem("file", error.message, f"Edit {path}")
-    if not text:
-        return ok("file", f"{path} (not created yet: defaults are used)")
-    lines = text.count("\n") + (not text.endswith("\n"))
-    return ok(
-        "file", f"{path}, {plural(lines, 'line')}, {plural(len(context.settings.providers), 'provider')}"
-    )
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _unknown_variables(unknown: set[str], known: set[str]) -> Iterator[Finding]:
-    """Other commands ignore a mistyped variable without a word."""
-    from provider_core.redaction import close_matches
-
-    for name in sorted(unknown):
-        meant = close_matches(name, known, most=1, cutoff=0.8)
-        hint = f"Did you mean {meant[0]}?" if meant else "See: telex help environment"
-        yield note(name, "is set but has no effect, because it is not a setting", hint)
-
-
 # --- providers ------------------------------------------------------------------------------------------------------
 
 
 def providers(context: DoctorContext) -> Iterator[Finding]:
     """Whether each provider is set up correctly, and which source its key comes from."""
-    yield from (found := [*_unreadable(context), *context.invalid("providers")])
-    if context.file_error is not None:
-        return
     from provider_core.keys import source
 
+    yield from (found := [*_unreadable(context), *context.invalid("providers")])
+    if context.file[1] is not None:
+        return
     for provider in context.settings.providers.values():
         yield _provider(context, provider)
     known = context.catalog.providers.items()
     usable = [each for name, each in known if name in context.catalog.not_set_up and not each.embedded]
     for provider in usable:
         variable = source(provider, context.environ).variable
-        yield ok(provider.name, f"{address(provider)}, key from {variable}; can be used without being set up")
+        yield ok(
+            provider.name, f"{_address(provider)}, key from {variable}; can be used without being set up"
+        )
     if not (found or usable or context.settings.providers):
         yield note("none", "no provider is set up", "Add one: telex providers add NAME (telex help keys)")
 
@@ -164,11 +115,11 @@ def _provider(context: DoctorContext, provider: Provider) -> Finding:
     from provider_core.keys import source
     from provider_core.settings.validators import is_private_host
 
-    name, place = provider.name, address(provider)
+    name, place = provider.name, _address(provider)
     if not provider.enabled:
         return ok(name, f"{place}, disabled")
     if provider.gguf is not None:
-        return _model_file(provider, provider.gguf)
+        return _model_file(name, provider.gguf)
     found = source(provider, context.environ)
     match found.kind:
         case "none":
@@ -184,10 +135,12 @@ def _provider(context: DoctorContext, provider: Provider) -> Finding:
         case "command":
             key = "key from a command"
             if missing := _missing_program(provider.key_command or ""):
-                remedy = (
-                    f"Install it, or use another command: telex providers set-key {name} --key-command CMD"
+                remedy = f"telex providers set-key {name} --key-command CMD"
+                return problem(
+                    name,
+                    f"{place}, {key}: program {missing} not found",
+                    f"Install it, or use another command: {remedy}",
                 )
-                return problem(name, f"{place}, {key}: program {missing} not found", remedy)
         case _:
             key = "key from the keyring"
     if provider.base_url.startswith("http://") and not is_private_host(provider.base_url):
@@ -196,17 +149,21 @@ def _provider(context: DoctorContext, provider: Provider) -> Finding:
     return ok(name, f"{place}, {key}")
 
 
-def _model_file(provider: Provider, path: Path) -> Finding:
+def _address(provider: Provider) -> str:
+    """The address without the query, which may hold secrets."""
+    return provider.base_url.partition("?")[0]
+
+
+def _model_file(name: str, path: Path) -> Finding:
     from provider_core import local
-    from telex.error_hints import install_command
 
     try:
         local.read_gguf(path)
     except ModelFileError as error:
-        return problem(provider.name, error.message, f"telex providers edit {provider.name} --gguf FILE")
+        return problem(name, error.message, f"telex providers edit {name} --gguf FILE")
     if not local.installed():
-        return problem(provider.name, f"{path} needs the extra local", install_command("telex[local]"))
-    return ok(provider.name, f"{path}, runs on this machine")
+        return problem(name, f"{path} needs the extra local", install_command("telex[local]"))
+    return ok(name, f"{path}, runs on this machine")
 
 
 def _missing_program(command: str) -> str:
@@ -229,65 +186,54 @@ _NO_ENTRY = "telex-doctor"
 def keyring(context: DoctorContext) -> Iterator[Finding]:
     """Whether the keyring of the operating system answers, and has what the settings expect to be in it."""
     from provider_core.keys import KeyringStore, source
+    from provider_core.settings.mcp import secret_references
 
     store = context.key_store
     stored = [each for each in context.settings.providers.values() if each.enabled and each.key_stored]
-    secrets = _stored_secrets(context)
+    servers = [server for server in context.settings.mcp.values() if server.enabled]
+    references = [each for server in servers for each in secret_references(server).values()]
+    secrets = {each.entry: each for each in references if each.kind == "keyring"}
     try:
         backend = store.backend() if isinstance(store, KeyringStore) else type(store).__name__
         store.get(_NO_ENTRY)
     except KeyStoreError as error:
         needed = [each for each in stored if source(each, context.environ).kind == "keyring"]
-        yield _no_keyring(context, error, needed, secrets)
+        names = [f"no key for {each.name}" for each in needed] + [f"no {each}" for each in secrets.values()]
+        if names:
+            hint = code_and_hint(error, needed[0])[1] if needed else None
+            hint = hint or "Unlock the keyring, or start one, and run again."
+            yield problem("backend", f"{error.message}: {', '.join(names)}", hint)
+        else:
+            unneeded = "" if context.file[1] else "; no key or secret needs it"
+            remedy = "Keys from variables and commands work without one: telex help keys"
+            yield note("backend", f"{error.message}{unneeded}", remedy)
         return
     yield ok("backend", f"{backend} works")
     for provider in stored:
-        yield _stored_key(context, provider, store.get(provider.name))
-    for secret in secrets:
+        text = store.get(provider.name)
+        yield _misdirected_key(context, provider, text or "") or _stored(
+            provider.name, "key", f"telex providers set-key {provider.name}", text
+        )
+    for secret in secrets.values():
         yield _stored(str(secret), "secret", f"telex mcp set-secret {secret.name}", store.get(secret.entry))
 
 
-def _stored_secrets(context: DoctorContext) -> list[SecretReference]:
-    """The secrets in the keyring that MCP servers need, each once."""
-    from provider_core.settings.mcp import secret_references
-
-    enabled = [server for server in context.settings.mcp.values() if server.enabled]
-    found = [
-        each for server in enabled for each in secret_references(server).values() if each.kind == "keyring"
-    ]
-    return list({each.entry: each for each in found}.values())
-
-
-def _no_keyring(
-    context: DoctorContext, error: KeyStoreError, needed: list[Provider], secrets: list[SecretReference]
-) -> Finding:
-    from telex.error_hints import code_and_hint
-
-    names = [f"no key for {each.name}" for each in needed] + [f"no {secret}" for secret in secrets]
-    if names:
-        hint = code_and_hint(error, needed[0])[1] if needed else None
-        hint = hint or "Unlock the keyring, or start one, and run again."
-        return problem("backend", f"{error.message}: {', '.join(names)}", hint)
-    unneeded = "" if context.file_error else "; no key or secret needs it"
-    remedy = "Keys from variables and commands work without one: telex help keys"
-    return note("backend", f"{error.message}{unneeded}", remedy)
-
-
-def _stored_key(context: DoctorContext, provider: Provider, text: str | None) -> Finding:
+def _misdirected_key(context: DoctorContext, provider: Provider, text: str) -> Finding | None:
+    """The problem if the key in the keyring was stored for another address."""
     from provider_core.keys import check_destination, source, unseal
-    from telex.error_hints import code_and_hint
 
-    if text is not None and source(provider, context.environ).kind == "keyring":
-        confirmed = unseal(text)[1]
-        try:
-            check_destination(
-                "its key", provider.base_url, provider.network, environ=context.environ, confirmed=confirmed
-            )
-        except KeyDestinationError as error:
-            return problem(provider.name, error.message, code_and_hint(error, provider)[1] or "")
-        except SettingsError as error:
-            return problem(provider.name, error.message, "See: telex doctor proxies")
-    return _stored(provider.name, "key", f"telex providers set-key {provider.name}", text)
+    if not text or source(provider, context.environ).kind != "keyring":
+        return None
+    confirmed = unseal(text)[1]
+    try:
+        check_destination(
+            "its key", provider.base_url, provider.network, environ=context.environ, confirmed=confirmed
+        )
+    except KeyDestinationError as error:
+        return problem(provider.name, error.message, code_and_hint(error, provider)[1] or "")
+    except SettingsError as error:
+        return problem(provider.name, error.message, "See: telex doctor proxies")
+    return None
 
 
 def _stored(subject: str, what: str, remedy: str, text: str | None) -> Finding:
@@ -326,57 +272,31 @@ def proxies(context: DoctorContext) -> Iterator[Finding]:
 
 # --- models ---------------------------------------------------------------------------------------------------------
 
+_CHOOSE = "Choose one: telex models default ID"
+
 
 def models(context: DoctorContext) -> Iterator[Finding]:
     """The default model, aliases, the age of model lists, and the embedded model."""
+    from provider_core import local
+    from provider_core.catalog import can_list_models
     from provider_core.resolve import resolve
 
-    if context.file_error is not None:
+    if context.file[1] is not None:
         yield from _unreadable(context)
         return
+    catalog = context.catalog
     yield _default_model(context)
     for name, alias in context.settings.aliases.items():
         try:
             for target in alias.targets:
-                resolve(target, context.catalog)
+                resolve(target, catalog)
         except NoModelError:
             continue  # the server will be asked
         except CoreError as error:
             yield note(f"alias {name}", error.message, f"telex models alias {name} --remove")
-    yield from _model_lists(context)
-    yield _completion_cache(context)
-    yield from _embedded_model(context)
-
-
-def _default_model(context: DoctorContext) -> Finding:
-    from provider_core.resolve import resolve
-    from telex.error_hints import code_and_hint
-
-    wanted = context.settings.model
-    try:
-        target = resolve(wanted, context.catalog)
-    except NoModelError as error:
-        if error.provider is not None:
-            return ok("default", f"the first model that the server of {error.provider} lists")
-        hint = code_and_hint(error)[1]
-        return note("default", error.message, hint or "Choose one: telex models default ID")
-    except CoreError as error:
-        hint = code_and_hint(error)[1] or "Choose one: telex models default ID"
-        return problem("default", error.message, hint) if wanted else note("default", error.message, hint)
-    provider = target.provider.name
-    if provider in context.catalog.without_key:
-        return problem(
-            "default", f"{target}, and {provider} has no key", f"telex providers set-key {provider}"
-        )
-    return ok("default", str(target))
-
-
-def _model_lists(context: DoctorContext) -> Iterator[Finding]:
-    from provider_core.catalog import can_list_models
-
     missing = []
-    for provider in filter(can_list_models, context.catalog.usable):
-        listing = context.catalog.listing(provider.name)
+    for provider in filter(can_list_models, catalog.usable):
+        listing = catalog.listing(provider.name)
         if listing.fetched_at is None:
             missing.append(provider.name)
             continue
@@ -385,38 +305,31 @@ def _model_lists(context: DoctorContext) -> Iterator[Finding]:
         yield note(provider.name, detail, refresh) if listing.stale else ok(provider.name, detail)
     if missing:
         yield note("lists", f"never fetched for {', '.join(missing)}", "telex models list --refresh")
+    if local.installed():
+        model = local.DEFAULT_MODEL
+        path = context.paths.models / model.file
+        amount = f"{model.download_size / 1e6:.0f} MB to download on first use"
+        yield ok("embedded model", f"{model.id} ({model.licence}), {path if path.exists() else amount}")
 
 
-def _completion_cache(context: DoctorContext) -> Finding:
-    from provider_core.catalog import snapshot_is_current
+def _default_model(context: DoctorContext) -> Finding:
+    from provider_core.resolve import resolve
 
-    subject, stamp = "names for completion", context.paths.cache / "completion" / "stamp"
+    wanted = context.settings.model
     try:
-        written = age(time.time() - stamp.stat().st_mtime)
-    except OSError:
-        return ok(subject, "not written yet: the next command writes them")
-    if snapshot_is_current(context.paths, context.environ):
-        return ok(subject, f"written {written} ago")
-    return ok(subject, f"older than the settings ({written}): the next command updates them")
-
-
-def _embedded_model(context: DoctorContext) -> Iterator[Finding]:
-    from provider_core import local
-
-    if not local.installed():
-        return
-    model = local.DEFAULT_MODEL
-    path, named = context.paths.models / model.file, f"{model.id} ({model.licence})"
-    try:
-        if path.stat().st_size == model.size:
-            yield ok("embedded model", f"{named}, {path}")
-        else:
-            yield problem(
-                "embedded model", f"{path} is incomplete", f"Remove it: rm {shlex.quote(str(path))}"
-            )
-    except OSError:
-        amount = f"{model.download_size / 1e6:.0f} MB"
-        yield ok("embedded model", f"{named}, {amount} to download on first use")
+        target = resolve(wanted, context.catalog)
+    except NoModelError as error:
+        if error.provider is not None:
+            return ok("default", f"the first model that the server of {error.provider} lists")
+        return note("default", error.message, code_and_hint(error)[1] or _CHOOSE)
+    except CoreError as error:
+        hint = code_and_hint(error)[1] or _CHOOSE
+        return problem("default", error.message, hint) if wanted else note("default", error.message, hint)
+    provider = target.provider.name
+    if provider in context.catalog.without_key:
+        set_key = f"telex providers set-key {provider}"
+        return problem("default", f"{target}, and {provider} has no key", set_key)
+    return ok("default", str(target))
 
 
 # --- history --------------------------------------------------------------------------------------------------------
@@ -427,7 +340,6 @@ def history(context: DoctorContext) -> Iterator[Finding]:
     import sqlite3
 
     from provider_core.history import health
-    from telex.error_hints import code_and_hint
 
     path = context.paths.history
     if not context.settings.history:
@@ -435,9 +347,8 @@ def history(context: DoctorContext) -> Iterator[Finding]:
     try:
         found = health(path)
     except HistoryError as error:
-        yield problem(
-            "file", error.message, code_and_hint(error)[1] or f"Move {path} away: telex creates a new one"
-        )
+        remedy = code_and_hint(error)[1] or f"Move {path} away: telex creates a new one"
+        yield problem("file", error.message, remedy)
         return
     if found is None:
         yield ok("file", f"{path} (not created yet)")
@@ -452,16 +363,14 @@ def history(context: DoctorContext) -> Iterator[Finding]:
 def tools(context: DoctorContext) -> Iterator[Finding]:
     """Whether each MCP server could be started; none is started."""
     from telex.doctor.machine import is_importable
-    from telex.error_hints import install_command
 
     yield from (found := [*_unreadable(context), *context.invalid("mcp")])
     servers = context.settings.mcp.values()
     if not servers and not found:
         yield ok("none", "no MCP server is set up")
     if servers and not is_importable("mcp"):
-        yield problem(
-            "extra mcp", "is not installed, but MCP servers are set up", install_command("telex[mcp]")
-        )
+        what = "is not installed, but MCP servers are set up"
+        yield problem("extra mcp", what, install_command("telex[mcp]"))
     for server in servers:
         yield _server(context, server)
 
@@ -474,9 +383,8 @@ def _server(context: DoctorContext, server: McpServer) -> Finding:
         return ok(name, "disabled")
     for field, found in secret_references(server).items():
         if found.kind == "env" and not context.environ.get(found.name):
-            return problem(
-                name, f"{field} needs the variable {found.name}, which is not set", f"Set {found.name}"
-            )
+            missing = f"{field} needs the variable {found.name}, which is not set"
+            return problem(name, missing, f"Set {found.name}")
     if server.url:
         return ok(name, server.url.partition("?")[0])
     if server.cwd is not None and not server.cwd.is_dir():
