@@ -327,7 +327,7 @@ def _encoded(body: dict[str, object]) -> bytes:
 
 def _refusal(reply: Reply, call: Call, secrets: tuple[str, ...]) -> ProviderError:
     from provider_core.redaction import printable, redact
-    from provider_core.stream import ErrorReader
+    from provider_core.stream.failures import ErrorReader
 
     headers = dict(reply.headers)
     place = ""

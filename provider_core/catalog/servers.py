@@ -23,7 +23,7 @@ from provider_core.errors import (
 )
 from provider_core.redaction import redact
 from provider_core.request import build_headers, known_secrets
-from provider_core.stream import ErrorReader
+from provider_core.stream.failures import ErrorReader
 from provider_core.structs import Struct, replace
 from provider_core.types import Call
 

@@ -1,4 +1,4 @@
-"""From the bytes of an answer to events and a verdict, and from error responses to errors; without I/O."""
+"""From the bytes of an answer to events and a verdict; without I/O."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from provider_core import errors, limits
 from provider_core.redaction import clean, one_line
 from provider_core.stream.chunks import AnswerState
-from provider_core.stream.extras import with_cost
-from provider_core.stream.failures import ErrorReader
-from provider_core.stream.fields import decode_json
+from provider_core.stream.extras import decode_json, with_cost
 from provider_core.stream.verdict import StreamEnd, classify, standard_reason
 from provider_core.structs import pattern
 from provider_core.types import Finished, Reasoning, Sources, Text
@@ -18,9 +16,10 @@ from provider_core.types import Finished, Reasoning, Sources, Text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from provider_core.types import AnswerEvent, Json
+    from provider_core.stream.failures import ErrorReader
+    from provider_core.types import AnswerEvent
 
-__all__ = ["Decoder", "ErrorReader", "standard_reason"]
+__all__ = ["Decoder", "standard_reason"]
 
 _CHECK_EVERY = 1 << 16
 """Bytes between two checks of the limits."""
@@ -66,19 +65,19 @@ class Decoder:
         self.done: bool = False
         """Whether nothing of interest can follow: after ``[DONE]``, an error, or a complete reply."""
         self._status, self._content_type = status, content_type
-        self._errors = ErrorReader(provider, secrets)
+        self._provider, self._secrets = provider, secrets
         self._own_limit, self._streamed, self._cost = own_limit, streamed, cost
         self._limits = {Text: max_characters, Reasoning: limits.WHOLE_ANSWER}
         self._lengths = {Text: 0, Reasoning: 0}
-        self._fruitless = self._grown = self._check_at = 0
+        self._fruitless = self._check_at = 0
         self._framer = Framer()
-        self._answer = AnswerState(self._errors)
+        self._answer = AnswerState()
         self._template = ChunkTemplate()
         self._received = 0
         self._closed = False
         self._end_mark = False
         self._skipped = ""  # the beginning of the first frame that could not be read
-        self._error_body = bytearray() if status >= 400 else None
+        self._stopped: errors.ProtocolError | None = None  # why it was broken off here
 
     @property
     def received_text(self) -> bool:
@@ -100,13 +99,10 @@ class Decoder:
         if self.done or self._closed:
             return []
         self._received += len(data)
-        if self._error_body is not None:
-            if len(self._error_body) < limits.ERROR_BODY:
-                self._error_body += data
-            return []
         self._read(self._framer.feed, data)
         events = self._within_limits(self._answer.text.take())
-        self._fruitless = 0 if events else self._fruitless + len(data)
+        self._fruitless = 0 if events or self._answer.grown else self._fruitless + len(data)
+        self._answer.grown = False
         if self._answer.text.blanks > limits.BLANKS or self._received >= self._check_at:
             self._check()
         return events
@@ -118,29 +114,29 @@ class Decoder:
         self._closed = True
         answer = self._answer
         broken = None if self.done else error
-        if not self.done and self._error_body is None:
+        if not self.done:
             self._read(self._framer.close)
         answer.finish_choosing()
         if unexplained := answer.suspect or answer.words:
             answer.fail(unexplained)
         failure = self._failure(broken)
-        done = self._end_mark or (self._framer.began_as_json and (answer.whole or not answer.in_pieces))
-        finish = clean(answer.finish, self._errors.secrets, 200) if answer.finish is not None else None
+        done = self._end_mark or (self._framer.began_as_json and (answer.replied or not answer.in_pieces))
+        finish = self._clean(answer.finish) if answer.finish is not None else None
         cut = failure is not None or broken is not None or not (done or finish is not None)
         events = self._within_limits(answer.text.close(cut=cut))
         end = StreamEnd(
-            provider=self._errors.provider,
-            failure=failure or answer.failure,
+            provider=self._provider,
+            failure=failure or self._stopped,
             broken=broken,
             finish=finish,
             done=done,
-            last_call=one_line(clean(answer.calls.last_name(), self._errors.secrets, 200)),
+            last_call=one_line(self._clean(answer.calls.last_name())),
             own_limit=self._own_limit,
             text=answer.text.has_text,
             image=any(not image.broken for image in answer.extras.images),
             reasoning=answer.text.has_reasoning,
             refusal=answer.refusal,
-            skipped=one_line(clean(self._skipped, self._errors.secrets, 100)),
+            skipped=one_line(self._clean(self._skipped, 100)),
             received=self._received,
         )
         verdict, reason, why = classify(end)
@@ -155,13 +151,16 @@ class Decoder:
             reason=reason,
             raw_reason=finish,
             error=why,
-            model=clean(answer.model, self._errors.secrets, 200),
+            model=self._clean(answer.model),
             reasoning_details=answer.passthrough.details(),
             extra=answer.passthrough.extra(),
             choices=tuple(answer.choices()),
             logprobs=answer.extras.logprobs or None,
         )
         return [*events, finished]
+
+    def _clean(self, words: str, limit: int = 200) -> str:
+        return clean(words, self._secrets, limit)
 
     def _within_limits(self, events: list[AnswerEvent]) -> list[AnswerEvent]:
         """Return the events up to the limits of text and reasoning; break off the answer beyond them."""
@@ -182,9 +181,6 @@ class Decoder:
         """Break off an answer that does not end, or that exceeds what a useful one holds."""
         answer = self._answer
         self._check_at = self._received + _CHECK_EVERY
-        grown, self._grown = self._grown, answer.grown + answer.size_besides_text
-        if grown != self._grown:
-            self._fruitless = 0
         if max(answer.text.blanks, answer.calls.blanks) > limits.BLANKS:
             self._stop(f"sent more than {limits.BLANKS:,} blank characters in a row")
         elif len(answer.calls) > limits.CALLS:
@@ -228,9 +224,6 @@ class Decoder:
             except (ValueError, RecursionError):
                 self._not_json(event, data[at:])
                 break
-            if answer.whole and self._framer.began_as_json and _is_chunk(value):
-                self.done = True
-                return
             if end < len(data) or event == "error" or (plain := answer.add_plain(value)) is None:
                 with suppress(RecursionError):  # nested too deeply to be a chunk
                     answer.add(value, event)
@@ -238,8 +231,10 @@ class Decoder:
             else:
                 self._template.learn(data, plain[1], is_reasoning=plain[0])
                 at = end
-            self.done = answer.failure is not None or (answer.replied and self._framer.began_as_json)
-        self.done = self.done or answer.failure is not None
+            self.done = answer.replied and self._framer.began_as_json
+            if answer.failures:
+                break
+        self.done = self.done or bool(answer.failures)
 
     def _not_json(self, event: str, data: str) -> None:
         """Take the end mark, an error with broken quotes, or plain words; skip anything else."""
@@ -254,28 +249,27 @@ class Decoder:
             self._skipped = data[:400]
 
     def _stop(self, what: str, *, code: str = "too_much") -> None:
-        error = errors.ProtocolError(
-            f"{self._errors.server} {what}", provider=self._errors.provider, code=code
-        )
-        self._answer.failure = self._answer.failure or error
+        if self._stopped is None:
+            server = self._provider or "the server"
+            self._stopped = errors.ProtocolError(f"{server} {what}", provider=self._provider, code=code)
         self.done = True
 
     def _failure(self, broken: errors.CoreError | None) -> errors.CoreError | None:
         """Return the reported failure, or why the body is not an answer at all."""
         answer = self._answer
-        if self._error_body is not None:
-            return self._errors.from_response(self._status, bytes(self._error_body))
-        if answer.failure is not None or answer.chunks or broken is not None:
-            return answer.failure
+        if answer.failures:
+            return self._reader().from_json(None, answer.failures[0])
+        if self._stopped is not None or answer.chunks or broken is not None:
+            return self._stopped
         if answer.unknown:
-            return self._errors.from_json(None, answer.unknown)
+            return self._reader().from_json(None, answer.unknown)
         head = bytes(self._framer.head)
-        return self._errors.no_completion(self._status, self._content_type, head, streamed=self._streamed)
+        return self._reader().no_completion(self._status, self._content_type, head, streamed=self._streamed)
 
+    def _reader(self) -> ErrorReader:
+        from provider_core.stream.failures import ErrorReader
 
-def _is_chunk(value: Json) -> bool:
-    choices = value.get("choices") if isinstance(value, dict) else None
-    return isinstance(choices, list) and any(isinstance(each, dict) and "delta" in each for each in choices)
+        return ErrorReader(self._provider, self._secrets)
 
 
 def _next_value(data: str, at: int) -> int:

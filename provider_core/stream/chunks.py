@@ -1,23 +1,28 @@
-"""Reads chunks, replies and error frames, in OpenAI's shape and in other dialects, into the state of one answer."""
+"""Reads chunks and replies, in OpenAI's shape and in other dialects, into the state of one answer."""
 
 from __future__ import annotations
 
-import itertools
 import json
 from typing import TYPE_CHECKING, TypeAlias
 
-from provider_core.stream import fields
-from provider_core.stream.extras import KEYS, Extras, PassthroughFields, merge_usage, read_usage
-from provider_core.stream.failures import ErrorPayload, is_error, is_error_event, is_keepalive, may_be_error
+from provider_core.stream.extras import (
+    KEYS,
+    Extras,
+    dict_in,
+    list_in,
+    merge_usage,
+    nested_text,
+    read_usage,
+    str_in,
+)
+from provider_core.stream.pieces import SENT_BACK, PassthroughFields, ToolCallBuilder
 from provider_core.stream.text import TextBuffer
 from provider_core.stream.verdict import finish_reason, standard_reason
-from provider_core.types import Choice, Reasoning, Text, ToolCall, Verdict
+from provider_core.types import Choice, Reasoning, Text, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provider_core.errors import CoreError
-    from provider_core.stream.failures import ErrorReader
     from provider_core.types import Json, Usage
 
 _WAITING = 16
@@ -33,19 +38,24 @@ _MORE_IN_CHOICE = frozenset(("message", "text", "error", "usage", *KEYS))
 _PLAIN_DELTA = frozenset(("role", "content", "reasoning_content", "reasoning"))
 
 _CONTENT = ("content", "reasoning_content", "reasoning", "reasoning_details", "tool_calls", "refusal")
+_SHAPE = frozenset(
+    ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "provider", "service_tier")
+)
+"""Keys of a chunk that never report a failure: most chunks have no others, and need no reader of errors."""
 
 
 class AnswerState:
     """The state of one answer. Feed JSON values to ``add``; the text is in ``text``."""
 
-    def __init__(self, errors: ErrorReader) -> None:
+    def __init__(self) -> None:
         self.text: TextBuffer = TextBuffer()
         self.calls: ToolCallBuilder = ToolCallBuilder()
         self.passthrough: PassthroughFields = PassthroughFields()
         self.extras: Extras = Extras()
         self.usage: Usage | None = None
         self.finish: str | None = None
-        self.failure: CoreError | None = None
+        self.failures: list[Json] = []
+        """The first failure that the server reported."""
         self.model: str = ""
         self.chunks: int = 0
         """Values in the shape of an answer."""
@@ -55,18 +65,15 @@ class AnswerState:
         """A value with nothing but words that came after text, and which no text has followed."""
         self.words: str = ""
         """A frame of plain words, which no finish reason has followed."""
-        self.grown: int = 0
-        """Chunks with text, reasoning or a call, except those that ``add_plain`` or the decoder read."""
+        self.grown: bool = False
+        """Whether text, reasoning or a call came since the owner reset this."""
         self.growing: bool = False
         """Whether the last chunk had text, reasoning or a call."""
-        self.whole: bool = False
-        """Whether a message came in one piece."""
         self.replied: bool = False
-        """Whether a message came that is complete by its own account."""
+        """Whether a message came in one piece."""
         self.in_pieces: bool = False
         """Whether something came that is a part of an answer by its shape."""
         self.refusal: bool = False
-        self._errors = errors
         self._others: dict[int, AnswerState] = {}
         self._others_size = 0
         self._chosen: int | None = None
@@ -74,9 +81,6 @@ class AnswerState:
         # Whether text and reasoning came; what a later message repeats is skipped.
         self._has_text = self._has_reasoning = False
         self._last_message = ("", "")  # its reasoning and its text
-        # The last reasoning_details, which may repeat the earlier ones; None once they proved not to.
-        self._details: str | None = ""
-        self._details_repeat = False
         self._begun = False
 
     @property
@@ -101,8 +105,8 @@ class AnswerState:
                 self.fail(value)
             self._note(value)
             return
-        value = fields.to_openai(value)
-        if event == "error" or is_error_event(value):
+        value = to_openai(value)
+        if event == "error" or self._reports_failure(value):
             self.fail(value)
         choices = value.get("choices")
         if isinstance(choices, list):
@@ -151,13 +155,15 @@ class AnswerState:
         """Take words that came in place of a chunk: they are a failure unless a finish reason follows."""
         if self.words.startswith("<"):
             self.words = f"{self.words}\n{words}"[:2000]  # the rest of a web page
-        elif not self.settled and not self.words and not is_keepalive(words):
-            self.words = words[:2000]
+        elif not self.settled and not self.words:
+            from provider_core.stream.error_body import is_keepalive
+
+            self.words = "" if is_keepalive(words) else words[:2000]
 
     def fail(self, value: Json) -> None:
         """Note that the server reported a failure; the first one is reported."""
-        if self.failure is None:
-            self.failure = self._errors.from_json(None, value)
+        if not self.failures:
+            self.failures.append(value)
 
     def finish_choosing(self) -> None:
         """Read the choice that came first, as choice 0 will not come."""
@@ -184,6 +190,8 @@ class AnswerState:
 
     def _note(self, value: Json) -> None:
         """Note a value of no known shape that has words, in case nothing else comes."""
+        from provider_core.stream.error_body import ErrorPayload, may_be_error
+
         if isinstance(value, str):
             self.add_words(value)
         elif self.chunks == 0 and not self.unknown:
@@ -191,9 +199,15 @@ class AnswerState:
         elif self.chunks and self.finish is None and not self.suspect and may_be_error(value):
             self.suspect = value
 
+    def _reports_failure(self, value: dict[str, Json]) -> bool:
+        if value.keys() <= _SHAPE and value.get("object") != "error":
+            return False
+        from provider_core.stream.error_body import is_error_event
+
+        return is_error_event(value)
+
     def _grow(self) -> None:
-        self.growing = self._begun = True
-        self.grown += 1
+        self.growing = self.grown = self._begun = True
         self.suspect = None
 
     def _chunk(self, chunk: dict[str, Json], choices: list[Json]) -> None:
@@ -205,12 +219,8 @@ class AnswerState:
         found = read_usage(chunk, choices[0] if choices else None)
         if found is not None:
             self.usage = merge_usage(self.usage, found)
-        groq = chunk.get("x_groq")
-        if isinstance(groq, dict) and is_error(groq.get("error")):
-            self.fail(groq)
+        self._fail_if_error(dict_in(chunk, "x_groq"))
         complete = chunk.get("object") == "chat.completion"
-        self.in_pieces = self.in_pieces or chunk.get("object") == "chat.completion.chunk"
-        self.whole = self.whole or (complete and not choices)
         for position, choice in enumerate(choices):
             if not isinstance(choice, dict):
                 continue
@@ -234,13 +244,21 @@ class AnswerState:
         elif index in self._others or len(self._others) < _CHOICES:
             other = self._others.get(index)
             if other is None:
-                other = self._others[index] = AnswerState(self._errors)
+                other = self._others[index] = AnswerState()
             other._choice(choice, complete)
             self._others_size += len(repr(choice))
+            self.grown = True
+
+    def _fail_if_error(self, value: dict[str, Json]) -> None:
+        """Note a failure if the object has an ``error``, as a choice and Groq's extras may have."""
+        if value.get("error"):
+            from provider_core.stream.error_body import is_error
+
+            if is_error(value["error"]):
+                self.fail(value)
 
     def _choice(self, choice: dict[str, Json], complete: bool) -> None:
-        if is_error(choice.get("error")):
-            self.fail(choice)
+        self._fail_if_error(choice)
         reason = finish_reason(choice)
         if reason is not None:
             self.words = ""
@@ -258,21 +276,20 @@ class AnswerState:
             self._delta(delta)
         if isinstance(message, dict):
             alone = not (isinstance(delta, dict) and any(delta.get(key) for key in _CONTENT))
-            replied = alone and (complete or reason is not None)
-            self._message(message, complete=replied)
-            self.replied = self.replied or replied
-            self.whole = self.whole or alone
+            self._message(message, complete=alone and (complete or reason is not None))
+            self.replied = self.replied or alone
         elif isinstance(text, str) and text and not self._has_text:
             self.in_pieces = True
             self._grow()
             self.text.add_text(text)
 
     def _delta(self, delta: dict[str, Json]) -> None:
-        pieces = fields.content(delta)
-        reasoning = fields.reasoning(delta) or self._new_details(fields.reasoning_details(delta))
+        pieces, new_details = _content(delta), self.passthrough.add_delta(delta)
+        reasoning = _reasoning(delta) or new_details
         calls, legacy_call = delta.get("tool_calls"), delta.get("function_call")
         if self._take_extras(delta) or reasoning or pieces or calls or legacy_call:
             self._grow()
+        self.grown = self.grown or not SENT_BACK.isdisjoint(delta)
         if reasoning:
             self._has_reasoning = True
             self.text.add_reasoning(reasoning)
@@ -284,14 +301,13 @@ class AnswerState:
                 self._has_reasoning = True
                 self.text.add_reasoning(text)
         self._refuse(delta.get("refusal"))
-        self.passthrough.add_delta(delta)
         self.calls.feed(calls)
         self.calls.feed_legacy(legacy_call)
 
     def _message(self, message: dict[str, Json], *, complete: bool) -> None:
         """Read a message in place of a delta, or together with or after deltas, whose words it repeats."""
-        pieces = fields.content(message)
-        reasoning = fields.reasoning(message) or fields.reasoning_details(message)
+        pieces = _content(message)
+        reasoning = _reasoning(message) or nested_text(message.get("reasoning_details"))
         reasoning = reasoning or "".join(text for is_reasoning, text in pieces if is_reasoning)
         text = "".join(text for is_reasoning, text in pieces if not is_reasoning)
         earlier_reasoning, earlier_text = self._last_message
@@ -322,18 +338,6 @@ class AnswerState:
             self.extras.take_content(content if isinstance(content, list) else [content])
         return len(self.extras.images) > before
 
-    def _new_details(self, text: str) -> str:
-        """Return what ``reasoning_details`` add: those of MiniMax repeat all earlier reasoning."""
-        earlier = self._details
-        if not text or earlier is None:
-            return text
-        if text.startswith(earlier) and (self._details_repeat or len(text) > len(earlier)):
-            self._details = text
-            self._details_repeat = self._details_repeat or bool(earlier.strip())
-            return text[len(earlier) :] if earlier.strip() else text
-        self._details = text if self._details_repeat else None
-        return text
-
     def _refuse(self, refusal: Json) -> None:
         if isinstance(refusal, str) and refusal:
             self.refusal = True
@@ -341,222 +345,121 @@ class AnswerState:
             self.text.add_refusal(refusal)
 
 
-# --- tool calls ----------------------------------------------------------------------------------------------
-
-_PART = 64
-"""Bytes of memory that a part takes besides its characters."""
-_CANDIDATES = 64
-"""How many calls are compared with one part: otherwise, a hostile stream would cost their square."""
-_OWN = frozenset(("index", "id", "type", "function", "name", "arguments"))
+# --- other dialects ------------------------------------------------------------------------------------------
 
 
-class _OpenCall:
-    def __init__(self, index: int | None) -> None:
-        self.id: str = ""
-        self.name: str = ""
-        self.index: int | None = index
-        self.arguments: list[str] = []
-        self.extra: dict[str, Json] = {}
-
-    def text(self) -> str:
-        return _arguments("".join(self.arguments))
-
-    def is_complete(self) -> bool:
-        """Tell whether the arguments end with the last brace of a JSON object."""
-        last = next((part for part in reversed(self.arguments) if not part.isspace()), "")
-        return bool(self.name) and last.rstrip().endswith("}") and isinstance(_parsed(self.text()), dict)
-
-
-_OpenCalls: TypeAlias = "dict[_OpenCall, None]"
-"""Calls, the one with the latest part last."""
-
-
-class ToolCallBuilder:
-    """The tool calls of one answer.
-
-    A part continues the call that has the same id, index and name, if both have them; without id and index,
-    its place in the list or the order of the parts decides. A different name always begins another call.
-    """
-
-    def __init__(self) -> None:
-        self.size: int = 0
-        """About how many bytes they take."""
-        self.blanks: int = 0
-        """Blank characters at the end of the arguments that came last."""
-        self._calls: list[_OpenCall] = []
-        self._recent: _OpenCalls = {}
-        self._by_id: dict[str, _OpenCalls] = {}
-        self._by_index: dict[int, _OpenCalls] = {}
-
-    def __bool__(self) -> bool:
-        return any(call.name for call in self._calls)
-
-    def __len__(self) -> int:
-        return len(self._calls)
-
-    def last_name(self) -> str:
-        """Return the name of the last call, "" if there is none."""
-        return next((call.name for call in reversed(self._calls) if call.name), "")
-
-    def feed(self, parts: Json, *, complete: bool = False) -> None:
-        """Take the ``tool_calls`` of a delta, or of a ``complete`` message, in which each entry is a call."""
-        if isinstance(parts, dict):
-            parts = [parts]
-        if not isinstance(parts, list):
-            return
-        before = len(self._calls)
-        for position, part in enumerate(parts):
-            if isinstance(part, dict):
-                place = before - len(parts) + position if len(parts) > 1 else None
-                self._add(part, place, complete)
-
-    def feed_legacy(self, call: Json) -> None:
-        """Take a ``function_call``, of which an answer has at most one."""
-        if isinstance(call, dict) and (call.get("name") or call.get("arguments")):
-            self._add({"index": -1, "function": call}, None, complete=False)
-
-    def finish(self, verdict: Verdict) -> list[ToolCall]:
-        """Return the calls in the order they began. In an incomplete answer, those with cut arguments are marked."""
-        whole = verdict is Verdict.COMPLETE
-        return [
-            ToolCall(
-                id=call.id,
-                name=call.name,
-                arguments=call.text(),
-                extra=call.extra,
-                cut=not whole and not call.is_complete(),
-            )
-            for call in self._calls
-            if call.name
-        ]
-
-    def _add(self, part: dict[str, Json], place: int | None, complete: bool) -> None:
-        """Take one part; ``place`` is the number of its call if nothing but its place in a list tells."""
-        function = part.get("function")
-        if not isinstance(function, dict):
-            function = part
-        id_, name, index = _word(part.get("id")), _word(function.get("name")), _index(part.get("index"))
-        arguments = function.get("arguments")
-        if arguments is None:
-            arguments = function.get("parameters", "")
-        call = None if complete else self._find(index, id_, name, arguments, place)
-        if call is None:
-            call = _OpenCall(index)
-            self._calls.append(call)
-        call.id = call.id or id_
-        call.name = call.name or name
-        _move_to_end(self._recent, call)
-        if index is not None:
-            _move_to_end(self._by_index.setdefault(index, {}), call)
-        if id_:
-            _move_to_end(self._by_id.setdefault(id_, {}), call)
-        if isinstance(arguments, str):
-            blank = not arguments.strip()
-            self.blanks = self.blanks + len(arguments) if blank else 0
-            if arguments and (call.arguments or not blank):
-                call.arguments.append(arguments)
-        elif arguments is not None:
-            arguments = _dumped(arguments)
-            call.arguments[:] = [arguments]
-        self.size += len(arguments or "") + len(id_) + len(name) + _PART
-        more = {key: value for key, value in part.items() if key not in _OWN and value is not None}
-        call.extra.update(more)
-
-    def _find(
-        self, index: int | None, id_: str, name: str, arguments: Json, place: int | None
-    ) -> _OpenCall | None:
-        """Return the call that a part continues, or None if it begins one."""
-        has_arguments = arguments not in ("", None)
-        known = id_ in self._by_id
-        if known:
-            candidates = self._with_id(id_, index, name, place)
-        elif index is not None:
-            candidates = _latest(self._by_index.get(index, {}))
-        elif id_ and not has_arguments:
-            return None
-        elif place is not None:
-            candidates = self._calls[place : place + 1] if place >= 0 else []
-        else:
-            candidates = _latest(self._recent)
-        found = next((each for each in candidates if not (name and each.name) or name == each.name), None)
-        if found is None:
-            return None
-        named_again = bool(name and found.name)
-        if known:  # some servers repeat id and name in every part
-            return None if named_again and _has_other_arguments(found, arguments) else found
-        if id_ and found.id:  # some servers make a new id for every part
-            return None if name or not has_arguments else found
-        return None if named_again and (index is None or has_arguments) and found.is_complete() else found
-
-    def _with_id(self, id_: str, index: int | None, name: str, place: int | None) -> list[_OpenCall]:
-        """The calls with this id. Some servers give all calls the same one: then index or place tells them apart."""
-        calls = _latest(self._by_id[id_])
-        if index is not None:
-            here = [each for each in calls if each in self._by_index.get(index, {})]
-            return here or [each for each in calls if not name or each.index is None]
-        if place is not None and len(calls) > 1:
-            return self._calls[place : place + 1] if place >= 0 else []
-        return calls
+def to_openai(value: dict[str, Json]) -> dict[str, Json]:
+    """Return a chunk of Ollama, Gemini, Cloudflare or DashScope as a chat completion; anything else unchanged."""
+    if (blocked := _blocked(value)) is not None:
+        return {**value, "choices": [{"delta": {}, "finish_reason": blocked}]}
+    if "choices" in value and value["choices"] is not None:
+        return value
+    for key in ("data", "result", "response"):  # gateways that wrap a reply once more
+        inner = value.get(key)
+        if isinstance(inner, dict) and ("choices" in inner or "response" in inner):
+            return to_openai({**inner, "wrapped": True}) if "choices" not in inner else inner
+    if isinstance(value.get("candidates"), list):
+        choices = [_gemini(each) for each in value["candidates"] if isinstance(each, dict)]
+        return {**value, "model": value.get("modelVersion"), "choices": choices}
+    output = value.get("output")
+    if isinstance(output, dict) and isinstance(output.get("choices"), list):
+        return {**value, "search_info": output.get("search_info"), "choices": output["choices"]}
+    if isinstance(output, dict) and isinstance(output.get("text"), str):
+        choice = {"message": {"content": output["text"]}, "finish_reason": output.get("finish_reason")}
+        return {**value, "choices": [choice]}
+    if isinstance(value.get("message"), dict) and "done" in value:
+        return {**value, "choices": [_ollama(value, value["message"])]}
+    if isinstance(value.get("response"), str):
+        more = {key: value.get(key) for key in ("thinking", "tool_calls")}
+        return {**value, "choices": [_ollama(value, {"content": value["response"], **more})]}
+    return value
 
 
-def _latest(calls: _OpenCalls) -> list[_OpenCall]:
-    return list(itertools.islice(reversed(calls), _CANDIDATES))
+def _ollama(value: dict[str, Json], body: dict[str, Json]) -> dict[str, Json]:
+    """Read ``message`` and ``done`` of Ollama; Cloudflare's ``response`` has neither an end nor a reason."""
+    done = bool(value.get("done"))
+    key = "message" if done or value.get("wrapped") else "delta"
+    return {key: body, "finish_reason": (value.get("done_reason") or "stop") if done else None}
 
 
-def _move_to_end(calls: _OpenCalls, call: _OpenCall) -> None:
-    calls.pop(call, None)
-    calls[call] = None
-
-
-def _has_other_arguments(call: _OpenCall, arguments: Json) -> bool:
-    """Tell whether a part with the name of a complete call has other complete arguments; "{}" may be a placeholder."""
-    if not call.is_complete():
-        return False
-    new = _parsed(arguments) if isinstance(arguments, str) else arguments
-    return bool(new) and isinstance(new, dict) and _parsed(call.text()) not in ({}, new)
-
-
-def _word(value: Json) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) else ""
-
-
-def _index(value: Json) -> int | None:
-    if isinstance(value, bool):
+def _blocked(value: dict[str, Json]) -> str | None:
+    """Return why Gemini refused the prompt, in which case there are no candidates."""
+    feedback = dict_in(value, "promptFeedback") or dict_in(value, "prompt_feedback")
+    reason = str_in(feedback, "blockReason") or str_in(feedback, "block_reason")
+    if not reason or value.get("choices") or value.get("candidates"):
         return None
-    try:
-        return int(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
+    return f"BLOCK_REASON_{reason}" if reason.upper() == "OTHER" else reason
 
 
-def _dumped(value: Json) -> str:
-    try:
-        return json.dumps(value, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return "{}"
+def _gemini(candidate: dict[str, Json]) -> dict[str, Json]:
+    parts = [part for part in list_in(candidate.get("content"), "parts") if isinstance(part, dict)]
+    calls = [part["functionCall"] for part in parts if isinstance(part.get("functionCall"), dict)]
+    return {
+        "index": candidate.get("index"),
+        "delta": {
+            "content": parts,
+            "tool_calls": [
+                {"id": call.get("id"), "function": {**call, "arguments": call.get("args")}} for call in calls
+            ],
+        },
+        "finish_reason": candidate.get("finishReason"),
+        **{key: candidate[key] for key in ("groundingMetadata", "citationMetadata") if key in candidate},
+    }
 
 
-def _parsed(text: str) -> Json:
-    try:
-        return json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        return None
+# --- text and reasoning in a delta or a message --------------------------------------------------------------
+
+_REASONING = ("reasoning_content", "reasoning", "thinking", "thought", "reasoning_text", "thoughts")
+_REASONING_BLOCKS = ("thinking", "reasoning", "thought", "summary", "reasoning_text", "summary_text")
+
+_TextPiece: TypeAlias = tuple[bool, str]
+"""Whether it is reasoning, and its text."""
 
 
-def _arguments(text: str) -> str:
-    """Return the arguments as JSON text: "{}" for none, and without a leading placeholder or repetition."""
-    text = text.strip()
-    if not text or text == "null":
-        return "{}"
-    if _parsed(text) is not None or text[0] != "{":
-        return text
-    try:
-        first, end = fields.decode_json(text)
-    except (ValueError, RecursionError):
-        return text
-    rest = text[end:].strip()
-    if first == {}:
-        return rest
-    return text[:end] if _parsed(rest) == first else text
+def _reasoning(body: dict[str, Json]) -> str:
+    """Return the reasoning from the first field that has any: several fields repeat it."""
+    for key in _REASONING:
+        value = body.get(key)
+        if value and not isinstance(value, bool) and (text := nested_text(value)):
+            return text
+    return nested_text(list_in(body, "thinking_blocks"))
+
+
+def _content(body: dict[str, Json]) -> list[_TextPiece]:
+    """Return the pieces of a ``content`` of any type."""
+    pieces = _blocks(body.get("content"))
+    if body.get("thought") is True:  # Gemini's own flag, as some gateways pass it on
+        return [(True, text) for _, text in pieces]
+    return pieces or _blocks(str_in(body.get("audio"), "transcript"))
+
+
+def _blocks(value: Json) -> list[_TextPiece]:
+    match value:
+        case str():
+            return [(False, value)] if value else []
+        case list():
+            return [piece for item in value if isinstance(item, str | dict) for piece in _blocks(item)]
+        case dict():
+            return _block(value)
+        case bool() | None:
+            return []
+        case _:
+            return [(False, json.dumps(value))]
+
+
+def _block(block: dict[str, Json]) -> list[_TextPiece]:
+    kind = block.get("type")
+    if kind in _REASONING_BLOCKS or block.get("thought") is True:
+        reasoning = nested_text(block)
+        return [(True, reasoning)] if reasoning else []
+    if kind == "reference" and isinstance(
+        block.get("reference_ids"), list
+    ):  # Mistral: the caller's documents
+        return [(False, f"[{each}]") for each in block["reference_ids"] if isinstance(each, int | str)]
+    if kind in (None, "", "text", "output_text", "text_delta", "refusal"):
+        text = block.get("text") or block.get("refusal")
+        if isinstance(text, dict):
+            text = text.get("value")
+        if isinstance(text, str) and text:
+            return [(False, text)]
+    return []

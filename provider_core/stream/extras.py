@@ -1,21 +1,70 @@
-"""Collects what comes with an answer besides text and calls: sources, images, token counts, fields to send back."""
+"""Reads JSON leniently, and what comes with an answer besides text and calls: sources, images, token counts."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from typing import TYPE_CHECKING, Final
 
 from provider_core import limits
-from provider_core.stream.fields import dict_in, str_in
 from provider_core.structs import replace
 from provider_core.types import Image, Source, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from decimal import Decimal
 
     from provider_core.types import Json
+
+# --- lenient JSON --------------------------------------------------------------------------------------------
+
+_REASONING_TEXT = ("text", "thinking", "content", "summary", "reasoning", "reasoning_content")
+_TEXT_DEPTH = 5
+
+
+def _integer(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:  # more digits than the interpreter accepts
+        return float(digits)
+
+
+decode_json: Final[Callable[..., tuple[Json, int]]] = json.JSONDecoder(
+    strict=False, parse_int=_integer
+).raw_decode
+"""Return the JSON value at a position of a text, and where it ends; raises ValueError and RecursionError."""
+
+
+def dict_in(value: Json, key: str) -> dict[str, Json]:
+    """Return the object under ``key`` of an object, {} if there is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def list_in(value: Json, key: str) -> list[Json]:
+    """Return the list under ``key`` of an object, [] if there is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def str_in(value: Json, key: str) -> str:
+    """Return the string under ``key`` of an object, "" if there is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def nested_text(value: Json, depth: int = _TEXT_DEPTH) -> str:
+    """Return the text in a value of reasoning; ``data`` and ``signature`` are not text."""
+    if isinstance(value, str):
+        return value
+    if depth and isinstance(value, list):
+        return "".join(nested_text(item, depth - 1) for item in value)
+    if depth and isinstance(value, dict):
+        texts = (nested_text(value[key], depth - 1) for key in _REASONING_TEXT if value.get(key))
+        return next(filter(None, texts), "")
+    return ""
+
 
 # --- sources, images and log probabilities ----------------------------------------------------------------------
 
@@ -400,177 +449,3 @@ def dollars(value: Json) -> Decimal | None:
 
     # All digits of a long number, or of one with a small exponent, would fill the memory.
     return Decimal(text if len(text) <= _LONGEST_COST and number > _SMALLEST_COST else repr(number))
-
-
-# --- fields to send back -------------------------------------------------------------------------------------
-
-_PIECE = 64
-"""Bytes of memory that a piece takes besides its characters."""
-_CANDIDATES = 64
-"""How many items are compared with one piece: otherwise, a hostile stream would cost their square."""
-
-_SENT_BACK = frozenset(
-    (
-        "reasoning_details",  # openrouter.ai "Reasoning Tokens"
-        "extra_content",  # ai.google.dev "Thought signatures"
-        "thinking_blocks",  # docs.litellm.ai "Reasoning Content": Claude's, with their signatures
-    )
-)
-_TEXTS = ("text", "summary", "thinking")
-"""The keys of an item whose values come in pieces; all others come in one."""
-_SEALS = ("signature", "data")
-_UNDECIDED = 8
-"""Pieces after which it is decided whether each repeats the earlier ones."""
-_MERGED_DEPTH = 16
-
-
-class PassthroughFields:
-    """The fields of one answer's message that a later request sends back unchanged."""
-
-    def __init__(self) -> None:
-        self.size: int = 0
-        """About how many bytes they take."""
-        self._details = _PiecedArray()
-        self._blocks = _PiecedArray()
-        self._extra: dict[str, Json] = {}
-
-    def add_delta(self, delta: dict[str, Json]) -> None:
-        """Take what a delta adds."""
-        if not _SENT_BACK.isdisjoint(delta):
-            self.size += self._details.add(delta.get("reasoning_details"))
-            self.size += self._blocks.add(delta.get("thinking_blocks"))
-            extra = delta.get("extra_content")
-            self.size += len(repr(extra)) if extra else 0
-            _merge(self._extra, {"extra_content": extra}, _MERGED_DEPTH)
-
-    def add_message(self, message: dict[str, Json]) -> None:
-        """Take what a message has: after deltas it repeats theirs, and after another message it may have more."""
-        if not _SENT_BACK.isdisjoint(message):
-            self._details.replace(message.get("reasoning_details"))
-            self._blocks.replace(message.get("thinking_blocks"))
-            _merge(self._extra, {"extra_content": message.get("extra_content")}, _MERGED_DEPTH)
-
-    def details(self) -> tuple[Json, ...]:
-        """Return ``reasoning_details`` with joined pieces, in the order they began."""
-        return tuple(self._details.joined())
-
-    def extra(self) -> dict[str, Json]:
-        """Return the other fields."""
-        blocks = list(self._blocks.joined())
-        return {**self._extra, "thinking_blocks": blocks} if blocks else dict(self._extra)
-
-
-class _PiecedArray:
-    """An array whose items come in pieces: pieces of one item have the same type, index and id."""
-
-    def __init__(self) -> None:
-        self._items: list[_PiecedItem] = []
-        self._data: set[str] = set()
-        self._from_deltas = False
-
-    def add(self, items: Json) -> int:
-        """Take the pieces of a delta; return about how many bytes they take."""
-        size = 0
-        for piece in _dicts(items):
-            self._from_deltas = True
-            data = piece.get("data")
-            if isinstance(data, str) and data:
-                if data in self._data:
-                    continue
-                self._data.add(data)
-            size += self._item_for(piece).add(piece)
-        return size
-
-    def replace(self, items: Json) -> None:
-        if not self._from_deltas and (pieces := list(_dicts(items))):
-            self._items = [_PiecedItem() for _ in pieces]
-            for item, piece in zip(self._items, pieces, strict=True):
-                item.add(piece)
-
-    def joined(self) -> Iterator[dict[str, Json]]:
-        return (item.joined() for item in self._items)
-
-    def _item_for(self, piece: dict[str, Json]) -> _PiecedItem:
-        for item in self._items[: -_CANDIDATES - 1 : -1]:
-            if item.continues_with(piece):
-                return item
-            if piece.get("index") is None:  # nothing but the order tells what it belongs to
-                break
-        self._items.append(_PiecedItem())
-        return self._items[-1]
-
-
-class _PiecedItem:
-    def __init__(self) -> None:
-        self._fields: dict[str, Json] = {}
-        self._texts: dict[str, _PiecedText] = {}
-
-    def continues_with(self, piece: dict[str, Json]) -> bool:
-        for key in ("type", "index", "id"):
-            here, there = self._fields.get(key), piece.get(key)
-            if here != there and None not in (here, there):
-                return False
-        # Nothing is added to what was signed: a piece with text is the next item, under an index that stays 0.
-        sealed = any(self._fields.get(key) for key in _SEALS)
-        return not (sealed and any(piece.get(key) for key in (*_TEXTS, "data")))
-
-    def add(self, piece: dict[str, Json]) -> int:
-        """Take a piece; return about how many bytes it takes."""
-        size = _PIECE
-        for key, value in piece.items():
-            if key in _TEXTS and isinstance(value, str):
-                self._fields.setdefault(key, "")
-                size += self._texts.setdefault(key, _PiecedText()).add(value)
-            elif value not in (None, "") or key not in self._fields:
-                self._fields[key] = value
-                size += len(value) if isinstance(value, str) else 0
-        return size
-
-    def joined(self) -> dict[str, Json]:
-        return {**self._fields, **{key: text.joined() for key, text in self._texts.items()}}
-
-
-class _PiecedText:
-    """Text in pieces that add up, or of which each repeats all earlier ones, as those of MiniMax do."""
-
-    def __init__(self) -> None:
-        self._pieces: list[str] = []
-        self._repeating: bool | None = None  # None while it may be either
-
-    def add(self, piece: str) -> int:
-        """Add a piece; return how many more characters are held."""
-        if not piece:
-            return 0
-        if self._repeating is not False and self._pieces:
-            earlier = self._pieces[-1]
-            again = self._repeating or len(self._pieces) > 1  # the last one may be sent twice
-            grows = piece.startswith(earlier) and (len(piece) > len(earlier) or again)
-            if not grows:
-                self._repeating = False
-            elif self._repeating or len(self._pieces) >= _UNDECIDED:
-                held = sum(map(len, self._pieces))
-                self._pieces, self._repeating = [piece], True
-                return len(piece) - held
-        self._pieces.append(piece)
-        return len(piece)
-
-    def joined(self) -> str:
-        if self._repeating is None and len(self._pieces) > 1 and self._pieces[-2].strip():
-            return self._pieces[-1]
-        return "".join(self._pieces)
-
-
-def _dicts(items: Json) -> Iterator[dict[str, Json]]:
-    for item in items if isinstance(items, list) else (items,):
-        if isinstance(item, dict) and item:
-            yield item
-
-
-def _merge(into: dict[str, Json], more: dict[str, Json], depth: int) -> None:
-    """Add values, object by object; later values replace earlier ones of the same name."""
-    for key, value in more.items():
-        earlier = into.get(key)
-        if isinstance(earlier, dict) and isinstance(value, dict) and depth:
-            _merge(earlier, value, depth - 1)
-        elif value is not None:
-            into[key] = dict(value) if isinstance(value, dict) else value

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from provider_core.redaction import close_matches, printable, redact, unhidden
-from provider_core.stream import ErrorReader
+from provider_core.stream.failures import ErrorReader
 
 KEY = "sk-proj-Ab3/dE+f6hI9kL=mN0pQ"
 

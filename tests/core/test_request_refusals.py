@@ -25,7 +25,7 @@ from provider_core.errors import (
 )
 from provider_core.request import Workaround
 from provider_core.request._refusals import refused_choice, refused_field
-from provider_core.stream import ErrorReader
+from provider_core.stream.failures import ErrorReader
 
 SENT = (
     "stream_options", "temperature", "top_p", "presence_penalty", "frequency_penalty", "reasoning_effort", "thinking",

@@ -13,7 +13,8 @@ from wire import DONE, Read, body, chunks, delta, dumps, joined, message, read
 
 from provider_core.errors import ConnectionLostError, CoreError
 from provider_core.redaction import printable, redact
-from provider_core.stream import Decoder, ErrorReader
+from provider_core.stream import Decoder
+from provider_core.stream.failures import ErrorReader
 from provider_core.types import Verdict
 
 SETTINGS = settings(max_examples=150, deadline=None)

@@ -362,14 +362,6 @@ def test_a_prompt_that_gemini_refuses_is_a_filtered_answer(refused: Any) -> None
         assert (result.verdict, type(result.error)) == (Verdict.FILTERED, errors.ContentPolicyError)
 
 
-def test_an_error_status_makes_the_body_an_error() -> None:
-    result = read(b'{"error":{"message":"slow down","code":"rate_limit_exceeded"}}', status=429)
-    assert result.events == (Finished(verdict=FAILED, reason="error", error=result.error),)
-    assert isinstance(result.error, errors.RateLimitError)
-    assert result.error.status == 429
-    assert "no words" in read(b'"' + b"no words " * 500_000, status=500, size=3_000_000).error.message
-
-
 def test_secrets_are_redacted() -> None:
     echo = f"bad key {KEY}"
     page = f"<title>{echo}</title>".encode()

@@ -39,7 +39,7 @@ from provider_core.settings import Paths, load, project, validators
 from provider_core.settings import file as settings_text
 from provider_core.settings import mcp_import as other_clients
 from provider_core.settings import values as setting_values
-from provider_core.stream import ErrorReader
+from provider_core.stream.failures import ErrorReader
 from provider_core.structured import matching_json, retry_message, schema_from, short_form
 from provider_core.templates import fill, parse, variables
 from provider_core.types import Message, Provider, Request, Usage
