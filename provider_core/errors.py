@@ -75,8 +75,8 @@ class InvalidInputError(CoreError):
 class AttachmentError(InvalidInputError):
     """A file or an image that cannot be attached.
 
-    Codes: "too_much" (more than the limit), "timeout" (it took too long to read), "no_pypdf", "no_web" and
-    "no_pathspec" (a package that is needed for it is missing), "no_text" (a document without text).
+    Codes: "too_much" (more than the limit), "timeout" (it took too long to read), "no_pypdf" and "no_web" (a
+    package that is needed for it is missing), "no_text" (a document without text).
     """
 
     name: str = ""

@@ -499,7 +499,6 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
         ): "Use a model that reads PDFs itself, or attach images of the pages.",
         (errors.AttachmentError, "no_pypdf"): lambda *_: _install_extra("pdf"),
         (errors.AttachmentError, "no_web"): lambda *_: _install_extra("web"),
-        (errors.AttachmentError, "no_pathspec"): lambda *_: _install_extra("folders"),
         errors.VariableError: _variables,
         errors.UnknownToolError: None,
     },

@@ -1,22 +1,27 @@
-"""The content of an attachment from its bytes: text, images, recordings, and what a file looks like otherwise.
+"""The content of an attachment from its bytes: text, images, recordings, PDFs, and what a file looks like otherwise.
 
-Text is never cut or converted: it is sent completely, or refused with ``AttachmentError``.
+Text is never cut or converted: it is sent completely, or refused with ``AttachmentError``. A library in a process of
+its own, with limits on time and memory, turns PDFs and web pages into text: a small PDF may unfold to gigabytes or
+never end, and Python cannot interrupt a library that hangs.
 """
 
 from __future__ import annotations
 
 import base64
 import codecs
+import contextlib
 import io
+import os
 import re
+import sys
 import unicodedata
-from pathlib import PurePath
-from typing import Final
+from pathlib import Path, PurePath
+from typing import Final, TypeAlias
 
 from provider_core import limits
 from provider_core.errors import AttachmentError
 from provider_core.structs import Struct
-from provider_core.types import AudioPart, ImagePart
+from provider_core.types import AudioPart, FilePart, ImagePart
 
 _LONGEST_NAME: Final = 400
 """Characters of a name that are shown."""
@@ -78,26 +83,27 @@ class TextFile(Struct):
 def text_of(data: bytes, name: str) -> TextFile:
     """As ``text_file``, for bytes that were read elsewhere; ``name`` is their name in the prompt and in errors."""
     check_size(len(data), name, limits.TEXT_FILE, "a text file")
-    mark, encoding = next(((m, e) for m, e in _BOMS if data.startswith(m)), (b"", "utf-8"))
-    found = kind_of(data)
-    if found is not None and found.is_pdf:  # which can be all ASCII
-        raise AttachmentError(
-            f"{name} is not a text file: it looks like {found.name}", name=name, looks_like=found.name
-        )
+    mark, encoding = byte_order_mark(data) or (b"", "utf-8")
+    kind = kind_of(data)
     try:
         text = data[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
         why = f"byte {len(mark) + error.start + 1:,} of {len(data):,} is not valid {encoding[:6].upper()}"
     else:
-        if "\0" not in text:
+        if "\0" not in text and not kind.is_pdf:  # which can be all ASCII
             return TextFile(name=name, text=text, size=len(data))
         why = "it contains NUL characters"
     raise AttachmentError(
-        f"{name} is not a text file: {f'it looks like {found.name} ({why})' if found is not None else why}",
+        f"{name} is not a text file: {f'it looks like {kind.name}' if kind.name else why}",
         name=name,
-        looks_like=found.name if found is not None else "",
-        image=found is not None and bool(found.media),
+        looks_like=kind.name,
+        image=bool(kind.media),
     )
+
+
+def byte_order_mark(data: bytes) -> tuple[bytes, str] | None:
+    """The mark that ``data`` begins with, and its encoding."""
+    return next(((mark, encoding) for mark, encoding in _BOMS if data.startswith(mark)), None)
 
 
 # --- images and recordings -----------------------------------------------------------------------------------
@@ -106,57 +112,35 @@ def text_of(data: bytes, name: str) -> TextFile:
 def image_of(data: bytes, name: str) -> ImagePart:
     """As ``image``, for bytes that were read elsewhere; ``name`` is their name in errors."""
     check_size(len(data), name, limits.IMAGE_FILE, "an image")
-    found = kind_of(data)
-    if found is not None and found.media:
-        return ImagePart(url=f"data:{found.media};base64,{base64.b64encode(data).decode()}")
-    if found is not None:
-        looks_like, why = found.name, f"it looks like {found.name}"
-    elif not data:
-        looks_like, why = "", "it is empty"
-    elif _is_text(data):
-        looks_like, why = "text", "it is text"
-    else:
-        looks_like, why = "", "its format is not known"
+    kind = kind_of(data)
+    if kind.media:
+        return ImagePart(url=f"data:{kind.media};base64,{base64.b64encode(data).decode()}")
+    looks_like, why = kind.name, f"it looks like {kind.name}"
+    if not kind.name:
+        with contextlib.suppress(AttachmentError):
+            looks_like = "text" if text_of(data, name).text else ""
+        why = "it is text" if looks_like else "its format is not known" if data else "it is empty"
     # Sources of the formats: platform.openai.com "Images and vision", api-docs.deepseek.com "Vision".
     raise AttachmentError(
-        f"{name} is not a PNG, JPEG, GIF or WebP image: {why}",
-        name=name,
-        looks_like=looks_like,
+        f"{name} is not a PNG, JPEG, GIF or WebP image: {why}", name=name, looks_like=looks_like
     )
-
-
-def audio_of(data: bytes, name: str) -> AudioPart:
-    """The recording in ``data``, whose content shows its format; ``name`` is its name in errors."""
-    check_size(len(data), name, limits.AUDIO_FILE, "a recording")
-    found = kind_of(data)
-    if found is None or not found.audio:
-        raise AttachmentError(f"{name} is not a recording in a known format", name=name)
-    return AudioPart(data=base64.b64encode(data).decode(), format=found.audio)
 
 
 def sniff(data: bytes) -> str | None:
     """The media type ("image/png") of an image that models read; None for anything else. 512 bytes are enough."""
-    found = kind_of(data)
-    return found.media or None if found is not None else None
-
-
-def _is_text(data: bytes) -> bool:
-    try:
-        return "\0" not in data.decode()
-    except UnicodeDecodeError:
-        return False
+    return kind_of(data).media or None
 
 
 # --- types of files, by their first bytes --------------------------------------------------------------------
 
 
 class Kind(Struct):
-    """``name`` with its article, as in "a PNG image".
+    """``name`` with its article, as in "a PNG image"; "" if unknown.
 
     ``media`` is the type of an image that models read, ``audio`` the format of a recording; "" for others.
     """
 
-    name: str
+    name: str = ""
     media: str = ""
     audio: str = ""
 
@@ -196,9 +180,9 @@ _KINDS: Final = tuple(
 """The formats of recordings are those of openrouter.ai "Audio Inputs"; OpenAI accepts only WAV and MP3."""
 
 
-def kind_of(data: bytes) -> Kind | None:
-    """The type of the content, None if unknown; text is unknown, except for SVG."""
-    return next((found for pattern, found in _KINDS if pattern.match(data[:512])), None)
+def kind_of(data: bytes) -> Kind:
+    """The type of the content; that of text is unknown, except for SVG."""
+    return next((found for pattern, found in _KINDS if pattern.match(data[:512])), Kind())
 
 
 # --- names and sizes -----------------------------------------------------------------------------------------
@@ -225,3 +209,96 @@ def check_size(size: int, name: str, limit: int, what: str) -> None:
         raise AttachmentError(
             f"{name} is too large: {what} may have at most {limit // 1_000_000} MB", name=name
         )
+
+
+# --- PDFs and web pages ----------------------------------------------------------------------------------------
+
+_ENVIRONMENT: Final = ("PATH", "HOME", "SYSTEMROOT", "TEMP", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONHOME")
+"""What Python may need to find its modules. The rest, such as keys, is no concern of a library that reads files."""
+
+
+Span: TypeAlias = tuple[int, int | None]
+"""The first and the last line or page, counted from 1; None: up to the end."""
+
+
+def load_bytes(
+    data: bytes, name: str, *, pdf_as_file: bool = False, span: Span | None = None
+) -> TextFile | FilePart | AudioPart:
+    """The text, PDF or recording in ``data``; ``name`` is its name in the prompt and in errors."""
+    kind = kind_of(data)
+    if kind.is_pdf:
+        return _pdf_of(data, name, as_file=pdf_as_file, span=span)
+    if kind.audio and span is None:
+        check_size(len(data), name, limits.AUDIO_FILE, "a recording")
+        return AudioPart(data=base64.b64encode(data).decode(), format=kind.audio)
+    file = text_of(data, name)
+    return file if span is None else file.lines(*span)
+
+
+def _pdf_of(data: bytes, name: str, *, as_file: bool, span: Span | None) -> TextFile | FilePart:
+    """A PDF, or some pages of it, as it is or as its text.
+
+    Raises ``AttachmentError``: code "no_pypdf" if pypdf is needed and not installed, "no_text" if it has only images.
+    """
+    check_size(len(data), name, limits.PDF_FILE, "a PDF")
+    first, last = span or (1, None)
+    part = ""
+    if span is not None:
+        part = f"pages {first}-{last or ''}" if last != first else f"page {first}"
+    if as_file:
+        if span is not None:
+            data = _run("cut", name, data, first, last)
+        url = f"data:application/pdf;base64,{base64.b64encode(data).decode()}"
+        return FilePart(name=f"{name}, {part}" if part else name, url=url)
+    text = _run("pdf", name, data, first, last).decode("utf-8", "replace")
+    if not text.strip():
+        raise AttachmentError(
+            f"{name} has no text{f' in {part}' if part else ''}: its pages are images, such as those of a scanner",
+            name=name,
+            code="no_text",
+        )
+    return TextFile(name=name, text=text, size=len(data), part=part, language="")
+
+
+def markdown_of(html: str, name: str, url: str) -> str:
+    """A web page as Markdown; ``url`` is what its links are relative to.
+
+    Raises ``AttachmentError``, with code "no_web" if html-to-markdown is not installed.
+    """
+    return _run("html", name, html.encode("utf-8", "replace"), url).decode("utf-8", "replace")
+
+
+def _run(task: str, name: str, data: bytes, *arguments: object) -> bytes:
+    """The result of a task of the child process; raises ``AttachmentError`` for what it reports, and if it fails."""
+    import subprocess
+    import tempfile
+
+    environ = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
+    # A single file of telex and its libraries unpacks them where only this process looks for them.
+    environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    bounds = (limits.EXTRACT_MEMORY, int(limits.EXTRACT_TIME) + 5, limits.EXTRACTED)
+    script = str(Path(__file__).with_name("_child.py"))
+    words = [sys.executable, "-P", script, task, *map(str, (*arguments, *bounds))]
+    with tempfile.TemporaryFile() as result:
+        try:
+            code = subprocess.run(
+                words, input=data, stdout=result, stderr=subprocess.DEVNULL, env=environ,
+                timeout=limits.EXTRACT_TIME, check=False,
+            ).returncode  # fmt: skip
+        except subprocess.TimeoutExpired:
+            why = f"reading it takes more than {limits.EXTRACT_TIME:.0f} seconds"
+            raise AttachmentError(f"{name} cannot be used: {why}", name=name) from None
+        result.seek(0)
+        found = result.read(limits.EXTRACTED + 1)
+    if code == 3:
+        package, extra = ("html-to-markdown", "no_web") if task == "html" else ("pypdf", "no_pypdf")
+        why = f"cannot be read, because the package {package} is not installed"
+        raise AttachmentError(f"{name} {why}", name=name, code=extra)
+    if code == 0 and len(found) <= limits.EXTRACTED:
+        return found
+    why = f"reading it takes more than {limits.EXTRACT_MEMORY >> 20} MB of memory"
+    if code == 0:
+        why = f"its text has more than {limits.EXTRACTED // 1_000_000} MB"
+    elif code == 4:
+        why = found.decode("utf-8", "replace")[:400]
+    raise AttachmentError(f"{name} cannot be used: {why}", name=name)

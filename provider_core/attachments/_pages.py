@@ -7,7 +7,6 @@ that were checked, not to those of a second lookup. Only a host that the user ha
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import ipaddress
 import os
@@ -18,8 +17,15 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urldefrag, urljoin
 
 from provider_core import __version__, limits
-from provider_core.attachments._content import TextFile, check_size, kind_of, label
-from provider_core.attachments._extract import load_bytes, markdown_of
+from provider_core.attachments._content import (
+    TextFile,
+    byte_order_mark,
+    check_size,
+    kind_of,
+    label,
+    load_bytes,
+    markdown_of,
+)
 from provider_core.errors import AttachmentError, InvalidInputError, NetworkError
 from provider_core.http import find_proxy, is_loopback
 from provider_core.http.connections import system_lookup
@@ -41,11 +47,6 @@ _HEADERS: Final = {
 _PUBLIC_METADATA: Final = frozenset(("168.63.129.16", "192.0.0.192"))
 """Services of Azure and Oracle for their virtual machines, at addresses that are not private by their number."""
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-_BOMS: Final = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 _ENCODING: Final = re.compile(
     r"(?i)utf-?8|utf-?16(?:[lb]e)?|us-ascii|ascii|(?:iso-?|iso_)8859-?\d{1,2}(?:-[ie])?|latin-?\d|(?:windows-|cp)\d{3,4}"
     r"|koi8-[ru]|euc-?(?:jp|kr)|shift[-_]?jis|sjis|iso-2022-jp|gb2312|gbk|gb18030|big5(?:-hkscs)?|tis-620|macintosh"
@@ -116,8 +117,7 @@ def _body(reply: Reply, name: str, deadline: float) -> bytes:
     pieces: list[bytes] = []
     size, limit = 0, limits.PAGE
     for chunk in reply.chunks():
-        kind = kind_of(chunk) if not pieces else None
-        if kind is not None and kind.is_pdf:
+        if not pieces and kind_of(chunk).is_pdf:
             limit = limits.PDF_FILE
         size += len(chunk)
         pieces.append(chunk)
@@ -139,7 +139,7 @@ def _content(
     is_html = media in ("text/html", "application/xhtml+xml") or (
         not media and bool(_HTML.match(data[:1024]))
     )
-    if not is_html and (kind_of(data) is not None or b"\0" in data[:1024]):
+    if not is_html and (kind_of(data).name or b"\0" in data[:1024]):
         return load_bytes(data, name, pdf_as_file=pdf_as_file)
     text = _decoded(data, parameters, is_html=is_html)
     if not is_html:
@@ -152,9 +152,8 @@ def _content(
 
 def _decoded(data: bytes, parameters: str, *, is_html: bool) -> str:
     """The text of a page, by its byte order mark, the header, its own ``meta`` element, or as browsers guess."""
-    for mark, encoding in _BOMS:
-        if data.startswith(mark):
-            return data[len(mark) :].decode(encoding, "replace")
+    if mark := byte_order_mark(data):
+        return data[len(mark[0]) :].decode(mark[1], "replace")
     declared = re.search(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{1,40})", parameters, re.IGNORECASE)
     named = declared[1] if declared else ""
     if not named and is_html and (meta := _META.search(data[:2048])):

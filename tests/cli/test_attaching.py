@@ -75,7 +75,7 @@ def test_each_attachment_is_reported_with_its_size_and_tokens(
     ran = lab("chat", *options, "Why?")
     assert ran.code == 0
     assert ran.err == (
-        "Attached: src (1 file, 1.8 kB, ~460 tokens; skipped: 1 binary, 1 link, 1 hidden or ignored)\n"
+        "Attached: src (1 file, 1.8 kB, ~460 tokens; skipped: 1 binary, 1 hidden or ignored, 1 linked)\n"
         "Attached: src/**/*.py (1 file, 1.8 kB, ~460 tokens)\n"
         "Attached: src/in/a.py, lines 2-3 (12 bytes, ~3 tokens)\n"
         f"Attached: x.pdf, page 1 ({size(len(pdf))}, ~4 tokens)\n"

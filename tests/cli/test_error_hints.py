@@ -213,7 +213,6 @@ CASES = [
     (e.AttachmentError("x", code="no_text"), None, 2, "reads PDFs itself"),
     (e.AttachmentError("x", code="no_pypdf"), None, 2, "'telex[pdf]'"),
     (e.AttachmentError("x", code="no_web"), None, 2, "'telex[web]'"),
-    (e.AttachmentError("x", code="no_pathspec"), None, 2, "'telex[folders]'"),
     (e.InvalidInputError("x", code="no_audio"), None, 2, None),
     (e.InvalidInputError("x", code="no_pdf"), None, 2, "Attach the PDF again"),
     (

@@ -120,7 +120,7 @@ def test_byte_order_mark_selects_the_encoding_and_is_removed(mark: bytes, encodi
         ("grüße".encode("latin-1"), "byte 3 of 5 is not valid UTF-8"),
         (b"one\0two", "it contains NUL characters"),
         (codecs.BOM_UTF16_LE + b"a\0\x00\xd8", "byte 5 of 6 is not valid UTF-16"),
-        (png(), "it looks like a PNG image (byte 1 of 67 is not valid UTF-8)"),
+        (png(), "it looks like a PNG image"),
         (b"%PDF-1.7\nall of it ASCII", "it looks like a PDF document"),
         (b"PK\x03\x04\x14\0\0\0\x08\0\xff", "it looks like a ZIP archive or an Office document"),
     ],

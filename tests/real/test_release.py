@@ -81,7 +81,7 @@ def test_the_wheel_holds_both_packages_scripts_and_man_pages(built: Distribution
     assert "\nRequires-Python: >=3.11\n" in metadata
     assert {
         f"\nProvides-Extra: {extra}\n" in metadata
-        for extra in ("local", "mcp", "prices", "dask", "folders", "pdf", "web", "all", "dev")
+        for extra in ("local", "mcp", "prices", "dask", "pdf", "web", "all", "dev")
     } == {True}
 
 

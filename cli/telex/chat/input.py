@@ -275,14 +275,7 @@ def _describe_text(file: TextFile | TextFolder) -> str:
 
     if isinstance(file, TextFile):
         return f"{file.title} ({size(file.size)}, {_tokens(text_tokens(file.text))})"
-    skipped = {
-        "binary": file.binary,
-        plural(file.links, "link").partition(" ")[2]: file.links,
-        "special": file.special,
-        "hidden or ignored": file.excluded,
-        "unreadable": len(file.unreadable),
-    }
-    more = ", ".join(f"{count:,} {what}" for what, count in skipped.items() if count)
+    more = ", ".join(f"{count:,} {what}" for what, count in file.skipped.items())
     tokens = _tokens(text_tokens(file.as_block()))
     counts = f"{plural(len(file.files), 'file')}, {size(file.size)}, {tokens}"
     return f"{file.name} ({counts}{more and f'; skipped: {more}'})"

@@ -26,7 +26,6 @@ _EXTRAS = {
     "mcp": ("mcp", "tools of MCP servers"),
     "prices": ("genai_prices", "what answers cost, at about 50 providers"),
     "dask": ("distributed", "batches on a Dask cluster"),
-    "folders": ("pathspec", ".gitignore in folders that are attached"),
     "pdf": ("pypdf", "the text of PDFs"),
     "web": ("html_to_markdown", "web pages as Markdown"),
 }
