@@ -6,8 +6,9 @@ import json
 import re
 import threading
 import time
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from provider_core import limits, presets
@@ -28,16 +29,17 @@ from provider_core.structs import Struct, replace
 from provider_core.types import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from provider_core.presets import Preset
     from provider_core.types import Json, Model, Provider, Transport
 
+_T = TypeVar("_T")
+
 _SILENCE = 30.0
 """Seconds for which a server may send nothing: a list needs no model to be loaded."""
 
-_AT_ONCE = 64
 _GRACE = 2.0
 """Seconds after a server's deadline until ``refresh`` stops waiting for its thread."""
 
@@ -164,7 +166,7 @@ class _Server:
         return left
 
     def _decode(self, status: int, received: bytearray) -> Json:
-        text = received.decode("utf-8", "replace").lstrip("\ufeff").strip()
+        text = received.decode("utf-8-sig", "replace").strip()
         # A key that the server echoes must not get into the cache.
         text = redact(text, self._secrets) if any(secret in text for secret in self._secrets) else text
         try:
@@ -317,6 +319,31 @@ def _update(model: Model, details: Model | None) -> Model:
 # --- several servers -----------------------------------------------------------------------------------------
 
 
+def at_once(
+    tasks: Sequence[Callable[[], _T]], seconds: float | None = None
+) -> Iterator[tuple[int, _T | BaseException]]:
+    """Run each task in a thread, and yield its number with its result or exception as soon as it ends.
+
+    After ``seconds``, the tasks that are still running are abandoned. Ctrl-C does not wait for them, either.
+    """
+    ended: SimpleQueue[tuple[int, _T | BaseException]] = SimpleQueue()
+
+    def run(number: int, task: Callable[[], _T]) -> None:
+        try:
+            ended.put((number, task()))
+        except BaseException as error:  # noqa: BLE001 - for the caller, in whose thread it belongs
+            ended.put((number, error))
+
+    for number, task in enumerate(tasks):
+        threading.Thread(target=run, args=(number, task), name="telex-task", daemon=True).start()
+    until = None if seconds is None else time.monotonic() + seconds
+    for _ in tasks:
+        try:
+            yield ended.get(timeout=None if until is None else max(until - time.monotonic(), 0.001))
+        except Empty:
+            return
+
+
 class RefreshResult(Struct):
     """The outcome for one provider: how many ``models`` it has, or the ``error``.
 
@@ -339,51 +366,38 @@ def refresh(
     seconds: float = limits.MODEL_LIST_TIME,
     on_done: Callable[[RefreshResult], None] = lambda _: None,
 ) -> tuple[RefreshResult, ...]:
-    """Ask each provider with its key, at most 64 at a time, and cache the lists in ``folder``.
+    """Ask each provider with its key, all at the same time, and cache the lists in ``folder``.
 
     The results are in the order of ``wanted``; ``on_done`` gets each as soon as it is there, in the caller's thread.
     Every error is in the results.
     """
-    answers: SimpleQueue[tuple[int, tuple[Model, ...] | CoreError]] = SimpleQueue()
-    turns = threading.Semaphore(_AT_ONCE)
-
-    def ask(number: int, provider: Provider, key: str | None) -> None:
-        with turns:
-            try:
-                answers.put((number, fetch(transport, provider, key, seconds=seconds)))
-            except CoreError as error:
-                answers.put((number, error))
-            except Exception as error:  # noqa: BLE001 - an exception in a thread would only be printed
-                words = f"{provider.name}'s list of models could not be read: {type(error).__name__}"
-                answers.put((number, CoreError(words, provider=provider.name)))
-
-    for number, (provider, key) in enumerate(wanted):
-        # Daemons, so that Ctrl-C does not wait for servers.
-        threading.Thread(target=ask, args=(number, provider, key), name="telex-models", daemon=True).start()
-    until = time.monotonic() + -(-len(wanted) // _AT_ONCE) * seconds + _GRACE
     results: dict[int, RefreshResult] = {}
-    late = iter(range(len(wanted)))
-    while len(results) < len(wanted):
-        answer: tuple[Model, ...] | CoreError
-        try:
-            number, answer = answers.get(timeout=max(until - time.monotonic(), 0.001))
-        except Empty:
-            number = next(number for number in late if number not in results)
-            answer = _too_late(wanted[number][0], seconds)
+
+    def store(number: int, answer: tuple[Model, ...] | BaseException) -> None:
         results[number] = _store(folder, wanted[number][0], answer)
         on_done(results[number])
+
+    tasks = [partial(fetch, transport, provider, key, seconds=seconds) for provider, key in wanted]
+    for number, answer in at_once(tasks, seconds + _GRACE):
+        store(number, answer)
+    for number, (provider, _) in enumerate(wanted):
+        if number not in results:
+            store(number, _too_late(provider, seconds))
     return tuple(results[number] for number in range(len(wanted)))
 
 
-def _store(folder: Path, provider: Provider, answer: tuple[Model, ...] | CoreError) -> RefreshResult:
-    if isinstance(answer, CoreError):
+def _store(folder: Path, provider: Provider, answer: tuple[Model, ...] | BaseException) -> RefreshResult:
+    if isinstance(answer, BaseException):
+        if isinstance(answer, CoreError):
+            error = answer
+        else:
+            words = f"{provider.name}'s list of models could not be read: {type(answer).__name__}"
+            error = CoreError(words, provider=provider.name)
         cached = read_cached(folder, provider)
-        absent = isinstance(answer, NotFoundError) or (
-            isinstance(answer, ServerError) and answer.status == 501
-        )
+        absent = isinstance(error, NotFoundError) or (isinstance(error, ServerError) and error.status == 501)
         if not absent or (cached is not None and cached.models):
             cached_at = cached.fetched_at if cached is not None else None
-            return RefreshResult(provider=provider, error=answer, cached_at=cached_at)
+            return RefreshResult(provider=provider, error=error, cached_at=cached_at)
         answer = ()  # the server has no list
     listed = CachedModelList.of(answer, time.time())
     saved = write_cached(folder, provider, listed)

@@ -31,7 +31,7 @@ from provider_core.errors import (
     ServerError,
 )
 from provider_core.http.transport import HttpTransport
-from provider_core.probe._check import RecordingTransport
+from provider_core.probe import RecordingTransport
 from provider_core.testing import FakeTransport, says
 from provider_core.types import (
     Finished,

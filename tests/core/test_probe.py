@@ -14,16 +14,8 @@ from servers import CHAT, MODELS, by_path, in_json, refusal
 
 from provider_core import errors
 from provider_core.http.transport import HttpTransport
-from provider_core.probe import (
-    STEPS,
-    CapabilityCard,
-    CheckReport,
-    CheckStep,
-    LocalServer,
-    check,
-    discover,
-    explore,
-)
+from provider_core.probe import STEPS, CheckReport, CheckStep, LocalServer, check, discover
+from provider_core.probe.explore import CapabilityCard, explore
 from provider_core.request import UnsupportedFieldCache
 from provider_core.types import Model, Provider
 

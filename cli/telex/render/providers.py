@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from provider_core.keys import KeySource
     from provider_core.presets import Preset
-    from provider_core.probe import CapabilityCard, CheckReport, CheckStep, StepName, Trait
+    from provider_core.probe import CheckReport, CheckStep, StepName
+    from provider_core.probe.explore import CapabilityCard, Trait
     from provider_core.types import Provider
     from telex.console import Console
 
@@ -224,7 +225,7 @@ def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, Chec
 
 
 def _mark(step: CheckStep | Trait | None) -> Text:
-    from provider_core.probe import Trait
+    from provider_core.probe.explore import Trait
 
     if step is None:
         return tables.cell("…", "dim")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from provider_core.presets import Preset
     from provider_core.settings.provider_fields import ProviderField
     from provider_core.types import Provider
     from telex.app import App
@@ -196,9 +195,10 @@ def _prompted(app: App, provider: Provider) -> KeyChoice:
         f"no key for {provider.name}, and no terminal to prompt on\nUse {_KEY_FLAGS}"
         + (f", or set {provider.key_env[0]}." if provider.key_env else "."),
     )
+    from provider_core import presets
     from provider_core.errors import KeyStoreError
 
-    preset = preset_of(provider)
+    preset = presets.of(provider)
     try:
         app.runtime.key_store.get(provider.name)  # before anyone types a key that could not be stored
     except KeyStoreError as error:
@@ -240,10 +240,3 @@ def unused_key(app: App, provider: Provider) -> str:
     if provider.key_stored and found.kind == "variable" and found.ready:
         return f"{found.variable} is set, and takes precedence over the keyring."
     return ""
-
-
-def preset_of(provider: Provider) -> Preset | None:
-    """The preset that the provider is made from."""
-    from provider_core import presets
-
-    return presets.of(provider)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import queue
 import threading
+from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
 from provider_core.errors import NotFoundError
 from provider_core.structs import replace
 from telex.app import pass_app
-from telex.commands.providers.arguments import ATTEMPTS, preset_of, prompt_key
+from telex.commands.providers.arguments import ATTEMPTS, prompt_key
 from telex.error_hints import code_and_hint
 from telex.exit_codes import ASKING, ExitCode, Stop
 from telex.humanize import plural
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provider_core.errors import ApiKeyError, CoreError
-    from provider_core.probe import CapabilityCard, CheckReport, CheckStep, Trait
+    from provider_core.keys import Credentials
+    from provider_core.probe import CheckReport, CheckStep
+    from provider_core.probe.explore import CapabilityCard, Trait
     from provider_core.types import Provider
     from telex.app import App
     from telex.commands.providers.arguments import KeyChoice
@@ -53,7 +55,7 @@ def verify(app: App, provider: Provider, key: str | None, *, can_retry: bool = F
     On a failure, reports why and stops with the error's exit code. ``can_retry`` means that the user can type
     another key if this one is refused.
     """
-    from provider_core import keys, probe
+    from provider_core import keys, presets, probe
     from provider_core.errors import (
         ApiKeyError,
         AuthenticationError,
@@ -80,27 +82,22 @@ def verify(app: App, provider: Provider, key: str | None, *, can_retry: bool = F
         raise Stop(_report_unasked(app, provider, report, "--model ID", _NOTHING_SAVED))
     is_known = provider.name in app.runtime.settings.providers
     code, hint = code_and_hint(error, provider if is_known or isinstance(error, NetworkError) else None)
-    if isinstance(error, KeyStoreError) and keys.source(provider, app.runtime.environ).kind == "none":
-        hint = 'Take the secret of the header from a variable instead: --header "NAME: env:VAR"'
-    lines = [line for line in (suggestion(app, report),) if line]
-    secret_missing = isinstance(error, MissingKeyError) and error.secret
-    if (isinstance(error, NetworkError | KeyStoreError | KeyDestinationError) or secret_missing) and hint:
-        lines.append(hint if is_known else hint.replace(f"telex providers edit {provider.name}", "use"))
-    elif isinstance(error, MissingKeyError):
-        lines.append(
-            f"Set {error.key_env[0]}, or use --key-stdin or --key-command CMD"
-            if error.key_env
-            else "Use --key-stdin, --key-env VAR or --key-command CMD"
-        )
-    if isinstance(error, AuthenticationError) and key is None:
-        lines.append("Use --key-stdin, --key-env VAR or --key-command CMD")
-    elif isinstance(error, AuthenticationError) and (preset := preset_of(provider)) and preset.regions:
-        lines.append(f"Keys are per region: is it one of {' or '.join(preset.regions)}?")
-    if type(error) is NotFoundError and not report.suggested_base and not is_known:
-        lines.append(_CHECK_URL)
+    lines = [suggestion(app, report)]
+    match error:
+        case MissingKeyError(secret="") | AuthenticationError() if key is None:
+            lines.append("Use --key-stdin, --key-env VAR or --key-command CMD")
+        case AuthenticationError():
+            if (preset := presets.of(provider)) is not None and preset.regions:
+                lines.append(f"Keys are per region: is it one of {' or '.join(preset.regions)}?")
+        case KeyStoreError() if keys.source(provider, app.runtime.environ).kind == "none":
+            lines.append('Take the secret of the header from a variable instead: --header "NAME: env:VAR"')
+        case NetworkError() | KeyStoreError() | KeyDestinationError() | MissingKeyError() if hint:
+            lines.append(hint if is_known else hint.replace(f"telex providers edit {provider.name}", "use"))
+        case NotFoundError(code=None) if not is_known and not report.suggested_base:
+            lines.append(_CHECK_URL)
     if not (can_retry and code is ExitCode.KEY):
         lines.append(_NOTHING_SAVED)
-    app.console.error(error.message, "\n".join(lines))
+    app.console.error(error.message, "\n".join(filter(None, lines)))
     raise Stop(code)
 
 
@@ -161,17 +158,10 @@ def suggestion(app: App, report: CheckReport) -> str | None:
 
 def summary(report: CheckReport) -> str:
     """One line about the result of a check: what works, and what is missing."""
-    count = len(report.models)
-    lists = report["models"].status == "ok"
-    models = (
-        f"lists {plural(count, 'model') if count else 'no models yet'}"
-        if lists or count
-        else "lists no models"
-    )
+    models = f"lists {plural(len(report.models), 'model')}" if report.models else "lists no models"
     lines = [f"The server responds and {models}."]
-    if report["auth"].status == "ok":
-        detail = report["auth"].detail or "the key is accepted"
-        lines.append(f"{detail[:1].upper()}{detail[1:]}.")
+    if (auth := report["auth"]).status == "ok" and auth.detail:
+        lines.append(f"{auth.detail[:1].upper()}{auth.detail[1:]}.")
     if report["stream"].status == "absent":
         lines.append("Answers arrive in one piece.")
     if report["usage"].status == "absent":
@@ -216,25 +206,35 @@ def test(
     (DNS, connection, TLS), models, auth, stream (one token) and usage. In a pipe, each line has NAME, passed or failed,
     the five steps with their times, and the model, separated by tabs. The exit code is 0 only if every step passed.
     """
+    from provider_core.catalog.servers import at_once
+    from provider_core.keys import resolve_each
     from telex.render import providers as render
 
     providers = _wanted(app, names, every=every)
     if model and len(providers) > 1:
         raise click.UsageError("--model is for one provider")
+    # Keys are looked up one by one, because commands and keyrings may prompt.
+    credentials = resolve_each(providers, environ=app.runtime.environ, store=app.runtime.key_store)
+    one_file = threading.Lock()
+    results: dict[int, _Result] = {}
     with render.live(app.console, [provider.name for provider in providers]) as on_step:
-        results = _test_all(app, providers, model, deep=deep, timeout=timeout, on_step=on_step)
+        test_one = partial(_test_one, app, on_step, one_file, model=model, deep=deep, timeout=timeout)
+        for at, result in at_once([partial(test_one, each, credentials[each.name]) for each in providers]):
+            if isinstance(result, BaseException):
+                raise result
+            results[at] = result
+    found = [results[at] for at in range(len(providers))]
     if as_json:
-        cards = [{"card": render.card_as_json(each.card)} if each.card else {} for each in results]
         app.console.json(
             [
-                {**render.report_as_json(each.report), **card}
-                for each, card in zip(results, cards, strict=True)
+                {**render.report_as_json(report), **({"card": render.card_as_json(card)} if card else {})}
+                for report, card, _ in found
             ]
         )
     else:
-        render.report(app.console, [each.report for each in results])
-        render.cards(app.console, [each.card for each in results if each.card is not None])
-    _report_failures(app, providers, results)
+        render.report(app.console, [report for report, _, _ in found])
+        render.cards(app.console, [card for _, card, _ in found if card is not None])
+    _report_failures(app, providers, found)
 
 
 def _wanted(app: App, names: Sequence[str], *, every: bool) -> list[Provider]:
@@ -255,121 +255,82 @@ def _wanted(app: App, names: Sequence[str], *, every: bool) -> list[Provider]:
     return enabled or list(configured.values())
 
 
-class _Result:
-    """The result for one provider."""
-
-    def __init__(self, report: CheckReport) -> None:
-        self.report = report
-        self.card: CapabilityCard | None = None
-        self.error: CoreError | None = report.error
-
-
-def _test_all(
-    app: App,
-    providers: Sequence[Provider],
-    model: str | None,
-    *,
-    deep: bool,
-    timeout: float,
-    on_step: Callable[[str, CheckStep | Trait], None],
-) -> list[_Result]:
-    """Test all at once, after looking up the keys one by one, because commands and keyrings may prompt."""
-    from provider_core.errors import ApiKeyError, LocalModelError
-    from provider_core.keys import resolve_each
-    from provider_core.probe import CheckReport
-    from provider_core.types import Target
-
-    credentials = resolve_each(providers, environ=app.runtime.environ, store=app.runtime.key_store)
-    results: queue.SimpleQueue[tuple[int, _Result | BaseException]] = queue.SimpleQueue()
-    one_file = threading.Lock()  # each model file is in memory while it is tested
-
-    test_one = partial(_test_one, app, deep=deep, timeout=timeout, on_step=on_step)
-
-    def run(provider: Provider) -> _Result:
-        found = credentials[provider.name]
-        if isinstance(found, ApiKeyError):
-            return test_one(provider, None, found, model)
-        if not provider.embedded:
-            return test_one(found.provider, found.value, None, model)
-        # llama.cpp serves the file under any name.
-        name = model or provider.default_model or next((m.id for m in provider.models), provider.name)
-        try:
-            with one_file, app.runtime.open_provider(Target(provider=provider, model=name)) as opened:
-                return test_one(opened.provider, opened.key, None, name)
-        except LocalModelError as error:
-            return _Result(CheckReport.unreached(provider.name, error))
-
-    def work(at: int, provider: Provider) -> None:
-        try:
-            results.put((at, run(provider)))
-        except BaseException as error:  # noqa: BLE001 - raised again in the main thread
-            results.put((at, error))
-
-    for at, provider in enumerate(providers):
-        # Daemons: Ctrl-C must not wait for a server that is silent.
-        threading.Thread(target=work, args=(at, provider), daemon=True).start()
-    done: dict[int, _Result] = {}
-    while len(done) < len(providers):
-        at, result = results.get()
-        if isinstance(result, BaseException):
-            raise result
-        done[at] = result
-    return [done[at] for at in sorted(done)]
+_Result: TypeAlias = "tuple[CheckReport, CapabilityCard | None, CoreError | None]"
+"""What is known of one provider, and the first error."""
 
 
 def _test_one(
     app: App,
+    on_step: Callable[[str, CheckStep | Trait], None],
+    one_file: threading.Lock,
     provider: Provider,
-    key: str | None,
-    missing: ApiKeyError | None,
-    model: str | None,
+    found: Credentials | ApiKeyError,
     *,
+    model: str | None,
     deep: bool,
     timeout: float,
-    on_step: Callable[[str, CheckStep | Trait], None],
 ) -> _Result:
+    """Test a provider with its key, or report why there is none. ``one_file`` is held while a model file is loaded."""
     from provider_core import probe
-    from provider_core.errors import CoreError
+    from provider_core.errors import ApiKeyError, CoreError, LocalModelError
+    from provider_core.probe.explore import explore
     from provider_core.request import UnsupportedFieldCache
+    from provider_core.types import Target
 
-    result = _Result(
-        probe.check(
+    name, environ = provider.name, app.runtime.environ
+    known = () if provider.embedded else app.runtime.catalog.listing(name).models
+    key: str | None = None
+    with ExitStack() as stack:
+        if provider.embedded:
+            # llama.cpp serves the file under any name.
+            model = model or provider.default_model or next((m.id for m in provider.models), name)
+            try:
+                stack.enter_context(one_file)
+                opened = stack.enter_context(
+                    app.runtime.open_provider(Target(provider=provider, model=model))
+                )
+            except LocalModelError as error:
+                return probe.CheckReport.unreached(name, error), None, error
+            provider, key = opened.provider, opened.key
+        elif not isinstance(found, ApiKeyError):
+            provider, key = found.provider, found.value
+        report = probe.check(
             provider,
             key=key,
-            missing=missing,
+            missing=found if isinstance(found, ApiKeyError) else None,
             model=model,
-            known=() if provider.embedded else app.runtime.catalog.listing(provider.name).models,
+            known=known,
             timeout=timeout,
-            environ=app.runtime.environ,
-            on_step=lambda step: on_step(provider.name, step),
+            environ=environ,
+            on_step=lambda step: on_step(name, step),
         )
-    )
-    if deep and result.report.passed and result.report.model:
+        if not (deep and report.passed and report.model):
+            return report, None, report.error
         try:
-            result.card = probe.explore(
+            card = explore(
                 replace(provider, network=replace(provider.network, retries=1)),
-                result.report.model,
+                report.model,
                 key=key,
                 cache=UnsupportedFieldCache(app.runtime.paths.refusals),
                 timeout=timeout,
-                environ=app.runtime.environ,
-                on_trait=lambda trait: on_step(provider.name, trait),
+                environ=environ,
+                on_trait=lambda trait: on_step(name, trait),
             )
         except CoreError as error:
-            result.error = error
-    return result
+            return report, None, error
+        return report, card, report.error
 
 
 def _report_failures(app: App, providers: Sequence[Provider], results: Sequence[_Result]) -> None:
     """Report failures, and stop with their exit code, or with 1 if they differ."""
     codes: list[ExitCode] = []
-    for provider, result in zip(providers, results, strict=True):
-        if result.error is not None:
-            code, hint = app.advice(result.error)
-            app.console.error(result.error.message, suggestion(app, result.report) or hint)
+    for provider, (report, _, error) in zip(providers, results, strict=True):
+        if error is not None:
+            code, hint = app.advice(error)
+            app.console.error(error.message, suggestion(app, report) or hint)
             codes.append(code)
-        elif not result.report.passed:
+        elif not report.passed:
             command = f"telex providers test {provider.name} --model ID"
-            codes.append(_report_unasked(app, provider, result.report, command))
+            codes.append(_report_unasked(app, provider, report, command))
     if codes:
         raise Stop(codes[0] if len(set(codes)) == 1 else ExitCode.OTHER)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from provider_core.client import Client
-from provider_core.errors import ApiKeyError, BadRequestError, NetworkError, ProviderError
-from provider_core.probe._check import RecordingTransport
+from provider_core.errors import BadRequestError, CoreError
+from provider_core.probe import RecordingTransport
 from provider_core.redaction import printable, redact
 from provider_core.request import known_secrets
 from provider_core.structs import Struct, replace
@@ -22,7 +22,7 @@ from provider_core.types import FieldDropped, Finished, Message, Request, Text, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from provider_core.errors import CoreError
+    from provider_core.errors import ProviderError
     from provider_core.request import UnsupportedFieldCache
     from provider_core.types import Json, Notice, Provider, Transport
 
@@ -106,7 +106,7 @@ def explore(
     provider = replace(provider, network=provider.network.limited(timeout))
     recorder = RecordingTransport(transport, environ)
     try:
-        explorer = _Explorer(provider, model, key, recorder, cache, on_trait)
+        explorer = _Explorer(provider, model, key, recorder, Client(recorder, cache=cache), on_trait)
         explorer.run()
     finally:
         recorder.close()
@@ -118,7 +118,8 @@ class _Outcome:
     """The result of one request."""
 
     text: str = ""
-    calls: list[ToolCall] = field(default_factory=list)
+    calls: set[str] = field(default_factory=set)
+    """The names of the tools that were called."""
     usage: bool = False
     cut: bool = False
     """Whether the token limit ended the answer."""
@@ -136,7 +137,7 @@ class _Explorer:
     model: str
     key: str | None
     recorder: RecordingTransport
-    cache: UnsupportedFieldCache | None
+    client: Client
     on_trait: Callable[[Trait], None] | None
     traits: list[Trait] = field(default_factory=list)
     group: Group = "answers"
@@ -145,11 +146,13 @@ class _Explorer:
         plain = self._ask("Count from one to ten, in words.", tokens=_SHORT)
         if (failure := plain.refused or plain.unknown) is not None:
             raise failure
-        in_one_piece = self.recorder.calls[-1].is_one_piece
-        self._note(
-            "streaming", "no" if in_one_piece else "yes", "answers in one piece" if in_one_piece else ""
+        self._judge(
+            "streaming",
+            plain,
+            works=not self.recorder.calls[-1].is_one_piece,
+            otherwise="answers in one piece",
         )
-        self._note("usage", "yes" if plain.usage else "no", "" if plain.usage else "not reported in streams")
+        self._judge("usage", plain, works=plain.usage, otherwise="not reported in streams")
         outcome = self._ask("Hi", system="Answer in one word.", tokens=_SHORT)
         if "system" in outcome.dropped:
             self._note("system message", "no", "goes before the first message instead")
@@ -168,7 +171,7 @@ class _Explorer:
         fits = list(value) == ["colour"] if isinstance(value, dict) else _is_object(outcome)
         self._judge("JSON schema", outcome, "response_format", works=fits)
         outcome = self._ask("What is the weather in Paris? Use the tool.", tools=(_TOOL,))
-        called = any(call.name == _TOOL.name for call in outcome.calls)
+        called = _TOOL.name in outcome.calls
         self._judge("tools", outcome, "tools", works=called, otherwise="accepted, but not called")
         self._reasoning()
         self.group = "fields"
@@ -218,13 +221,20 @@ class _Explorer:
         request = Request(
             model=self.model, messages=tuple(turns), max_tokens=tokens, tools=tools, params=params or {}
         )
-        client = Client(self.recorder, cache=self.cache)
         try:
-            for event in client.chat(self.provider, request, key=self.key, notify=notify):
-                _take(event, outcome)
+            for event in self.client.chat(self.provider, request, key=self.key, notify=notify):
+                match event:
+                    case Text(text=text):
+                        outcome.text += text
+                    case ToolCall():
+                        outcome.calls.add(event.name)
+                    case Usage():
+                        outcome.usage = True
+                    case Finished(error=error, verdict=verdict):
+                        outcome.unknown, outcome.cut = error, verdict is Verdict.LENGTH
         except BadRequestError as error:
             outcome.refused = error
-        except (NetworkError, ProviderError, ApiKeyError) as error:
+        except CoreError as error:
             outcome.unknown = error
         return outcome
 
@@ -254,18 +264,6 @@ class _Explorer:
         self.traits.append(trait)
         if self.on_trait is not None:
             self.on_trait(trait)
-
-
-def _take(event: object, outcome: _Outcome) -> None:
-    match event:
-        case Text(text=text):
-            outcome.text += text
-        case ToolCall():
-            outcome.calls.append(event)
-        case Usage():
-            outcome.usage = True
-        case Finished(error=error, verdict=verdict):
-            outcome.unknown, outcome.cut = error, verdict is Verdict.LENGTH
 
 
 def _is_object(outcome: _Outcome) -> bool:
