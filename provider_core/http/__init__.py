@@ -83,23 +83,15 @@ class Route(Struct):
     """The server and the way to it, for error messages: without path, query and password."""
 
     provider: str | None
-    scheme: str
+    url: str
     host: str
-    address: str
-    """Host and port, as in a URL."""
     proxy: Proxy | None
     proxy_source: str
     """The setting or variable that names the proxy."""
-    loopback: bool
-    connect_timeout: float
 
     @property
     def name(self) -> str:
-        return self.provider or self.address
-
-    @property
-    def url(self) -> str:
-        return f"{self.scheme}://{self.address}"
+        return self.provider or self.url.partition("://")[2]
 
     @property
     def first_hop(self) -> str:

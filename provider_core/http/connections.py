@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 from provider_core import files
 from provider_core.errors import SettingsError
 from provider_core.http import find_proxy
-from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,7 +48,7 @@ class Deadline(float):
         return super().__new__(cls, network.first_byte_timeout)
 
     def __init__(self, network: Network) -> None:
-        self._network = network
+        self.network = network
         self.connect_by: float | None = None
         """When ``connect`` has no time left, on the clock of ``time.monotonic``; None: it was not called yet."""
         self._read_by: float | None = None
@@ -77,14 +76,14 @@ class Deadline(float):
     def connect(self) -> float:
         """Seconds left for name lookup, connection, proxy and TLS handshakes together."""
         if self.connect_by is None:
-            self.connect_by = time.monotonic() + self._network.connect_timeout
+            self.connect_by = time.monotonic() + self.network.connect_timeout
         return _left(self.connect_by)
 
     def write(self) -> float:
         """Seconds that the server may refuse to take the next piece of the request."""
         if self.phase == "connect":
             self.phase = "first byte"
-        return min(self._network.idle_timeout, _MAX_WAIT)
+        return min(self.network.idle_timeout, _MAX_WAIT)
 
     def read(self) -> float:
         """Seconds left for the next read: one deadline until the body begins, then one for each pause."""
@@ -101,7 +100,7 @@ class Deadline(float):
     def limit_idle(self, pause: float | None, total: float = inf) -> None:
         """Accept a pause of ``pause`` seconds, or ``total`` seconds from now, as the end; None undoes that."""
         self.idle_limited = pause is not None
-        self.phase, self.limit = "idle", min(self._network.idle_timeout, inf if pause is None else pause)
+        self.phase, self.limit = "idle", min(self.network.idle_timeout, inf if pause is None else pause)
         self._pause = min(self.limit, _MAX_WAIT)
         self._read_by = time.monotonic() + total
 
@@ -119,14 +118,6 @@ def _left(until: float) -> float:
 
 
 # --- certificates ------------------------------------------------------------------------------------------
-
-
-class Trust(Struct):
-    """The trusted certificates: those of ``source``, a file or folder; "" is the operating system's store."""
-
-    source: str = ""
-    authorities: int | None = None
-    """How many there are; None if that is unknown."""
 
 
 def tls_context(network: Network, environ: Mapping[str, str], *, client_cert: bool = True) -> ssl.SSLContext:
@@ -174,8 +165,12 @@ def _load_trusted(context: ssl.SSLContext, bundle: Path | None, environ: Mapping
         raise SettingsError(text) from error
 
 
-def trust(network: Network, environ: Mapping[str, str]) -> Trust:
-    """What ``tls_context`` would trust, without waiting for a named pipe; raises ``SettingsError``."""
+def trust(network: Network, environ: Mapping[str, str]) -> tuple[str, int]:
+    """Where the certificates that ``tls_context`` trusts come from, and how many authorities there are.
+
+    "" stands for the operating system's store, and 0 for an unknown number. Raises ``SettingsError``, also for a named
+    pipe, which it does not wait for.
+    """
     file, _ = _places(network.ca_bundle, environ)
     for path in (files.expand_user(each) for each in (file, network.client_cert) if each):
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -187,7 +182,7 @@ def trust(network: Network, environ: Mapping[str, str]) -> Trust:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_default_certs()
     # OpenSSL reads a folder only when it needs a certificate, so that its count is 0.
-    return Trust(source=source, authorities=context.cert_store_stats()["x509_ca"] or None)
+    return source, context.cert_store_stats()["x509_ca"]
 
 
 def trust_source(network: Network, environ: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ from provider_core.errors import (
     ProtocolError,
     TLSError,
 )
+from provider_core.http import is_loopback
 
 if TYPE_CHECKING:
     from provider_core.errors import CoreError, NetworkError
@@ -89,7 +90,7 @@ def _timed_out(error: Exception, route: Route, deadline: Deadline) -> DeadlineEr
         seconds = deadline.write()
         text = f"{route.name} timed out: it accepted no data for {seconds:g} s"
     elif deadline.phase == "connect" or isinstance(error, httpcore.ConnectTimeout):
-        phase, seconds = "connect", route.connect_timeout
+        phase, seconds = "connect", deadline.network.connect_timeout
         by = f" through the proxy {route.proxy}" if route.proxy else ""
         text = f"no connection to {route.url}{by} within {seconds:g} s"
     elif deadline.phase == "first byte":
@@ -140,7 +141,7 @@ def _unconnected(cause: BaseException, route: Route) -> ConnectError:
         case ConnectionRefusedError():
             # A server on this machine is not running; one elsewhere may be about to restart.
             text = f"cannot connect to {route.url}: connection refused"
-            return _connect_error(text, route, transient=not route.loopback)
+            return _connect_error(text, route, transient=not is_loopback(route.host))
         case _:
             words = (
                 (cause.strerror if isinstance(cause, OSError) else None) or str(cause) or type(cause).__name__

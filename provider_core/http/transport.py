@@ -14,10 +14,9 @@ import ssl
 import sys
 import threading
 import weakref
-from collections.abc import Mapping
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import h11
 import httpcore
@@ -31,13 +30,12 @@ from provider_core.errors import (
     ProtocolError,
     TLSError,
 )
-from provider_core.http import Route, check_host, find_proxy, is_loopback
+from provider_core.http import Route, check_host, find_proxy
 from provider_core.http.connections import Deadline, connect, system_lookup, tls_context, trust_source
-from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from types import ModuleType
 
     import httpx
@@ -73,20 +71,18 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _KEYS = frozenset(("authorization", "api-key", "x-api-key"))
 _KEY = re.compile(r"[\x20-\x7e]*")
 _OTHER_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-
-
-_COMMAND_LINE = "httpx._main"
+"""Variables of other programs that name certificates to trust."""
 
 
 def import_httpx() -> ModuleType:
     """httpx, without its own command line: with click, rich and pygments, that takes half of its 100 ms."""
     # None in sys.modules makes the import of the command line fail, which httpx allows for.
-    hidden = sys.modules.setdefault(_COMMAND_LINE, None) is None  # type: ignore[arg-type]
+    hidden = sys.modules.setdefault("httpx._main", None) is None  # type: ignore[arg-type]
     try:
         import httpx
     finally:
         if hidden:
-            del sys.modules[_COMMAND_LINE]
+            del sys.modules["httpx._main"]
     return httpx
 
 
@@ -119,12 +115,16 @@ class HttpTransport:
         ahead: Preconnection | None = None,
     ) -> None:
         self._environ = os.environ if environ is None else environ
+        self._lookup = lookup or system_lookup
         self._client = client
-        self._pools: Pools | None = None
-        if client is None:
-            self._pools = Pools(self._environ, lookup or system_lookup, ahead)
-            # Idle sockets must not be left to the garbage collector, nor to the end of Python.
-            weakref.finalize(self, self._pools.close)
+        self._ahead = ahead
+        self._pools: dict[object, httpcore.ConnectionPool] = {}
+        """One for each origin, proxy and set of certificates: a truststore context allows one handshake at a time."""
+        self._contexts: dict[object, ssl.SSLContext] = {}
+        self._per_thread = False
+        self._lock = threading.Lock()
+        # Idle sockets must not be left to the garbage collector, nor to the end of Python.
+        weakref.finalize(self, _close_all, self._pools)
 
     @contextlib.contextmanager
     def send(self, call: Call) -> Iterator[HttpReply]:
@@ -137,23 +137,17 @@ class HttpTransport:
         """
         url = parse_url(call)
         proxy, proxy_source = None, ""
-        if self._pools is not None:
-            proxy, proxy_source = find_proxy(
-                f"{url.scheme}://{url.netloc}", self._environ, call.network.proxy
-            )
+        if self._client is None:
+            proxy, proxy_source = find_proxy(url.origin, self._environ, call.network.proxy)
         route = Route(
             provider=call.provider,
-            scheme=url.scheme,
+            url=url.origin,
             host=url.host,
-            address=url.netloc,
             proxy=proxy,
             proxy_source=proxy_source,
-            loopback=proxy_source == "loopback" or is_loopback(url.host),
-            connect_timeout=call.network.connect_timeout,
         )
         deadline = Deadline(call.network)
         headers = _headers(call, url)
-        body = (call.upload or call.body) if call.method == "POST" else None
         extensions: dict[str, Any] = {}
         if (trace := call.trace) is not None:
             deadline.on_idle = partial(trace, "idle")
@@ -162,19 +156,14 @@ class HttpTransport:
                 trace(f"proxy {proxy}")
         try:
             with _errors_mapped(route, deadline):
-                if self._pools is None:
-                    response: httpx.Response | _Response = self._send_by_client(
-                        call, headers, body, extensions, deadline
-                    )
+                response: httpx.Response | httpcore.Response
+                fields: Mapping[str, str]
+                if self._client is not None:
+                    response = theirs = self._send_by_client(call, headers, extensions, deadline)
+                    status, fields, body = theirs.status_code, theirs.headers, theirs.iter_bytes()
                 else:
-                    extensions["timeout"] = {"connect": deadline, "read": deadline, "write": deadline}
-                    target = httpcore.URL(
-                        scheme=url.scheme, host=url.raw_host, port=url.port, target=url.target
-                    )
-                    request = httpcore.Request(
-                        call.method, target, headers=headers, content=body, extensions=extensions
-                    )
-                    response = _Response(self._pools.send(request, call.network, proxy, deadline))
+                    response = ours = self._send_by_pool(call, url, headers, extensions, proxy, deadline)
+                    status, fields, body = ours.status, _fields(ours), _body(ours)
         except BaseException as error:
             deadline.abandon()
             if isinstance(error, TLSError):
@@ -182,7 +171,7 @@ class HttpTransport:
                 found = ((name, self._environ.get(name, "")) for name in _OTHER_BUNDLES)
                 error.other_bundle = next((each for each in found if each[1]), ("", ""))
             raise
-        reply = HttpReply(response, route, deadline)
+        reply = HttpReply(status, fields, body, route, deadline)
         try:
             if reply.status == 407 and proxy is not None and url.scheme == "http":
                 # For plain HTTP the proxy's refusal arrives as an answer; a tunnel fails before this.
@@ -196,12 +185,7 @@ class HttpTransport:
             deadline.on_idle = None  # the connection keeps its first deadline, which must not keep the caller
 
     def _send_by_client(
-        self,
-        call: Call,
-        headers: list[tuple[bytes, bytes]],
-        body: bytes | Body | None,
-        extensions: dict[str, Any],
-        deadline: Deadline,
+        self, call: Call, headers: list[tuple[bytes, bytes]], extensions: dict[str, Any], deadline: Deadline
     ) -> httpx.Response:
         library = import_httpx()
         deadline.phase = "first byte"  # httpx's own errors say whether it was connecting
@@ -211,31 +195,88 @@ class HttpTransport:
             write=call.network.idle_timeout,
             pool=None,
         )
-        extensions = {**extensions, "timeout": timeout.as_dict()}
-        request = library.Request(call.method, call.url, headers=headers, content=body, extensions=extensions)
+        request = library.Request(
+            call.method,
+            call.url,
+            headers=headers,
+            content=_content(call),
+            extensions={**extensions, "timeout": timeout.as_dict()},
+        )
         client: Any = self._client
+        response: httpx.Response
         if isinstance(client, library.Client):
             # httpx.Auth() does nothing; without it, httpx would send a user and password of the URL.
-            response: httpx.Response = client.send(
-                request, stream=True, auth=library.Auth(), follow_redirects=False
-            )
+            response = client.send(request, stream=True, auth=library.Auth(), follow_redirects=False)
         else:
             # Not by way of a client: for a redirect that is not followed it would still check the location, and raise.
             response = client.handle_request(request)
         return response
+
+    def _send_by_pool(
+        self,
+        call: Call,
+        url: Url,
+        headers: list[tuple[bytes, bytes]],
+        extensions: dict[str, Any],
+        proxy: Proxy | None,
+        deadline: Deadline,
+    ) -> httpcore.Response:
+        extensions["timeout"] = {"connect": deadline, "read": deadline, "write": deadline}
+        target = httpcore.URL(scheme=url.scheme, host=url.raw_host, port=url.port, target=url.target)
+        request = httpcore.Request(
+            call.method, target, headers=headers, content=_content(call), extensions=extensions
+        )
+        network = call.network
+        place = (url.scheme, url.raw_host, url.port, network.ca_bundle, network.client_cert)
+        key = (*place, proxy, threading.get_ident() if self._per_thread else 0)
+        with self._lock:
+            pool = self._pools.get(key)
+            if pool is None:
+                pool = self._pools[key] = self._new_pool(url, network, proxy, deadline, place)
+        return pool.handle_request(request)
+
+    def _new_pool(
+        self, url: Url, network: Network, proxy: Proxy | None, deadline: Deadline, place: object
+    ) -> httpcore.ConnectionPool:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and (
+            proxy is not None or not ahead.wait(url.scheme, url.raw_host, url.port, network, deadline)
+        ):
+            ahead.close()
+            ahead = None
+        handshakes = (url.scheme == "https") + (proxy is not None and proxy.scheme == "https")
+        context = ahead.context if ahead is not None else None
+        if url.scheme == "https" and context is None:
+            # Only threads share one: it takes long to make.
+            context = self._contexts.get(place) if self._per_thread else None
+            context = self._contexts[place] = context or tls_context(network, self._environ)
+        server = None
+        if proxy is not None:
+            secure = proxy.scheme == "https"
+            server = httpcore.Proxy(
+                url=httpcore.URL(scheme=proxy.scheme, host=proxy.host, port=proxy.port, target="/"),
+                auth=(proxy.auth[0].encode(), proxy.auth[1].encode()) if proxy.auth else None,
+                ssl_context=tls_context(network, self._environ, client_cert=False) if secure else None,
+            )
+        return httpcore.ConnectionPool(
+            ssl_context=context,
+            proxy=server,
+            max_connections=None,
+            keepalive_expiry=_KEEP_IDLE,
+            network_backend=_Backend(self._lookup, handshakes, ahead),
+        )
 
     def separate_threads(self) -> None:
         """Give each thread connections of its own from now on, for many threads with many requests each.
 
         A pool that they share looks at all of its connections, locked, at the beginning and the end of each request.
         """
-        if self._pools is not None:
-            self._pools.per_thread = True
+        self._per_thread = True
 
     def close(self) -> None:
         """Close all idle connections; the next call opens new ones."""
-        if self._pools is not None:
-            self._pools.close()
+        with self._lock:
+            _close_all(self._pools)
 
     def __enter__(self) -> Self:
         return self
@@ -244,26 +285,34 @@ class HttpTransport:
         self.close()
 
 
+def _close_all(pools: dict[object, httpcore.ConnectionPool]) -> None:
+    for pool in pools.values():
+        pool.close()
+    pools.clear()
+
+
+def _content(call: Call) -> bytes | Body | None:
+    return (call.upload or call.body) if call.method == "POST" else None
+
+
+# --- answers -----------------------------------------------------------------------------------------------
+
+
 class HttpReply:
     """An HTTP answer whose body is still to come."""
 
-    def __init__(self, response: httpx.Response | _Response, route: Route, deadline: Deadline) -> None:
+    def __init__(
+        self, status: int, headers: Mapping[str, str], body: Iterator[bytes], route: Route, deadline: Deadline
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        """Names in lower case."""
+        self._body = body
         self._route = route
         self._deadline = deadline
-        self._response = response
-        self._rest = response.iter_bytes()
         self._complete = False
-        if response.status_code >= 300:
+        if status >= 300:
             deadline.limit_total(_ERROR_BODY)
-
-    @property
-    def status(self) -> int:
-        return self._response.status_code
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Names in lower case; a lookup ignores case."""
-        return self._response.headers
 
     def chunks(self) -> Iterator[bytes]:
         """The body as it arrives, decompressed; continues where an earlier iteration stopped."""
@@ -294,7 +343,7 @@ class HttpReply:
     def _next(self) -> bytes | None:
         try:
             with _errors_mapped(self._route, self._deadline):
-                chunk = next(self._rest, None)
+                chunk = next(self._body, None)
             self._deadline.count(len(chunk or b""))
         except DeadlineError:
             if not self._deadline.idle_limited:
@@ -304,31 +353,32 @@ class HttpReply:
         return chunk
 
 
-class _Response:
-    """An answer of httpcore, with the attributes of ``httpx.Response`` that are used here."""
-
-    def __init__(self, response: httpcore.Response) -> None:
-        self.status_code: int = response.status
-        self.headers: Mapping[str, str] = _Headers(response.headers)
-        self._response = response
-
-    def iter_bytes(self) -> Iterator[bytes]:
-        """The body, decompressed."""
-        body = self._response.iter_stream()
-        if self.headers.get("content-encoding", "identity") == "identity":
-            parser: Any = self._response.stream
-            for name in ("_stream", "_connection", "_h11_state"):
-                parser = getattr(parser, name, None)
-            return _joined(body, parser) if isinstance(parser, h11.Connection) else body
-        decoding: httpx.Response = import_httpx().Response(200, headers=self._response.headers, content=body)
-        return decoding.iter_bytes()
-
-    def close(self) -> None:
-        self._response.close()
+def _fields(response: httpcore.Response) -> dict[str, str]:
+    """The headers; repeated ones are joined by commas."""
+    fields: dict[str, str] = {}
+    for key, data in response.headers:
+        name = key.decode("latin-1").lower()
+        try:
+            value = data.decode()
+        except UnicodeDecodeError:
+            value = data.decode("latin-1")
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return fields
 
 
-def _joined(body: Iterator[bytes], parser: h11.Connection) -> Iterator[bytes]:
-    """Each piece with those that were received together, so that all later work is done once for each read."""
+def _body(response: httpcore.Response) -> Iterator[bytes]:
+    """The body, decompressed. Pieces that were received together are one, so that all later work is done once."""
+    body = response.iter_stream()
+    if any(name.lower() == b"content-encoding" and value != b"identity" for name, value in response.headers):
+        decoding: httpx.Response = import_httpx().Response(200, headers=response.headers, content=body)
+        yield from decoding.iter_bytes()
+        return
+    parser: Any = response.stream
+    for name in ("_stream", "_connection", "_h11_state"):
+        parser = getattr(parser, name, None)
+    if not isinstance(parser, h11.Connection):
+        yield from body
+        return
     for piece in body:
         pieces = [piece]
         try:
@@ -342,101 +392,10 @@ def _joined(body: Iterator[bytes], parser: h11.Connection) -> Iterator[bytes]:
             return
 
 
-class _Headers(Mapping[str, str]):
-    """The headers of an answer; repeated ones are joined by commas."""
-
-    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
-        self._fields: dict[str, str] = {}
-        for key, data in raw:
-            name = key.decode("latin-1").lower()
-            try:
-                value = data.decode()
-            except UnicodeDecodeError:
-                value = data.decode("latin-1")
-            self._fields[name] = f"{self._fields[name]}, {value}" if name in self._fields else value
-
-    def __getitem__(self, name: str) -> str:
-        return self._fields[name.lower()]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._fields)
-
-    def __len__(self) -> int:
-        return len(self._fields)
+# --- requests ----------------------------------------------------------------------------------------------
 
 
-class Pools:
-    """The connections of an ``HttpTransport``: one pool for each origin, proxy and set of certificates.
-
-    The pools are separate because a truststore context allows only one handshake at a time.
-    """
-
-    def __init__(self, environ: Mapping[str, str], lookup: Lookup, ahead: Preconnection | None) -> None:
-        self.per_thread: bool = False
-        self._contexts: dict[object, ssl.SSLContext] = {}
-        self._environ = environ
-        self._lookup = lookup
-        self._ahead = ahead
-        self._pools: dict[object, httpcore.ConnectionPool] = {}
-        self._lock = threading.Lock()
-
-    def send(
-        self, request: httpcore.Request, network: Network, proxy: Proxy | None, deadline: Deadline
-    ) -> httpcore.Response:
-        url = request.url
-        thread = threading.get_ident() if self.per_thread else 0
-        key = (url.scheme, url.host, url.port, proxy, network.ca_bundle, network.client_cert, thread)
-        with self._lock:
-            pool = self._pools.get(key)
-            if pool is None:
-                pool = self._pools[key] = self._new_pool(url, network, proxy, deadline)
-        return pool.handle_request(request)
-
-    def close(self) -> None:
-        with self._lock:
-            for pool in self._pools.values():
-                pool.close()
-            self._pools.clear()
-
-    def _new_pool(
-        self, url: httpcore.URL, network: Network, proxy: Proxy | None, deadline: Deadline
-    ) -> httpcore.ConnectionPool:
-        secure = url.scheme == b"https"
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None:
-            scheme, host = url.scheme.decode("ascii"), url.host.decode("ascii")
-            if proxy is not None or not ahead.wait(scheme, host, url.port, network, deadline):
-                ahead.close()
-                ahead = None
-        context = ahead.context if ahead is not None else None
-        if secure and context is None:
-            # Only threads share one: it takes long to make.
-            place = (url.host, url.port, network.ca_bundle, network.client_cert)
-            context = self._contexts.get(place) if self.per_thread else None
-            if context is None:
-                context = self._contexts[place] = tls_context(network, self._environ)
-        server = None
-        if proxy is not None:
-            certificates = (
-                tls_context(network, self._environ, client_cert=False) if proxy.scheme == "https" else None
-            )
-            server = httpcore.Proxy(
-                url=httpcore.URL(scheme=proxy.scheme, host=proxy.host, port=proxy.port, target="/"),
-                auth=(proxy.auth[0].encode(), proxy.auth[1].encode()) if proxy.auth else None,
-                ssl_context=certificates,
-            )
-        return httpcore.ConnectionPool(
-            ssl_context=context,
-            proxy=server,
-            max_connections=None,
-            keepalive_expiry=_KEEP_IDLE,
-            network_backend=Backend(
-                self._lookup, secure + (proxy is not None and proxy.scheme == "https"), ahead
-            ),
-        )
-
-
-class Url(Struct):
+class Url(NamedTuple):
     """The parts of a URL that a request needs; the default port of the scheme is omitted."""
 
     scheme: str
@@ -446,6 +405,10 @@ class Url(Struct):
     netloc: str
     """Host and port."""
     target: str
+
+    @property
+    def origin(self) -> str:
+        return f"{self.scheme}://{self.netloc}"
 
 
 def parse_url(call: Call) -> Url:
@@ -459,7 +422,7 @@ def parse_url(call: Call) -> Url:
         if not odd:
             port = int(digits) if digits and int(digits) != _PORTS[scheme] else None
             netloc = f"{host}:{port}" if port else host
-            return Url(scheme=scheme, host=host, raw_host=host, port=port, netloc=netloc, target=target)
+            return Url(scheme, host, host, port, netloc, target)
     httpx = import_httpx()
     name = call.provider or "the server"
     try:
@@ -472,14 +435,8 @@ def parse_url(call: Call) -> Url:
     if url.scheme not in ("http", "https") or not url.host or (url.port or 0) > 65535:
         text = f"the address of {name} must be http:// or https://, a host, and at most a port"
         raise InvalidInputError(text, provider=call.provider)
-    return Url(
-        scheme=url.scheme,
-        host=url.host,
-        raw_host=url.raw_host.decode("ascii"),
-        port=url.port,
-        netloc=url.netloc.decode("ascii"),
-        target=url.raw_path.decode("ascii"),
-    )
+    raw_host, netloc, target = (each.decode("ascii") for each in (url.raw_host, url.netloc, url.raw_path))
+    return Url(url.scheme, url.host, raw_host, url.port, netloc, target)
 
 
 def _headers(call: Call, url: Url) -> list[tuple[bytes, bytes]]:
@@ -512,7 +469,7 @@ _MOMENT = 0.003
 """Seconds within which a fast server answers: other work would only delay its answer."""
 
 
-class Backend(httpcore.NetworkBackend):
+class _Backend(httpcore.NetworkBackend):
     """Opens the connections of one pool; ``handshakes`` is how often TLS begins on each of them.
 
     The first connection is ``ahead`` if that can be used. Until the last handshake, everything that is read is part of

@@ -23,7 +23,7 @@ from scripted import Scripted
 from scripted_proxy import HttpProxy, Proxy, SocksProxy
 
 from provider_core.errors import ConnectError, SettingsError, TLSError
-from provider_core.http.connections import Trust, trust
+from provider_core.http.connections import trust
 from provider_core.http.transport import HttpTransport
 from provider_core.types import Network
 
@@ -156,7 +156,7 @@ def test_a_key_log_that_cannot_be_written_is_ignored(
 ) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys.log")
     assert ask(secure.url, ca_bundle=authority.bundle) == (200, b"hello")
-    assert trust(Network(), {}).source == ""
+    assert trust(Network(), {})[0] == ""
 
 
 @pytest.mark.parametrize("environ", [{}, {"SSL_CERT_FILE": "", "SSL_CERT_DIR": ""}])
@@ -300,9 +300,9 @@ def test_the_certificates_in_force_are_counted(bundle: Path) -> None:
         (Network(ca_bundle=bundle), {"SSL_CERT_FILE": "/nowhere"}),
         (Network(), {"SSL_CERT_FILE": str(bundle)}),
     ):
-        assert trust(network, environ) == Trust(source=str(bundle), authorities=2)
-    system = ssl.create_default_context().cert_store_stats()["x509_ca"] or None
-    assert trust(Network(), {}) == Trust(source="", authorities=system)
+        assert trust(network, environ) == (str(bundle), 2)
+    system = ssl.create_default_context().cert_store_stats()["x509_ca"]
+    assert trust(Network(), {}) == ("", system)
 
 
 def test_trust_does_not_wait_for_a_named_pipe(bundle: Path, tmp_path: Path) -> None:

@@ -146,19 +146,17 @@ def _trusted(context: DoctorContext, subject: str, network: Network, remedy: str
     from provider_core.http.connections import trust
 
     try:
-        found = trust(network, context.environ)
+        source, authorities = trust(network, context.environ)
     except SettingsError as error:
         return problem(subject, error.message, remedy)
-    if (
-        not found.source and not found.authorities and sys.platform == "linux"
-    ):  # other systems do not use files
+    if not source and not authorities and sys.platform == "linux":  # other systems do not use files
         folder = Path(ssl.get_default_verify_paths().capath or "/nowhere")
         if not (folder.is_dir() and any(folder.iterdir())):
             detail = "the operating system trusts no certificate authority: https servers cannot be reached"
             return note(subject, detail, "Install the package ca-certificates, or set SSL_CERT_FILE")
-    count = f", {plural(found.authorities, 'authority', 'authorities')}" if found.authorities else ""
+    count = f", {plural(authorities, 'authority', 'authorities')}" if authorities else ""
     client = f"; client certificate {network.client_cert}" if network.client_cert else ""
-    source = found.source or "the operating system's"
+    source = source or "the operating system's"
     return ok(subject, f"{source}{count}{client}")
 
 
