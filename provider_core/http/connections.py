@@ -244,21 +244,6 @@ def system_lookup(host: str, port: int) -> Sequence[Address]:
 
 def connect(host: str, port: int, deadline: Deadline, lookup: Lookup = system_lookup) -> socket.socket:
     """A connected, blocking socket; raises ``OSError``, of which ``TimeoutError`` is one."""
-    return _open(_resolve(host, port, deadline, lookup), deadline)
-
-
-def _open(addresses: Sequence[Address], deadline: Deadline) -> socket.socket:
-    connected = _race(interleaved(addresses), deadline)
-    connected.setblocking(True)
-    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in _KEEP_ALIVE.items():
-        if hasattr(socket, option):
-            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-    return connected
-
-
-def _resolve(host: str, port: int, deadline: Deadline, lookup: Lookup) -> Sequence[Address]:
     import queue  # not on the path of a connection made ahead
 
     # In a thread that can be abandoned: the system's resolver knows neither deadlines nor Ctrl-C.
@@ -277,7 +262,18 @@ def _resolve(host: str, port: int, deadline: Deadline, lookup: Lookup) -> Sequen
         raise TimeoutError from None
     if isinstance(found, OSError):
         raise found
-    return found
+    return _open(found, deadline)
+
+
+def _open(addresses: Sequence[Address], deadline: Deadline) -> socket.socket:
+    connected = _race(interleaved(addresses), deadline)
+    connected.setblocking(True)
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEP_ALIVE.items():
+        if hasattr(socket, option):
+            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return connected
 
 
 def _addresses(host: str, port: int, lookup: Lookup) -> Sequence[Address]:
@@ -375,7 +371,6 @@ class Preconnection:
         self.context: ssl.SSLContext | None = None
         """The context for further TLS connections, once its certificates are loaded."""
         self._origin = origin
-        self._network = network
         self._environ = environ
         self._lookup = lookup
         self._fresh = fresh
@@ -399,11 +394,9 @@ class Preconnection:
         If there is one, or an error, ``deadline`` counts from when the thread began to connect.
         """
         origin = (scheme, host, port or _PORTS[scheme])
-        same = (self._network.ca_bundle, self._network.client_cert) == (
-            network.ca_bundle,
-            network.client_cert,
-        )
-        if self._closed or origin != self._origin or not same:
+        own = self._deadline.network
+        other = (own.ca_bundle, own.client_cert) != (network.ca_bundle, network.client_cert)
+        if self._closed or origin != self._origin or other:
             return False
         try:
             left = self._deadline.connect()
@@ -419,7 +412,10 @@ class Preconnection:
         return True
 
     def take(self) -> socket.socket | None:
-        """The connection; None if it cannot be used, or was taken before. Raises the ``OSError`` of a failed one."""
+        """The connection; None if it cannot be used, or was taken before. Raises the ``OSError`` of a failed one.
+
+        A thread that is still at work will close its own.
+        """
         with self._lock:
             connected, error = self._connected, self._error
             self._connected = self._error = None
@@ -433,13 +429,10 @@ class Preconnection:
         return None
 
     def close(self) -> None:
-        """Close the connection if it was not taken; a thread that is still at work will close its own."""
-        with self._lock:
-            connected = self._connected
-            self._connected = self._error = None
-            self._closed = True
-        if connected is not None:
-            connected.close()
+        """Close the connection if it was not taken."""
+        with contextlib.suppress(OSError):
+            if (connected := self.take()) is not None:
+                connected.close()
 
     def _run(self) -> None:
         connected, error = None, None
@@ -463,7 +456,7 @@ class Preconnection:
         if scheme == "http":
             return _open(_addresses(host, port, self._lookup), self._deadline)
         with self._step():
-            context, load = _unloaded_context(self._network, self._environ)
+            context, load = _unloaded_context(self._deadline.network, self._environ)
             context.set_alpn_protocols(["http/1.1"])
             if load is not None and _CORK is None:
                 load()
