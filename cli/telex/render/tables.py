@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _PHASES = {
     "wait": "Waiting for another telex",
     "fetch": "Fetching the model",
-    "unpack": "Unpacking the model",
 }
 
 
