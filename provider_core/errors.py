@@ -14,19 +14,6 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
-__all__ = [
-    "ApiKeyError", "AttachmentError", "AuthenticationError", "BadRequestError", "BudgetError", "ConnectError",
-    "ConnectionLostError", "ContentPolicyError", "ContextOverflowError", "CoreError", "DeadlineError",
-    "FileError", "HistoryError", "InvalidInputError", "InvalidKeyError", "KeyDestinationError",
-    "KeyStoreError", "LocalModelError", "LoopLimitError", "MissingKeyError", "ModelError", "ModelFileError",
-    "ModelNotFoundError", "NetworkError", "NoModelError", "NoProviderError", "NotFoundError",
-    "OverloadedError", "PermissionDeniedError", "ProtocolError", "ProviderError", "QuotaError",
-    "RateLimitError", "SchemaError", "SchemaMismatchError", "ServerError", "SettingsError", "TLSError",
-    "TemplateError", "TokenLimitError", "ToolArgumentsError", "ToolError", "ToolRefusedError",
-    "ToolSecretError", "ToolServerError", "UnknownConversationError", "UnknownProviderError",
-    "UnknownToolError", "UnknownToolServerError", "VariableError", "WrongEndpointError",
-]  # fmt: skip
-
 
 def _positional(*, kw_only: bool) -> Any:
     """Mark the one positional argument for type checkers."""
@@ -283,7 +270,11 @@ class TokenLimitError(ProviderError):
 
 
 class ProtocolError(ProviderError):
-    """The response is not a chat completion: HTML, plain text, JSON of another kind, or nothing."""
+    """The response is not a chat completion: HTML, plain text, JSON of another kind, or nothing.
+
+    Codes: "not_http", "empty_body", "empty_stream" (only keep-alives), "empty_answer" (no text), "too_much",
+    "too_much_text" and "too_much_reasoning" (more than ``limits`` allow).
+    """
 
 
 class NetworkError(CoreError):

@@ -102,7 +102,8 @@ class Extras:
     def __init__(self) -> None:
         self.images: list[Image] = []
         self.logprobs: dict[str, Json] = {}
-        self._lists: dict[str, list[tuple[int, str]]] = {}  # number and address, by the list's key
+        self._cited: dict[str, int] = {}  # the numbers of addresses in "citations", which count first
+        self._found: dict[str, int] = {}  # those of all other lists
         self._titles: dict[str, str] = {}
         self._last: dict[str, Json] = {}
         self._seen: set[str] = set()
@@ -149,42 +150,30 @@ class Extras:
 
     def sources(self) -> tuple[Source, ...]:
         """Return each source once, in the order of the server's numbers; those without a number come last."""
-        numbers: dict[str, int] = {}
-        for found in sorted(self._lists, key=lambda key: key != "citations"):
-            more = [(number, url) for number, url in self._lists[found] if url not in numbers]
-            if numbers:  # only the numbers of one list count
-                last = max(numbers.values())
-                more = [
-                    (last + position, url)
-                    for position, url in enumerate(dict.fromkeys(url for _, url in more), 1)
-                ]
-            for number, url in more:
-                numbers.setdefault(url, number)
+        numbers = dict(self._cited)
+        for url, number in sorted(self._found.items(), key=lambda item: item[1]):
+            if url not in numbers:
+                numbers[url] = max(numbers.values()) + 1 if self._cited else number
         return tuple(
             Source(number=number, url=url, title=self._titles.get(url, ""))
             for url, number in sorted(numbers.items(), key=lambda item: item[1])
         )
 
     def _add_sources(self, key: str, value: Json) -> None:
+        """Add the new ones of a list, which may repeat the earlier ones, by the server's number, or by their place."""
         found = list(_sources(value, _DEPTH))[: limits.SOURCES]
-        for _, url, title in found:
-            if title and not self._titles.get(url) and len(self._titles) < limits.SOURCES:
-                self._titles[url] = title
-        held = self._lists.setdefault(key, [])
-        urls, known = [url for _, url, _ in found], [url for _, url in held]
-        if urls[: len(known)] == known:  # the server repeats the list so far in each chunk
-            held.clear()
-        elif set(urls) <= set(known):
-            return
+        numbers = self._cited if key == "citations" else self._found
         own = [number for number, _, _ in found]
         trusted = key not in ("annotations", "citations") and all(own) and len(set(own)) == len(own)
         addresses = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        by_place = key in _NUMBERED or addresses
-        seen = {url for _, url in held}
-        for number, url, _ in found:
-            if len(held) < limits.SOURCES and (by_place or url not in seen):
-                seen.add(url)
-                held.append((number if trusted else len(held) + 1, url))
+        for place, (number, url, title) in enumerate(found, 1):
+            if title and len(self._titles) < limits.SOURCES:
+                self._titles.setdefault(url, title)
+            if url not in numbers and len(numbers) < limits.SOURCES:
+                wanted = number if trusted else place if key in _NUMBERED or addresses else 0
+                if not wanted or wanted in numbers.values():
+                    wanted = max(numbers.values(), default=0) + 1
+                numbers[url] = wanted
 
     def _add_images(self, value: Json) -> None:
         for url in _images(value, _DEPTH):
@@ -322,13 +311,9 @@ def merge_usage(old: Usage | None, new: Usage | None) -> Usage | None:
     """Return the later value of each count: counts replace earlier ones, but a zero does not."""
     if old is None or new is None:
         return new or old
+    later = ((name, getattr(old, name), getattr(new, name)) for name in Usage._fields)
     return Usage(
-        input=_later_count(old.input, new.input),
-        output=_later_count(old.output, new.output),
-        cached=_later_count(old.cached, new.cached),
-        cache_write=_later_count(old.cache_write, new.cache_write),
-        reasoning=_later_count(old.reasoning, new.reasoning),
-        cost=old.cost if new.cost is None else new.cost,
+        **{name: before if before is not None and not after else after for name, before, after in later}
     )
 
 
@@ -342,16 +327,8 @@ def with_cost(usage: Usage | None, cost: str) -> Usage | None:
     return replace(usage or Usage(), cost=amount)
 
 
-def _later_count(old: int | None, new: int | None) -> int | None:
-    return new if new or old is None else old
-
-
 def _read_counts(usage: dict[str, Json]) -> Usage | None:
-    prompt, output, total = (
-        _first_count(_INPUT, usage),
-        _first_count(_OUTPUT, usage),
-        _first_count(_TOTAL, usage),
-    )
+    prompt, output, total = (_first_count(keys, usage) for keys in (_INPUT, _OUTPUT, _TOTAL))
     inside, outside = (
         next(filter(None, (dict_in(usage, key) for key in keys)), {})
         for keys in (_INPUT_DETAILS, _OUTPUT_DETAILS)
