@@ -112,7 +112,7 @@ def test_a_server_over_http_is_a_toolbox(server: Scripted) -> None:
     with McpServers([web(server)], environ=ENVIRON) as started:
         (box,) = started.toolboxes
         assert (box.name, box.about) == ("web", "web 2")
-        assert [step.name for step in box.steps] == ["handshake", "tools"]
+        assert list(box.steps) == ["handshake", "tools"]
         assert run(box).text == "seen"
     posts = [asked for asked in server.asked if asked.method == "POST"]
     assert [asked.body["method"] for asked in posts] == [

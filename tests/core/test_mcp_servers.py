@@ -62,7 +62,7 @@ def lab() -> Iterator[McpToolbox]:
 def test_a_server_is_a_toolbox_with_its_tools_its_limits_and_its_steps() -> None:
     seen = []
     wanted = server(call_timeout=7.0, max_result=5000, allow=("read_*",))
-    with McpServers([wanted], on_step=lambda each, step: seen.append((each.name, step.name))) as started:
+    with McpServers([wanted], on_step=lambda each, step, _: seen.append((each.name, step))) as started:
         (box,) = started.toolboxes
         assert started.failures == ()
         assert (box.name, box.about, box.protocol) == ("lab", "tests 1", "2025-06-18")
@@ -76,8 +76,8 @@ def test_a_server_is_a_toolbox_with_its_tools_its_limits_and_its_steps() -> None
         assert by_name["echo"].title == "Echo"
         assert by_name["echo"].tool.description == "What it was given."
         assert by_name["echo"].tool.schema["properties"] == {"n": {"type": "number"}}
-        assert [step.name for step in box.steps] == ["start", "handshake", "tools"]
-        assert all(step.seconds >= 0 for step in box.steps)
+        assert list(box.steps) == ["start", "handshake", "tools"]
+        assert all(seconds >= 0 for seconds in box.steps.values())
         assert json.loads(run(box, "echo", n=1, text="ü\n").text) == {"n": 1, "text": "ü\n"}
     assert seen == [("lab", "start"), ("lab", "handshake"), ("lab", "tools")]
 
@@ -251,7 +251,6 @@ def test_a_server_gets_a_minimal_environment_and_what_is_configured() -> None:
     store = MemoryStore(**{"secret:other": "other", "other": "a provider's key"})
     environ = passed_on | withheld
     with McpServers([wanted], environ=environ, store=store, excluded_env={"LOGNAME", "OTHER_KEY"}) as started:
-        assert started.without_proxies == {"lab": ("HTTPS_PROXY",)}
         about = json.loads(run(started.toolboxes[0], "about").text)
     assert about["env"] == {**passed_on, **own, "TOKEN": "sk-lab", "OTHER": "other"}
     assert about["argv"] == [str(SERVER)], "no value is in the arguments"
@@ -261,7 +260,6 @@ def test_a_proxy_with_a_password_is_passed_on_if_the_settings_say_so() -> None:
     environ = {"PATH": os.environ["PATH"], "https_proxy": "http://me:secret-of-mine@proxy.invalid:3128"}
     wanted = server(env={"HTTPS_PROXY": "env:https_proxy"})
     with McpServers([wanted], environ=environ) as started:
-        assert started.without_proxies == {}
         text = run(started.toolboxes[0], "about").text
     assert "secret-of-mine" not in text, "what the server says of it is masked"
     assert {name for name in json.loads(text)["env"] if "PROXY" in name.upper()} == {"HTTPS_PROXY"}
@@ -284,7 +282,7 @@ def test_a_server_whose_secret_is_missing_does_not_start(tmp_path: Path, written
     assert isinstance(failure.error, ToolSecretError)
     assert failure.error.message == f"the MCP server lab needs {written} for TOKEN, and it {place}"
     assert (failure.error.wanted_for, failure.error.source) == ("TOKEN", written)
-    assert failure.steps == ()
+    assert failure.steps == {}
     assert not trace.exists()
 
 
@@ -333,7 +331,7 @@ def test_a_server_that_cannot_be_started_says_why(tmp_path: Path) -> None:
     ]:
         failure = failed(server(command=command, cwd=cwd))
         assert words in failure.error.message
-        assert failure.steps == ()
+        assert failure.steps == {}
 
 
 @pytest.mark.parametrize(
@@ -356,7 +354,7 @@ def test_a_server_that_does_not_start_properly_says_why(flaw: str, words: str) -
     failure = failed(server(flaw, **({"start_timeout": 1.0} if slow else {})))
     assert failure.error.message.startswith(f"the MCP server lab {words}")
     assert (failure.error.code == "connect") is slow
-    assert failure.steps[0].name == "start"
+    assert "start" in failure.steps
     assert not slow or time.monotonic() - began < 6
 
 

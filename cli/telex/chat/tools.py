@@ -148,8 +148,6 @@ class ToolServers:
             console.note(f"{failure.error.message}; continuing without it.")
             for line in (self._app.hint(failure.error) or "").splitlines():
                 console.note(f"  {line}")
-        for name, variables in servers.without_proxies.items():
-            console.note(messages.withheld_proxies(name, variables))
         self.toolboxes = (*self.toolboxes, *servers.toolboxes)
         for box in servers.toolboxes:
             if not box.tools:

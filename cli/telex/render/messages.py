@@ -319,15 +319,6 @@ def ended_call(event: ToolEnded) -> str:
     return f"{who}: {found} in {event.seconds:.1f} s"
 
 
-def withheld_proxies(server: str, variables: Sequence[str]) -> str:
-    """A note that a server does not get the proxy variables, and how to pass them on."""
-    options = " ".join(f"--env {name}=env:{name}" for name in variables)
-    return (
-        f"{', '.join(variables)}: not passed to the MCP server {server}, because the address holds a password.\n"
-        f"  To pass it on, add the server with {options}"
-    )
-
-
 def changed_tool(call: PlannedCall) -> str:
     """A note that a tool has changed since it was approved."""
     return f"{_line(call.name)} has changed since you chose to always allow it.\n"

@@ -45,8 +45,13 @@ _MAX_REFUSAL = 64 << 10
 """Bytes that are read of an error."""
 
 
-class StreamableHttpTransport:
-    """An ``McpTransport``. Raises ``SettingsError`` for proxies and certificates that cannot be used."""
+class StreamableHttpTransport(httpx2.AsyncBaseTransport):
+    """An ``McpTransport``. Raises ``SettingsError`` for proxies and certificates that cannot be used.
+
+    As the client's transport, it adds the server's headers to requests to its origin, and stops all others. The SDK
+    would end the whole session at a failed connection, and forget why a request was refused. So a request without a
+    result is answered here, with an error of the protocol whose data is a key of ``_failures``.
+    """
 
     def __init__(self, server: McpServer, credentials: ServerCredentials, environ: Mapping[str, str]) -> None:
         proxy, _ = find_proxy(server.url, environ)
@@ -57,50 +62,29 @@ class StreamableHttpTransport:
         self._verify = tls_context(Network(), environ) if server.url.startswith("https:") else False
         self._server = server
         self._credentials = credentials
+        self._origin = origin(server.url)
         self._failures: dict[str, ToolServerError] = {}
 
     @contextlib.asynccontextmanager
     async def streams(self, on_end: Callable[[], None]) -> AsyncGenerator[TransportStreams]:
-        inner = httpx2.AsyncHTTPTransport(verify=self._verify, trust_env=False, proxy=self._proxy)
-        guard = OriginGuard(inner, self._server, self._credentials, self._failures)
+        self._inner = httpx2.AsyncHTTPTransport(verify=self._verify, trust_env=False, proxy=self._proxy)
         timeout = httpx2.Timeout(None, connect=_CONNECT, write=_CONNECT)
         async with (
-            httpx2.AsyncClient(transport=guard, timeout=timeout, trust_env=False) as client,
+            httpx2.AsyncClient(transport=self, timeout=timeout, trust_env=False) as client,
             streamable_http_client(
                 self._server.url, http_client=client, max_sse_event_size=limits.TOOL_MESSAGE
             ) as streams,
         ):
             yield streams
 
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
     def failure(self, data: object) -> ToolServerError | None:
         return self._failures.pop(data, None) if isinstance(data, str) else None
 
     async def ending(self) -> str:
         return ""
-
-
-class OriginGuard(httpx2.AsyncBaseTransport):
-    """Adds the server's headers to requests to its origin, and stops all others.
-
-    The SDK would end the whole session at a failed connection, and forget why a request was refused. So a request
-    without a result is answered here, with an error of the protocol whose data is a key of ``failures``.
-    """
-
-    def __init__(
-        self,
-        inner: httpx2.AsyncBaseTransport,
-        server: McpServer,
-        credentials: ServerCredentials,
-        failures: dict[str, ToolServerError],
-    ) -> None:
-        self._inner = inner
-        self._server = server
-        self._credentials = credentials
-        self._origin = origin(server.url)
-        self._failures = failures
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if origin(str(request.url)) != self._origin:
@@ -138,39 +122,30 @@ class OriginGuard(httpx2.AsyncBaseTransport):
                 return response
             await response.aclose()
             return self._redirected(target)
-        if (
-            status < 400
-            and status != 202
-            and response.headers.get("content-encoding", "identity") == "identity"
-        ):
-            if kind == "text/event-stream":
-                return httpx2.Response(
-                    status,
-                    headers=response.headers,
-                    stream=_EventStream(response),
-                    extensions=response.extensions,
-                )
-            body = await _body(response, limits.TOOL_MESSAGE)
-            if body is None:
-                return self._failed(f"sent a message of more than {limits.TOOL_MESSAGE >> 20} MiB")
-            try:
-                body = dump_message(parse_message(body))
-            except ValueError:
-                return self._failed(f"sent an answer that is not valid JSON-RPC: {kind or 'no content type'}")
-            return httpx2.Response(status, headers=_without_framing(response), content=body)
-        try:
-            if status >= 400:
-                return await self._refused(request, response, kind)
-            if status == 202:
-                return self._failed("did not answer the request (HTTP 202)")
-            return self._failed("sent a compressed answer, which telex does not support")
-        finally:
+        if status >= 400:
+            return await self._refused(request, response, kind)
+        if status == 202:
             await response.aclose()
+            return self._failed("did not answer the request (HTTP 202)")
+        if response.headers.get("content-encoding", "identity") != "identity":
+            await response.aclose()
+            return self._failed("sent a compressed answer, which telex does not support")
+        if kind == "text/event-stream":
+            stream, extensions = _EventStream(response), response.extensions
+            return httpx2.Response(status, headers=response.headers, stream=stream, extensions=extensions)
+        body = await _body(response, limits.TOOL_MESSAGE)
+        if body is None:
+            return self._failed(f"sent a message of more than {limits.TOOL_MESSAGE >> 20} MiB")
+        try:
+            body = dump_message(parse_message(body))
+        except ValueError:
+            return self._failed(f"sent an answer that is not valid JSON-RPC: {kind or 'no content type'}")
+        return httpx2.Response(status, headers=_without_framing(response), content=body)
 
     async def _refused(
         self, request: httpx2.Request, response: httpx2.Response, kind: str
     ) -> httpx2.Response:
-        status = response.status_code
+        status, body = response.status_code, await _body(response, _MAX_REFUSAL) or b""
         if status == 404 and "mcp-session-id" in request.headers:
             return self._failed("has ended the session (HTTP 404)", code="session")
         if status in (404, 405) and b'"initialize"' in request.content:
@@ -178,22 +153,22 @@ class OriginGuard(httpx2.AsyncBaseTransport):
                 f"does not accept requests at this address (HTTP {status}). It may be that of the older HTTP+SSE "
                 "transport, which telex does not support; the address of streamable HTTP often ends in /mcp"
             )
-        body = await _body(response, _MAX_REFUSAL) or b""
         said: object = None
         with contextlib.suppress(ValueError, RecursionError):
             said = json.loads(body)
         error = said.get("error") if isinstance(said, dict) else None
-        protocol_error = isinstance(error, dict) and isinstance(error.get("code"), int)
-        if protocol_error and kind == "application/json" and status not in (401, 403):
-            return httpx2.Response(status, headers=_without_framing(response), content=body)
-        text = error.get("message") if isinstance(error, dict) else error
-        words = self._clean(text) if isinstance(text, str) else ""
-        words = f": {words}" if words else ""
-        if status == 403:
-            return self._failed(f"does not allow this (HTTP 403){words}", code="access")
-        if status == 401:
-            wants = "refused the credentials" if self._credentials.secrets else "requires credentials"
-            return self._failed(f"{wants} (HTTP 401){words}", code="access")
+        denied = {
+            401: "refused the credentials" if self._credentials.secrets else "requires credentials",
+            403: "does not allow this",
+        }.get(status)
+        text = error
+        if isinstance(error, dict):
+            if isinstance(error.get("code"), int) and kind == "application/json" and denied is None:
+                return httpx2.Response(status, headers=_without_framing(response), content=body)
+            text = error.get("message")
+        words = f": {self._clean(text)}" if isinstance(text, str) and text else ""
+        if denied is not None:
+            return self._failed(f"{denied} (HTTP {status}){words}", code="access")
         return self._failed(f"answered with HTTP {status}{words}")
 
     def _redirected(self, url: str) -> httpx2.Response:

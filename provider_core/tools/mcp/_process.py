@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from provider_core.errors import KeyDestinationError, KeyStoreError, ToolSecretError
 from provider_core.keys import check_destination, unseal
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from provider_core.keys import Destination, KeyStore
+    from provider_core.keys import KeyStore
     from provider_core.settings.mcp import McpServer
     from provider_core.settings.validators import SecretReference
 
@@ -37,6 +37,9 @@ _EXIT_CHECK = 0.5
 
 _STDERR = 8192
 """Bytes at the end of stderr that are stored."""
+
+StepName: TypeAlias = Literal["start", "handshake", "tools"]
+"""The steps of a server's start; over HTTP there is no process to start."""
 
 _POLL = 0.01
 _NEW_GROUP_NO_WINDOW = 0x08000200  # of CreateProcess
@@ -286,7 +289,7 @@ def server_environment(
     """The variables that every program needs, those of certificates and proxies, and the server's ``own``.
 
     Variables of ``excluded_env`` are omitted, and so are variables that contain the value of one, and proxies with a
-    password; see ``proxies_with_password``.
+    password.
     """
     usual = _WINDOWS if sys.platform == "win32" else _POSIX
     secrets = [value for name in excluded_env if len(value := environ.get(name, "")) >= _MIN_SECRET]
@@ -306,25 +309,14 @@ def server_environment(
     return {"PATH": os.defpath, **inherited, **own}
 
 
-def proxies_with_password(environ: Mapping[str, str], own: Mapping[str, str]) -> tuple[str, ...]:
-    """The proxy variables that a server does not get because their addresses contain a user or password."""
-    overridden = {name.upper() for name in own}
-    return tuple(
-        name for name, value in environ.items() if name.upper() in _PROXIES - overridden and "@" in value
-    )
-
-
 # --- secrets -----------------------------------------------------------------------------------------------
 
 
-class ServerCredentials:
+class ServerCredentials(NamedTuple):
     """The variables or headers of a server with their secrets; ``secrets`` are redacted in everything it says."""
 
-    __slots__ = ("secrets", "values")
-
-    def __init__(self, values: Mapping[str, str], secrets: tuple[str, ...]) -> None:
-        self.values = values
-        self.secrets = secrets
+    values: Mapping[str, str]
+    secrets: tuple[str, ...]
 
 
 class SecretResolver:
@@ -333,9 +325,7 @@ class SecretResolver:
     def __init__(self, environ: Mapping[str, str], store: KeyStore | None) -> None:
         self._environ = environ
         self._store = store
-        self._store_error = (
-            None if store else KeyStoreError("no usable keyring on this machine", state="missing")
-        )
+        self._store_error: KeyStoreError | None = None
 
     def resolve(self, server: McpServer) -> ServerCredentials:
         """Raises ``ToolSecretError`` for a secret that is missing or may not be sent to the server."""
@@ -345,51 +335,42 @@ class SecretResolver:
             reference = parse_reference(written)
             if reference is None:
                 values[name] = written
-                continue
-            secret, confirmed = self._find(reference, server.name, name)
-            if name in server.headers:
-                secret = secret.strip()
-                if not secret or not all(" " <= character <= "~" for character in secret):
-                    text = f"the MCP server {server.name} cannot be given {reference} for {name}: "
-                    text += "it contains characters that a header cannot carry"
-                    raise ToolSecretError(text, server=server.name, wanted_for=name)
-                self._check_destination(server, name, reference, confirmed)
-            secrets.append(secret)
-            values[name] = reference.before + secret
+            else:
+                secrets.append(self._secret(server, name, reference))
+                values[name] = reference.before + secrets[-1]
         return ServerCredentials(values, tuple(secrets))
 
-    def _check_destination(
-        self,
-        server: McpServer,
-        name: str,
-        reference: SecretReference,
-        confirmed: tuple[Destination, ...] | None,
-    ) -> None:
-        """A header's secret is sent only to the address that it was stored for, and only encrypted."""
+    def _secret(self, server: McpServer, name: str, reference: SecretReference) -> str:
+        def error(words: str, source: str = "") -> ToolSecretError:
+            return ToolSecretError(words, server=server.name, wanted_for=name, source=source)
+
+        needs = f"the MCP server {server.name} needs {reference} for {name}"
+        secret, confirmed, place = self._environ.get(reference.name), None, "is not set"
+        if reference.kind == "keyring":
+            try:
+                secret, confirmed = unseal(self._stored(reference.entry) or "")
+            except KeyStoreError as failure:
+                self._store_error = failure
+                raise error(f"{needs}: {failure}") from None
+            place = "is not in the keyring"
+        if not secret:
+            raise error(f"{needs}, and it {place}", str(reference))
+        if name not in server.headers:
+            return secret
+        secret = secret.strip()
+        if not secret or not all(" " <= character <= "~" for character in secret):
+            raise error(f"{needs}, and it contains characters that a header cannot carry")
+        # A header's secret is sent only to the address that it was stored for, and only encrypted.
         what = f"{reference} for the header {name} of the MCP server {server.name}"
         try:
             check_destination(what, server.url, server.network, environ=self._environ, confirmed=confirmed)
-        except KeyDestinationError as error:
-            source = "http" if error.unencrypted else str(reference)
-            raise ToolSecretError(error.message, server=server.name, wanted_for=name, source=source) from None
+        except KeyDestinationError as failure:
+            raise error(failure.message, "http" if failure.unencrypted else str(reference)) from None
+        return secret
 
-    def _find(
-        self, reference: SecretReference, server: str, name: str
-    ) -> tuple[str, tuple[Destination, ...] | None]:
-        secret, confirmed, place = self._environ.get(reference.name), None, "is not set"
-        if reference.kind == "keyring":
-            secret, confirmed = unseal(self._stored(reference, server, name) or "")
-            place = "is not in the keyring"
-        if not secret:
-            text = f"the MCP server {server} needs {reference} for {name}, and it {place}"
-            raise ToolSecretError(text, server=server, wanted_for=name, source=str(reference))
-        return secret, confirmed
-
-    def _stored(self, reference: SecretReference, server: str, name: str) -> str | None:
-        if self._store is not None and self._store_error is None:
-            try:
-                return self._store.get(reference.entry)
-            except KeyStoreError as error:
-                self._store_error = error
-        text = f"the MCP server {server} needs {reference} for {name}: {self._store_error}"
-        raise ToolSecretError(text, server=server, wanted_for=name)
+    def _stored(self, entry: str) -> str | None:
+        if self._store_error is not None:
+            raise self._store_error
+        if self._store is None:
+            raise KeyStoreError("no usable keyring on this machine", state="missing")
+        return self._store.get(entry)

@@ -8,7 +8,7 @@ import json
 import math
 import re
 import time
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 from pydantic import ValidationError
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from provider_core.events import ReportProgress, ToolSpec
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools.mcp._process import Process
+    from provider_core.tools.mcp._process import Process, StepName
     from provider_core.types import Json
 
 _MAX_QUOTE = 1000
@@ -48,10 +48,6 @@ _REPORT_INTERVAL = 0.2
 """Seconds between two reports of progress, at least: a server may send thousands."""
 
 _CLIENT = mcp_types.Implementation(name="telex", version=__version__)
-
-
-StepName: TypeAlias = Literal["start", "handshake", "tools"]
-"""The steps of a server's start; over HTTP there is no process to start."""
 
 
 class McpTransport(Protocol):
