@@ -1,9 +1,10 @@
-"""Lists of models as lines, tables and JSON, and the card of one model."""
+"""Lists of models as tables and JSON, and the card of one model."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, TypeAlias
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from telex.console import visible
 from telex.humanize import plural, short_number, shown
@@ -17,64 +18,66 @@ if TYPE_CHECKING:
 
     from provider_core.catalog import ModelListing
     from provider_core.catalog.servers import RefreshResult
-    from provider_core.options import Candidate, Options
+    from provider_core.options import Options
     from provider_core.prices import ModelPrice, Price
     from provider_core.types import Model, Target
     from telex.console import Console
 
-PriceTable: TypeAlias = "Mapping[tuple[str, str], ModelPrice]"
-"""What models charge, by the name of the provider and the id of the model."""
+
+class ListedModel(NamedTuple):
+    """A model of a provider. ``default`` is the model that is used without -m."""
+
+    listing: ModelListing
+    model: Model
+    price: ModelPrice | None
+    default: Target | None
+    is_known: bool = True
+    """Whether a list or the settings have the model; else only its name is known."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.listing.provider.name}/{self.model.id}"
+
+    @property
+    def is_default(self) -> bool:
+        return self.default is not None and str(self.default) == self.id
+
+    @property
+    def source(self) -> str:
+        return "user" if self.model.id in self.listing.declared else self.listing.source
+
+    def as_json(self) -> dict[str, Any]:
+        """What is known, as an object."""
+        model, price = self.model, self.price
+        context, max_output, guessed = _limits(model)
+        return {
+            "id": self.id,
+            "provider": self.listing.provider.name,
+            "model": model.id,
+            "name": model.name or None,
+            "kind": model.kind,
+            "context": context,
+            "context_estimated": "context" in guessed,
+            "max_output": max_output,
+            "max_output_estimated": "max_output" in guessed,
+            "reasoning": model.reasoning,
+            "reasoning_levels": list(model.reasoning_levels),
+            "tools": model.tools,
+            "vision": model.vision,
+            "price": None if price is None else _price_object(price.price),
+            "price_source": None if price is None else price.source,
+            "source": self.source if self.is_known else None,
+            "default": model.id == self.listing.default,
+            "global_default": self.is_default,
+        }
 
 
-def lines(console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]]) -> None:
-    """Print ``provider/model`` for each, one a line."""
-    text = "".join(f"{listing.provider.name}/{model.id}\n" for listing, models in shown for model in models)
-    if text:
-        console.out(text)
-
-
-def as_json(
-    console: Console,
-    shown: Sequence[tuple[ModelListing, Sequence[Model]]],
-    default: Target | None,
-    prices: PriceTable,
-) -> None:
-    """Print one list of objects; ``default`` is the model that is used without -m."""
-    rows = [
-        _fields(listing, model, default, prices.get((listing.provider.name, model.id)))
-        for listing, models in shown
-        for model in models
-    ]
-    console.json(rows)
-
-
-def card_as_json(
-    console: Console,
-    found: Sequence[Candidate],
-    listing: ModelListing,
-    model: Model | None,
-    default: Target | None,
-    price: ModelPrice | None,
-) -> None:
-    """Print the object of one model, the first of ``found`` that can be asked. Of a model that is not in a list, only
-    the name is known.
-    """
-    from provider_core.types import Model
-
-    target, options = _first(found)
-    fields = _fields(listing, model or Model(id=target.model), default, price)
-    if model is None:
-        fields["source"] = None
-    fields["options"] = {
+def options_as_json(options: Options) -> dict[str, Any]:
+    """Each option of a model's chats, with its source."""
+    return {
         place: {"value": _value(options, place), "source": source}
         for place, source in options.sources.items()
     }
-    fields["targets"] = [str(each.target or each.name) for each in found]
-    console.json(fields)
-
-
-def _first(found: Sequence[Candidate]) -> tuple[Target, Options]:
-    return next((each.target, each.options) for each in found if each.target is not None)
 
 
 def _value(options: Options, place: str) -> Any:
@@ -85,32 +88,6 @@ def _value(options: Options, place: str) -> Any:
 
         return setting_text("headers", {name: options.values[table][name]}).partition(": ")[2]
     return options.values[table][name] if name else options.values[table]
-
-
-def _fields(
-    listing: ModelListing, model: Model, default: Target | None, price: ModelPrice | None
-) -> dict[str, Any]:
-    context, max_output, guessed = _limits(model)
-    return {
-        "id": f"{listing.provider.name}/{model.id}",
-        "provider": listing.provider.name,
-        "model": model.id,
-        "name": model.name or None,
-        "kind": model.kind,
-        "context": context,
-        "context_estimated": "context" in guessed,
-        "max_output": max_output,
-        "max_output_estimated": "max_output" in guessed,
-        "reasoning": model.reasoning,
-        "reasoning_levels": list(model.reasoning_levels),
-        "tools": model.tools,
-        "vision": model.vision,
-        "price": None if price is None else _price_object(price.price),
-        "price_source": None if price is None else price.source,
-        "source": "user" if model.id in listing.declared else listing.source,
-        "default": model.id == listing.default,
-        "global_default": _is(listing, model, default),
-    }
 
 
 def _limits(model: Model) -> tuple[int | None, int | None, frozenset[str]]:
@@ -140,84 +117,53 @@ def _price_object(price: Price) -> dict[str, Any]:
     return found
 
 
-def table(
-    console: Console,
-    shown: Sequence[tuple[ModelListing, Sequence[Model]]],
-    default: Target | None,
-    prices: PriceTable,
-    *,
-    grouped: bool = True,
-) -> None:
-    """Print a table for each provider, or if not ``grouped`` one for all models."""
-    groups = [(listing, models) for listing, models in shown if models]
-    if groups:
-        drawn = _drawn(console, groups, default, prices, grouped=grouped)
-        tables.paged(console, drawn, long=is_long(console, shown, grouped=grouped))
+_WIDE = 100
+"""Columns of a terminal that shows all numbers of a list with prices."""
 
 
-def is_long(
-    console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]], *, grouped: bool = True
-) -> bool:
+def is_long(console: Console, rows: Sequence[ListedModel], *, grouped: bool) -> bool:
     """Whether the table is longer than the screen, and goes through the pager."""
-    rows = sum(len(models) + 2 * grouped for _, models in shown if models)
-    return rows + 2 * (not grouped) >= console.height()
+    groups = len({row.listing.provider.name for row in rows}) if grouped else 1
+    return len(rows) + 2 * groups >= console.height()
 
 
-def _drawn(
-    console: Console,
-    groups: Sequence[tuple[ModelListing, Sequence[Model]]],
-    default: Target | None,
-    prices: PriceTable,
-    *,
-    grouped: bool,
-) -> Iterator[str]:
-    """Yield the table of each provider, or one of all."""
+def table(console: Console, rows: Sequence[ListedModel], *, grouped: bool) -> None:
+    """Print a table for each provider, or if not ``grouped`` one for all models."""
     from rich.cells import cell_len
     from rich.text import Text
 
-    longest = max(
-        cell_len(f"{listing.provider.name}/{model.id}") for listing, models in groups for model in models
-    )
-    priced = any(price.source != "local" for price in prices.values())
-    # A narrow terminal has no room for all numbers.
-    with_output = not priced or console.width() >= _WIDE
-    room = console.width() - (45 + 13 * priced if with_output else 49)
-    number = {"width": 7, "justify": "right", "no_wrap": True}
-    columns: tuple[dict[str, Any], ...] = (
-        {"width": min(longest, max(room, 24))},
-        number,
-        *([number] if with_output else []),
-        *([{**number, "width": 11}] if priced else []),
-        {},
-    )
-    headings = ["context", *(["output"] if with_output else []), *(["$/M in/out"] if priced else [])]
+    if not rows:
+        return
+    priced = any(row.price is not None and row.price.source != "local" for row in rows)
+    number: dict[str, Any] = {"width": 7, "justify": "right", "no_wrap": True}
+    columns: list[tuple[str, dict[str, Any], Callable[[ListedModel], str | Text]]] = [
+        ("context", number, lambda row: _limit(row.model, "context")),
+        ("output", number, lambda row: _limit(row.model, "max_output")),
+        ("$/M in/out", {**number, "width": 11}, lambda row: _short_price(row.price)),
+        ("", {}, lambda row: _dim(visible(", ".join(_words(row))))),
+    ]
+    if not priced:
+        del columns[2]
+    elif console.width() < _WIDE:  # a narrow terminal has no room for all numbers
+        del columns[1]
+    room = console.width() - 32 - sum(options.get("width", 6) for _, options, _ in columns)
+    first = {"width": min(max(cell_len(row.id) for row in rows), max(room, 24))}
 
-    def row(listing: ModelListing, model: Model) -> list[str | Text]:
-        context, max_output, guessed = _limits(model)
-        cells: list[str | Text] = [
-            f"{listing.provider.name}/{model.id}",
-            _shortened(context, guess="context" in guessed),
-        ]
-        if with_output:
-            cells.append(_shortened(max_output, guess="max_output" in guessed))
-        if priced:
-            cells.append(_short_price(prices.get((listing.provider.name, model.id))))
-        return [*cells, _dim(visible(", ".join(_words(listing, model, default))))]
+    def drawn() -> Iterator[str]:
+        gap = ""
+        for _, group in groupby(rows, key=lambda row: row.listing.provider.name if grouped else ""):
+            listed = list(group)
+            provider = listed[0].listing.provider
+            title = visible(provider.display_name or provider.name) if grouped else "Model"
+            lines: list[list[str | Text]] = [
+                [Text.assemble((title, "bold")), *(_dim(heading) for heading, _, _ in columns)]
+            ]
+            lines += [[row.id, *(cell(row) for _, _, cell in columns)] for row in listed]
+            options = [first, *(options for _, options, _ in columns)]
+            yield gap + tables.render(console, tables.table(("",) * len(options), lines, options))
+            gap = "\n"
 
-    gap = ""
-    rows: list[list[str | Text]] = []
-    for position, (listing, models) in enumerate(groups):
-        if grouped or not position:
-            title = visible(listing.provider.display_name or listing.provider.name) if grouped else "Model"
-            rows.append([Text.assemble((title, "bold")), *map(_dim, headings)])
-        rows += [row(listing, model) for model in models]
-        if grouped or position == len(groups) - 1:
-            yield gap + tables.render(console, tables.table(("",) * len(columns), rows, columns))
-            gap, rows = "\n", []
-
-
-_WIDE = 100
-"""Columns of a terminal that shows all numbers of a list with prices."""
+    tables.paged(console, drawn(), long=is_long(console, rows, grouped=grouped))
 
 
 def _short_price(found: ModelPrice | None) -> str:
@@ -252,13 +198,10 @@ _ORIGINS = {
 }
 
 
-def _prices(found: ModelPrice | None, *, lacks_library: bool) -> Iterator[tuple[str, str]]:
+def _prices(found: ModelPrice | None, more_prices: str) -> Iterator[tuple[str, str]]:
     """The lines of a card about the price."""
     if found is None:
-        from telex.error_hints import install_command
-
-        hint = f" ({install_command('telex[prices]')} knows more prices)" if lacks_library else ""
-        yield "price", f"unknown{hint}"
+        yield "price", f"unknown ({more_prices} knows more prices)" if more_prices else "unknown"
         return
     price = found.price
     if found.source == "local" or (price.is_complete and not (price.input or price.output or price.request)):
@@ -280,85 +223,59 @@ def _dim(text: str) -> Text:
     return Text.assemble((text, "dim"))  # a style of the whole cell would colour its padding too
 
 
-def _shortened(tokens: int | None, *, guess: bool) -> str:
-    return "" if tokens is None else f"{'~' if guess else ''}{short_number(tokens)}"
+def _limit(model: Model, which: Literal["context", "max_output"]) -> str:
+    context, max_output, guessed = _limits(model)
+    tokens = context if which == "context" else max_output
+    return "" if tokens is None else f"{'~' if which in guessed else ''}{short_number(tokens)}"
 
 
-def _is(listing: ModelListing, model: Model, target: Target | None) -> bool:
-    return target is not None and (target.provider.name, target.model) == (listing.provider.name, model.id)
-
-
-def _words(listing: ModelListing, model: Model, default: Target | None) -> list[str]:
-    words = [name for name in ("reasoning", "tools", "vision") if getattr(model, name)]
-    if model.kind != "chat":
-        words.insert(0, model.kind)
+def _words(row: ListedModel) -> list[str]:
+    listing, model = row.listing, row.model
+    words = ["default"] if row.is_default else []
     if model.id == listing.default:
-        words.insert(0, f"-m {listing.provider.name}")
-    if _is(listing, model, default):
-        words.insert(0, "default")
-    return words
+        words.append(f"-m {listing.provider.name}")
+    if model.kind != "chat":
+        words.append(model.kind)
+    return [*words, *(name for name in ("reasoning", "tools", "vision") if getattr(model, name))]
+
+
+_SOURCES = {
+    "user": "your settings",
+    "server": "its server's list",
+    "preset": "the preset's list",
+    "none": "nothing",
+}
 
 
 def card(
-    console: Console,
-    found: Sequence[Candidate],
-    listing: ModelListing,
-    model: Model | None,
-    *,
-    default: Target | None = None,
-    aliases: Sequence[str] = (),
-    missing_key: str = "",
-    price: ModelPrice | None = None,
-    lacks_library: bool = False,
-    needs_terminal: bool = False,
+    console: Console, row: ListedModel, options: Options, more: Mapping[str, str], *, more_prices: str
 ) -> None:
-    """Print what is known about the first of ``found`` that can be asked, a line for each fact.
+    """Print what is known about a model, a line for each fact that is not empty, and the options of its chats.
 
-    ``missing_key`` is how to set up its provider's key.
-
-    ``lacks_library`` means that ``genai-prices`` is not installed, and ``needs_terminal`` that the model is the default
-    on a terminal only.
+    ``more`` are further facts; ``more_prices`` is the command that installs more prices.
     """
-    from provider_core.types import Model
-
-    target, options = _first(found)
-    known = model or Model(id=target.model)
-    context, max_output, guessed = _limits(known)
-    origin = {"server": "its server's list", "preset": "the preset's list", "none": "nothing"}[listing.source]
-    if model is None:
-        origin = "no list; the name is sent unchanged"
-    elif model.id in listing.declared:
-        origin = "your settings"
-    used = f"used without -m{' on a terminal' if needs_terminal else ''}"
+    model, provider = row.model, row.listing.provider
+    context, max_output, guessed = _limits(model)
+    name = provider.display_name if provider.display_name != provider.name else ""
     facts = (
-        ("name", known.name),
-        ("provider", _provider(listing)),
-        ("known from", origin),
-        ("kind", known.kind if known.kind != "chat" else ""),
+        ("name", model.name),
+        ("provider", ", ".join(filter(None, (name, str(provider.gguf or provider.base_url))))),
+        ("known from", _SOURCES[row.source] if row.is_known else "no list; the name is sent unchanged"),
+        ("kind", model.kind if model.kind != "chat" else ""),
         ("context", _tokens(context, guess="context" in guessed)),
         ("longest answer", _tokens(max_output, guess="max_output" in guessed)),
-        ("reasoning", _yes_no(known.reasoning, ", ".join(known.reasoning_levels))),
-        ("tools", _yes_no(known.tools)),
-        ("vision", _yes_no(known.vision)),
-        *_prices(price, lacks_library=lacks_library),
-        ("aliases", ", ".join(aliases)),
-        ("targets", ", ".join(str(each.target or each.name) for each in found) if len(found) > 1 else ""),
-        ("default", used if _is(listing, known, default) else ""),
-        ("key", f"none: {missing_key}" if missing_key else ""),
+        ("reasoning", _yes_no(model.reasoning, ", ".join(model.reasoning_levels))),
+        ("tools", _yes_no(model.tools)),
+        ("vision", _yes_no(model.vision)),
+        *_prices(row.price, more_prices),
+        *more.items(),
         *(
             (place.removeprefix("params."), f"{shown(_value(options, place))} ({source})")
             for place, source in options.sources.items()
         ),
     )
-    text = "".join(f"  {name:<15}{value}\n" for name, value in facts if value)
-    console.out(f"{target}\n{text}")
-
-
-def _provider(listing: ModelListing) -> str:
-    provider = listing.provider
-    where = str(provider.gguf) if provider.gguf else provider.base_url
-    name = provider.display_name if provider.display_name != provider.name else ""
-    return ", ".join(part for part in (name, where) if part)
+    text = "".join(f"  {label:<15}{value}\n" for label, value in facts if value)
+    console.out(f"{row.id}\n{text}")
 
 
 def _tokens(count: int | None, *, guess: bool) -> str:

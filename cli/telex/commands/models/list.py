@@ -14,14 +14,15 @@ from telex.options import Name, Number
 from telex.provider_commands import default_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from decimal import Decimal
 
     from provider_core.catalog import ModelListing
     from provider_core.catalog.servers import RefreshResult
+    from provider_core.prices import ModelPrice
     from provider_core.types import Model, Provider
     from telex.app import App
-    from telex.render.models import PriceTable
+    from telex.render.models import ListedModel
 
 
 @click.command(
@@ -85,124 +86,88 @@ def list_(
     TEXT limits the list to models whose name contains every word. Each model is printed as provider/model. With
     --refresh, telex asks the servers for their lists and saves them; otherwise, it prints the saved lists.
     """
+    from decimal import Decimal
+
     from telex.render import models as render
 
     named = [app.runtime.provider(name).name for name in names]
     chosen = [provider for provider in app.runtime.catalog.usable if not names or provider.name in named]
     results = _refresh(app, chosen) if refresh else ()
-    wanted = [
-        ability for ability, on in (("reasoning", reasoning), ("tools", tools), ("vision", vision)) if on
-    ]
     listings = [app.runtime.catalog.listing(provider.name) for provider in chosen]
-    shown = [(listing, _matching(listing, text, wanted, everything=everything)) for listing in listings]
-    prices: PriceTable = {}
-    if as_json or app.console.out_is_terminal or sort == "price" or max_price is not None:
-        prices = _prices(app, shown)
+    by_price = sort == "price" or max_price is not None
+    detailed = as_json or app.console.out_is_terminal
+    default = default_target(app) if detailed else None
+    wanted = [name for name, on in (("reasoning", reasoning), ("tools", tools), ("vision", vision)) if on]
+    rows = [
+        render.ListedModel(
+            listing, model, _price(app, listing, model) if detailed or by_price else None, default
+        )
+        for listing in listings
+        for model in listing.models
+        if (everything or model.kind == "chat")
+        and all(getattr(model, ability) for ability in wanted)
+        and (not text or _has_words(listing, model, text))
+    ]
     if max_price is not None:
-        shown = [(listing, _up_to(max_price, listing, models, prices)) for listing, models in shown]
-    if sort == "price":
-        shown = _by_price(shown, prices)
+        limit = Decimal(str(max_price))
+        rows = [
+            row
+            for row in rows
+            if row.price and max(row.price.price.input or 0, row.price.price.output or 0) <= limit
+        ]
+    grouped = sort != "price"
+    if not grouped:
+        rows.sort(key=_by_price)
 
     def note() -> None:
         if not listings:
             _note_no_provider(app, names)
             return
         filtered = bool(text or wanted) or max_price is not None
-        _note_omissions(app, shown, filtered=filtered, refreshed=refresh)
+        _note_omissions(app, listings, found=bool(rows), filtered=filtered, refreshed=refresh)
+        if not app.console.err_is_terminal:
+            return
+        if by_price and app.runtime.prices.lacks_library and not any(row.price for row in rows):
+            from telex.error_hints import install_command
+
+            app.console.note(f"No price is known. To know more of them: {install_command('telex[prices]')}")
         others = sum(model.kind != "chat" for listing in listings for model in listing.models)
-        if (sort == "price" or max_price is not None) and app.console.err_is_terminal:
-            _note_unpriced(app, prices)
-        if others and app.console.err_is_terminal and not everything and not filtered:
+        if others and not everything and not filtered:
             app.console.note(f"Hidden, because they do not chat: {others} (--all shows them).")
 
     # The pager clears the screen, so notes come before it.
-    grouped = sort != "price"
-    long = render.is_long(app.console, shown, grouped=grouped)
-    paged = app.console.out_is_terminal and not as_json and long
+    paged = app.console.out_is_terminal and not as_json and render.is_long(app.console, rows, grouped=grouped)
     if paged:
         note()
     if as_json:
-        render.as_json(app.console, shown, default_target(app), prices)
+        app.console.json([row.as_json() for row in rows])
     elif app.console.out_is_terminal:
-        render.table(app.console, shown, default_target(app), prices, grouped=grouped)
-    else:
-        render.lines(app.console, shown)
+        render.table(app.console, rows, grouped=grouped)
+    elif rows:
+        app.console.out("".join(f"{row.id}\n" for row in rows))
     if not paged:
         note()
     _stop_if_all_failed(results)
 
 
-def _matching(
-    listing: ModelListing, words: Iterable[str], abilities: Iterable[str], *, everything: bool
-) -> list[Model]:
-    wanted = [word.casefold() for word in words]
-    prefix = f"{listing.provider.name} {listing.provider.display_name} "
-
-    def matches(model: Model) -> bool:
-        if not everything and model.kind != "chat":
-            return False
-        if not all(getattr(model, ability) for ability in abilities):
-            return False
-        searched = f"{prefix}{listing.provider.name}/{model.id} {model.name}".casefold() if wanted else ""
-        return all(word in searched for word in wanted)
-
-    return [model for model in listing.models if matches(model)]
+def _has_words(listing: ModelListing, model: Model, words: Sequence[str]) -> bool:
+    provider = listing.provider
+    searched = f"{provider.name} {provider.display_name} {provider.name}/{model.id} {model.name}".casefold()
+    return all(word.casefold() in searched for word in words)
 
 
-# --- prices --------------------------------------------------------------------------------------------------
-
-
-def _prices(app: App, shown: Sequence[tuple[ModelListing, Sequence[Model]]]) -> PriceTable:
-    """The prices that are known of the models, by provider and id."""
+def _price(app: App, listing: ModelListing, model: Model) -> ModelPrice | None:
+    """What the model charges, if all of it is known."""
     from provider_core.types import Target
 
-    found = {
-        (listing.provider.name, model.id): app.runtime.prices.price(
-            Target(provider=listing.provider, model=model.id)
-        )
-        for listing, models in shown
-        for model in models
-    }
-    return {key: price for key, price in found.items() if price is not None and price.price.is_complete}
+    found = app.runtime.prices.price(Target(provider=listing.provider, model=model.id))
+    return found if found is not None and found.price.is_complete else None
 
 
-def _up_to(
-    most: float,
-    listing: ModelListing,
-    models: Iterable[Model],
-    prices: PriceTable,
-) -> list[Model]:
-    """The models whose input and output cost no more than ``most`` dollars per million tokens."""
-    from decimal import Decimal
-
-    limit = Decimal(str(most))
-    known = [(model, prices.get((listing.provider.name, model.id))) for model in models]
-    return [
-        model
-        for model, found in known
-        if found is not None and max(found.price.input or 0, found.price.output or 0) <= limit
-    ]
-
-
-def _by_price(
-    shown: Sequence[tuple[ModelListing, Sequence[Model]]], prices: PriceTable
-) -> list[tuple[ModelListing, list[Model]]]:
-    """Each model by itself, the cheapest first; those of unknown price come last, in their order."""
-
-    def key(item: tuple[ModelListing, list[Model]]) -> tuple[bool, Decimal | int]:
-        found = prices.get((item[0].provider.name, item[1][0].id))
-        return (True, 0) if found is None else (False, (found.price.input or 0) + (found.price.output or 0))
-
-    return sorted(((listing, [model]) for listing, models in shown for model in models), key=key)
-
-
-def _note_unpriced(app: App, prices: PriceTable) -> None:
-    """Explain on stderr why no price is known."""
-    if prices or not app.runtime.prices.lacks_library:
-        return
-    from telex.error_hints import install_command
-
-    app.console.note(f"No price is known. To know more of them: {install_command('telex[prices]')}")
+def _by_price(row: ListedModel) -> tuple[bool, Decimal | int]:
+    """Sort key: the cheapest first; models of unknown price come last, in their order."""
+    found = row.price
+    return (True, 0) if found is None else (False, (found.price.input or 0) + (found.price.output or 0))
 
 
 def _refresh(app: App, chosen: Sequence[Provider]) -> tuple[RefreshResult, ...]:
@@ -256,14 +221,13 @@ def _stop_if_all_failed(results: Sequence[RefreshResult]) -> None:
 
 
 def _note_omissions(
-    app: App, shown: Sequence[tuple[ModelListing, Sequence[Model]]], *, filtered: bool, refreshed: bool
+    app: App, listings: Sequence[ModelListing], *, found: bool, filtered: bool, refreshed: bool
 ) -> None:
     """Explain on stderr why the list is empty, what is omitted, and which lists are old."""
     from provider_core.catalog import can_list_models
     from telex.humanize import age
 
     note, catalog = app.console.note, app.runtime.catalog
-    found = any(models for _, models in shown)
     if not found and filtered:
         note("No model matches.")
     omitted = [
@@ -273,7 +237,7 @@ def _note_omissions(
     ]
     if omitted and app.console.err_is_terminal:
         note(f"Omitted: {', '.join(omitted)}.")
-    asked = [] if refreshed else [listing for listing, _ in shown if can_list_models(listing.provider)]
+    asked = [] if refreshed else [listing for listing in listings if can_list_models(listing.provider)]
     never = [listing.provider.name for listing in asked if listing.fetched_at is None]
     old = [
         f"{listing.provider.name} ({age(time.time() - listing.fetched_at)})"
@@ -286,7 +250,7 @@ def _note_omissions(
     if parts:
         note(f"{'. '.join(parts)}. To ask the servers: telex models list --refresh")
     elif not found and not filtered:
-        name = shown[0][0].provider.name if len(shown) == 1 else "PROVIDER"
+        name = listings[0].provider.name if len(listings) == 1 else "PROVIDER"
         note(f"No model is known. To declare one: telex models add {name} ID")
 
 
@@ -335,38 +299,48 @@ def show(app: App, *, id: str, as_json: bool) -> None:  # noqa: A002 - the optio
 
     ID is as in telex chat -m: an alias, PROVIDER/MODEL, a provider, or a model name that only one provider has.
     """
+    from provider_core.types import Model
+    from telex.error_hints import install_command
     from telex.render import models as render
 
-    found = app.runtime.candidates(id, ask=False)
-    target = next(each.target for each in found if each.target is not None)
-    listing = app.runtime.catalog.listing(target.provider.name)
+    runtime = app.runtime
+    found = runtime.candidates(id, ask=False)
+    target, options = next((each.target, each.options) for each in found if each.target is not None)
+    listing = runtime.catalog.listing(target.provider.name)
     model = next((model for model in listing.models if model.id == target.model), None)
+    row = render.ListedModel(
+        listing,
+        model or Model(id=target.model),
+        runtime.prices.price(target),
+        default_target(app),
+        model is not None,
+    )
+    targets = [str(each.target or each.name) for each in found]
+    if as_json:
+        app.console.json({**row.as_json(), "options": render.options_as_json(options), "targets": targets})
+        return
     aliases = [
         name
-        for name, alias in app.runtime.catalog.aliases.items()
+        for name, alias in runtime.catalog.aliases.items()
         if name != id and not {str(target), id}.isdisjoint(alias.targets)
     ]
-    if as_json:
-        render.card_as_json(
-            app.console, found, listing, model, default_target(app), app.runtime.prices.price(target)
-        )
-    else:
-        missing = (
-            _how_to_set_key(target.provider)
-            if target.provider.name in app.runtime.catalog.without_key
-            else ""
-        )
-        render.card(
-            app.console,
-            found,
-            listing,
-            model,
-            default=default_target(app),
-            aliases=aliases,
-            missing_key=missing,
-            price=app.runtime.prices.price(target),
-            lacks_library=app.runtime.prices.lacks_library,
-            needs_terminal=app.runtime.settings.model is None
-            and target.provider.embedded
-            and target.provider.name in app.runtime.catalog.not_set_up,
-        )
+    missing_key = target.provider.name in runtime.catalog.without_key
+    only_on_terminal = (
+        runtime.settings.model is None
+        and target.provider.embedded
+        and target.provider.name in runtime.catalog.not_set_up
+    )
+    render.card(
+        app.console,
+        row,
+        options,
+        {
+            "aliases": ", ".join(aliases),
+            "targets": ", ".join(targets) if len(targets) > 1 else "",
+            "default": f"used without -m{' on a terminal' if only_on_terminal else ''}"
+            if row.is_default
+            else "",
+            "key": f"none: {_how_to_set_key(target.provider)}" if missing_key else "",
+        },
+        more_prices=install_command("telex[prices]") if runtime.prices.lacks_library else "",
+    )
