@@ -206,10 +206,7 @@ class Decoder:
                     return
                 continue
             answer.growing, answer.suspect = True, None
-            if template.is_reasoning:
-                answer.text.add_reasoning(text)
-            else:
-                answer.text.add_text(text)
+            answer.text.add(text, is_reasoning=template.is_reasoning)
 
     def _frame(self, event: str, data: str) -> None:
         """Read a frame of one JSON value, or of several without a separator."""

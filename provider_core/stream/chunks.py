@@ -143,11 +143,11 @@ class AnswerState:
         reasoning = delta.get("reasoning_content") or delta.get("reasoning")
         if type(text) is str and text and not reasoning and self._has_text:
             self._grow()
-            self.text.add_text(text)
+            self.text.add(text, is_reasoning=False)
             return False, text
         if type(reasoning) is str and text in ("", None) and self._has_reasoning:
             self._grow()
-            self.text.add_reasoning(reasoning)
+            self.text.add(reasoning, is_reasoning=True)
             return True, reasoning
         return None
 
@@ -281,7 +281,7 @@ class AnswerState:
         elif isinstance(text, str) and text and not self._has_text:
             self.in_pieces = True
             self._grow()
-            self.text.add_text(text)
+            self.text.add(text, is_reasoning=False)
 
     def _delta(self, delta: dict[str, Json]) -> None:
         pieces, new_details = _content(delta), self.passthrough.add_delta(delta)
@@ -292,14 +292,14 @@ class AnswerState:
         self.grown = self.grown or not SENT_BACK.isdisjoint(delta)
         if reasoning:
             self._has_reasoning = True
-            self.text.add_reasoning(reasoning)
+            self.text.add(reasoning, is_reasoning=True)
         for is_reasoning, text in pieces:
             if not is_reasoning:
                 self._has_text = True
-                self.text.add_text(text)
+                self.text.add(text, is_reasoning=False)
             elif not reasoning:
                 self._has_reasoning = True
-                self.text.add_reasoning(text)
+                self.text.add(text, is_reasoning=True)
         self._refuse(delta.get("refusal"))
         self.calls.feed(calls)
         self.calls.feed_legacy(legacy_call)
@@ -316,12 +316,12 @@ class AnswerState:
         if self._take_extras(message) or new_text or new_reasoning or new_calls:
             self._grow()
         if new_reasoning:
-            self.text.add_reasoning(reasoning.removeprefix(earlier_reasoning))
+            self.text.add(reasoning.removeprefix(earlier_reasoning), is_reasoning=True)
         if new_text:
             if complete and not earlier_text:
                 self.text.add_complete(text)
             else:
-                self.text.add_text(text.removeprefix(earlier_text))
+                self.text.add(text.removeprefix(earlier_text), is_reasoning=False)
         self._last_message = (reasoning or earlier_reasoning, text or earlier_text)
         if not self._has_text:
             self._refuse(message.get("refusal"))

@@ -45,9 +45,6 @@ _LINE_END = pattern(r"[ \t\r]{0,64}(\n|\Z)?")
 _RECIPIENT = pattern(r"\bto=\S+")
 _HARMONY_TOKEN = pattern(r"<\|(start|channel|message|end|return|call|constrain)\|>")
 
-# An event is made without ``Struct.__init__``, which handles any fields: this is done for each read.
-_SET_TEXT: Final = {kind: kind._setters["text"] for kind in (Text, Reasoning)}
-
 
 class TextBuffer:
     """The text and the reasoning of one answer. ``take`` returns the events since the last call."""
@@ -69,18 +66,11 @@ class TextBuffer:
         self._held_blanks: list[str] = []
         self._half = ""
 
-    def add_text(self, text: str) -> None:
-        """Add text of the answer, in which reasoning may stand between tags."""
-        if self._raw_is_reasoning:
+    def add(self, text: str, *, is_reasoning: bool) -> None:
+        """Add text of the answer, in which reasoning may stand between tags, or reasoning of a field of its own."""
+        if self._raw_is_reasoning is not is_reasoning:
             self._search()
-            self._raw_is_reasoning = False
-        self._raw.append(text)
-
-    def add_reasoning(self, text: str) -> None:
-        """Add reasoning that came in a field of its own."""
-        if not self._raw_is_reasoning:
-            self._search()
-            self._raw_is_reasoning = True
+            self._raw_is_reasoning = is_reasoning
         self._raw.append(text)
 
     def add_complete(self, text: str) -> None:
@@ -89,11 +79,10 @@ class TextBuffer:
         self._tags.feed(text, complete=True)
 
     def add_refusal(self, text: str) -> None:
-        """Add text that is not searched for tags, and that is not an answer."""
+        """Add text that is not an answer."""
         self._search()
-        self._tags.interrupt()
         had_text = self.has_text
-        self._put(False, text)
+        self._tags.feed(text)
         self.has_text = had_text
 
     def take(self) -> list[AnswerEvent]:
@@ -149,10 +138,7 @@ class TextBuffer:
             text = _join_surrogates(text)
         if text:
             self.received = True
-            kind: type[Text | Reasoning] = Reasoning if self._run_is_reasoning else Text
-            event = object.__new__(kind)
-            _SET_TEXT[kind](event, text)
-            self._events.append(event)
+            self._events.append(Reasoning(text=text) if self._run_is_reasoning else Text(text=text))
 
 
 def _join_surrogates(text: str) -> str:
@@ -207,26 +193,18 @@ class _ReasoningTags:
         while self._held and self._read():
             pass
 
-    def close(self, *, cut: bool) -> bool:
-        """Pass on what is held because it might have become a tag; return whether there was anything.
+    def close(self, *, cut: bool) -> None:
+        """Pass on what is held because it might have become a tag.
 
         At the end of an answer that was not ``cut``, a closing tag without an opening one ends a line.
         """
-        if not self._held.strip():
-            return False
-        if self._read == self._in_text and not cut and self._lone_possible and _LONE_TAG.match(self._held):
-            return False
+        ends_line = self._read == self._in_text and not cut and self._lone_possible
+        if not self._held.strip() or (ends_line and _LONE_TAG.match(self._held)):
+            return
         if self._read == self._in_start:
             self._trim()
         in_analysis = self._read == self._in_harmony and self._channel == "analysis"
         self._put(self._read == self._in_reasoning or in_analysis, self._held)
-        return True
-
-    def interrupt(self) -> None:
-        """Pass on what is held because something else follows it."""
-        if self.close(cut=True):
-            self._held = ""
-            self._read = self._in_text if self._read == self._in_start else self._read
 
     def _in_start(self) -> bool:
         text = self._held.lstrip()
@@ -265,19 +243,23 @@ class _ReasoningTags:
     def _in_text(self) -> bool:
         text = self._held
         if self._lone_possible and not self.reasoned:
-            for hit in _LONE_TAG.finditer(text):
-                if (self._ticks + text.count("`", 0, hit.start())) % 2:
-                    continue
-                match self._is_alone(text, hit):
-                    case True:
-                        return self._close_lone(text, hit)
-                    case False:
-                        self._lone_possible = False
-                    case None:
-                        text = text[: hit.start()]
-                break
-            else:
+            # The first closing tag outside of code decides.
+            tags = _LONE_TAG.finditer(text)
+            hit = next((hit for hit in tags if not (self._ticks + text.count("`", 0, hit.start())) % 2), None)
+            if hit is None:
                 text = text[: len(text) - (0 if self._complete else _begun_tag(text, _LONE))]
+            elif (alone := self._is_alone(text, hit)) is None:
+                text = text[: hit.start()]
+            elif alone:
+                before, self._held, self.reasoned = text[: hit.start()], text[hit.end() :], True
+                if self._complete and not self._has_text:
+                    self._put(True, before.lstrip("\r\n"))
+                    self._read = self._in_start
+                else:
+                    self._say(before)
+                return True
+            else:
+                self._lone_possible = False
         self._say(text)
         self._held = self._held[len(text) :]
         return False
@@ -290,16 +272,6 @@ class _ReasoningTags:
         if after is None or after[1] is None:
             return False
         return True if after[1] == "\n" or self._complete else None
-
-    def _close_lone(self, text: str, hit: re.Match[str]) -> bool:
-        before, self._held = text[: hit.start()], text[hit.end() :]
-        self.reasoned = True
-        if self._complete and not self._has_text:
-            self._put(True, before.lstrip("\r\n"))
-            self._read = self._in_start
-        else:
-            self._say(before)
-        return True
 
     def _in_harmony(self) -> bool:
         """Read the tokens of OpenAI's harmony format, which some servers leave in the text."""
@@ -362,11 +334,8 @@ class _ReasoningTags:
 
 def _begun_tag(text: str, tags: tuple[str, ...]) -> int:
     """Return how many characters at the end of ``text`` may be the beginning of one of ``tags``."""
-    longest = max(map(len, tags)) - 1
-    for size in range(min(longest, len(text)), 0, -1):
-        if any(tag.startswith(text[-size:]) for tag in tags):
-            return size
-    return 0
+    sizes = range(min(max(map(len, tags)) - 1, len(text)), 0, -1)
+    return next((size for size in sizes if any(tag.startswith(text[-size:]) for tag in tags)), 0)
 
 
 def _begun_token(text: str) -> int:

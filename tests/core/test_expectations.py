@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from provider_core.errors import InvalidInputError, SchemaMismatchError
-from provider_core.expectations import Expectations, failures, judge_request, parse_path, value_at, verdict_of
+from provider_core.structured import Expectations, failures, judge_request, parse_path, value_at, verdict_of
 
 LABEL = {"type": "object", "properties": {"label": {"enum": ["bug", "wish"]}}, "required": ["label"]}
 JSON = (

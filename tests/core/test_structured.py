@@ -281,7 +281,7 @@ def test_many_brackets_do_not_take_forever() -> None:
 
 def test_a_reference_is_never_fetched(server: Scripted) -> None:
     server.will(Answer([b'{"type": "object"}'], headers={"content-type": "application/json"}))
-    with pytest.raises(SchemaError, match="a reference in the schema does not exist"):
+    with pytest.raises(SchemaError, match="the schema is not valid"):
         matching_json("{}", {"$ref": f"{server.url}/person.json"})
     assert server.asked == []
 

@@ -416,7 +416,7 @@ def template(data: bytes) -> None:
 
 def case_file(data: bytes) -> None:
     """A file of test cases is refused with the place of the mistake, or its cases can be checked."""
-    from provider_core.expectations import failures
+    from provider_core.structured import failures
     from telex.commands.test.cases import read_cases
 
     def no_template(name: str) -> NoReturn:

@@ -12,6 +12,7 @@ import click
 
 from provider_core.errors import CoreError
 from provider_core.events import (
+    Answer,
     ChatEnded,
     Connecting,
     Continuing,
@@ -27,9 +28,11 @@ from provider_core.types import (
     FieldDropped,
     FieldIgnored,
     Image,
+    Provider,
     Reasoning,
     Retrying,
     Sources,
+    Target,
     Text,
     ToolCall,
     Verdict,
@@ -42,32 +45,17 @@ from telex.render import ChatFailed, MultiRenderer, StatusLine
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from provider_core.events import Answer, AnswerPart, Event
+    from provider_core.events import AnswerPart, Event
     from provider_core.prices import Cost
     from provider_core.runtime import Runtime
-    from provider_core.types import Notice, Request, Source, Target, Timing, Usage
+    from provider_core.types import Notice, Request, Source, Timing, Usage
     from telex.console import Console
     from telex.render import CommandEvent, Explain, Format
 
 Kind: TypeAlias = Literal[
-    "start",
-    "request",
-    "retry",
-    "fallback",
-    "continuation",
-    "field_dropped",
-    "field_ignored",
-    "call_as_text",
-    "text",
-    "reasoning",
-    "tool_call",
-    "sources",
-    "image",
-    "tool_start",
-    "tool_progress",
-    "tool_result",
-    "end",
-]
+    "start", "request", "retry", "fallback", "continuation", "field_dropped", "field_ignored", "call_as_text", "text",
+    "reasoning", "tool_call", "sources", "image", "tool_start", "tool_progress", "tool_result", "end",
+]  # fmt: skip
 """The types of lines of ``--jsonl``; "request" is a further request of the same turn."""
 
 _IN_EARLIER_LINES = frozenset(("text", "reasoning", "tool_calls", "sources", "images"))
@@ -102,6 +90,9 @@ def image_object(image: Image) -> dict[str, Any]:
     }
 
 
+_NOWHERE: Final = Target(provider=Provider(name="", base_url=""), model="")
+
+
 def error_object(
     error: Exception, hint: str | None = None, *, exit_code: ExitCode | None = None
 ) -> dict[str, Any]:
@@ -126,25 +117,11 @@ def error_object(
 
 def failure_object(error: BaseException, hint: str | None = None) -> dict[str, Any]:
     """The object of a turn without a request; an ``error`` that is not an ``Exception`` interrupted it."""
-    return {
-        "provider": getattr(error, "provider", None),
-        "model": None,
-        "text": "",
-        "reasoning": "",
-        "tool_calls": [],
-        "sources": [],
-        "images": [],
-        "choices": [],
-        "logprobs": None,
-        "finish": None,
-        "raw_finish": None,
-        "verdict": (Verdict.FAILED if isinstance(error, Exception) else Verdict.INTERRUPTED).value,
-        "parts": [],
-        "usage": None,
-        "timing": {"first_byte": None, "first_text": None, "total": None},
-        "attempts": [],
-        "error": error_object(error, hint) if isinstance(error, Exception) else None,
-    }
+    failed = isinstance(error, Exception)
+    nothing = Answer(target=_NOWHERE, verdict=Verdict.FAILED if failed else Verdict.INTERRUPTED)
+    provider = {"provider": getattr(error, "provider", None), "model": None}
+    problem = error_object(error, hint) if isinstance(error, Exception) else None
+    return answer_object(nothing) | provider | {"attempts": [], "error": problem}
 
 
 def answer_object(answer: Answer, hint: str | None = None) -> dict[str, Any]:
@@ -185,15 +162,8 @@ def answer_object(answer: Answer, hint: str | None = None) -> dict[str, Any]:
 
 def part_object(part: AnswerPart) -> dict[str, Any]:
     """A part of an answer that was continued; the last three are null for the first one."""
-    how = part.continuation
-    return {
-        "characters": part.characters,
-        "finish": part.finish,
-        "verdict": part.verdict.value,
-        "how": how and how.how,
-        "seam": how and how.seam,
-        "removed": how and how.removed,
-    }
+    ended = {"characters": part.characters, "finish": part.finish, "verdict": part.verdict.value}
+    return ended | {name: getattr(part.continuation, name, None) for name in ("how", "seam", "removed")}
 
 
 def usage_object(usage: Usage | None, cost: Cost | None) -> dict[str, Any] | None:
@@ -281,6 +251,10 @@ def request_object(runtime: Runtime, console: Console, target: Target, request: 
 # --- renderers -----------------------------------------------------------------------------------------------
 
 
+_STATUS = Retrying | FellBack | FieldDropped | FieldIgnored | CallAsText | SchemaRetry | Continuing
+"""Events that are lines of stderr."""
+
+
 class _JsonOutput:
     """What the renderers have in common: hints, and status lines on stderr while stdout is silent."""
 
@@ -302,15 +276,7 @@ class _JsonOutput:
                 self._target = target
             case StatusLine(text=text):
                 self._console.note(text)
-            case (
-                Retrying()
-                | FellBack()
-                | FieldDropped()
-                | FieldIgnored()
-                | CallAsText()
-                | SchemaRetry()
-                | Continuing()
-            ):
+            case _ if isinstance(event, _STATUS):
                 from telex.render.messages import status_line
 
                 self._console.note(status_line(event, self._target))

@@ -14,9 +14,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from provider_core import files, limits, templates
 from provider_core.errors import CoreError, InvalidInputError, VariableError
-from provider_core.expectations import Expectations, parse_path
 from provider_core.structs import Struct
-from provider_core.structured import schema_from
+from provider_core.structured import Expectations, parse_path, schema_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

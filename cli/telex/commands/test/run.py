@@ -20,8 +20,8 @@ from provider_core.batches.lanes import Lanes, model_of
 from provider_core.budget import dollars
 from provider_core.chat import ChatPlan
 from provider_core.errors import BudgetError, CoreError, FileError, SchemaMismatchError
-from provider_core.expectations import failures, judge_request, verdict_of
 from provider_core.structs import Struct, replace
+from provider_core.structured import failures, judge_request, verdict_of
 from provider_core.types import Message, Request
 from telex.chat.costs import report_limits
 from telex.commands.test.cases import find_files, read_cases
