@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Self
 from provider_core import limits
 from provider_core.errors import CoreError, HistoryError, InvalidInputError, UnknownConversationError
 from provider_core.history import _ledger, _records
-from provider_core.history._database import Database, Health, health
+from provider_core.history._database import Database, health
 from provider_core.history._ledger import Grouping, Ledger, LedgerEntry, UsageTotal, entry_of
 from provider_core.history._records import SavedConversation, SavedTurn, SearchHit, StartedTurn
 from provider_core.structs import Struct, replace
-from provider_core.types import TextPart
 
 if TYPE_CHECKING:
     import sqlite3
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Grouping",
-    "Health",
     "History",
     "Ledger",
     "LedgerEntry",
@@ -118,11 +116,13 @@ class History:
                 title = first_line(title or "") or _title_of(messages)
                 connection.execute("INSERT INTO conversations VALUES (?, ?, ?)", (conversation, title, now))
             model, as_json = _records.storable(target.model), _records.to_json(params)
-            connection.execute(
-                "INSERT INTO turns (conversation, at, provider, model, params) VALUES (?, ?, ?, ?, ?)",
-                (conversation, now, target.provider.name, model, as_json),
+            turn = (
+                connection.execute(
+                    "INSERT INTO turns (conversation, at, provider, model, params) VALUES (?, ?, ?, ?, ?)",
+                    (conversation, now, target.provider.name, model, as_json),
+                ).lastrowid
+                or 0
             )
-            (turn,) = connection.execute("SELECT last_insert_rowid()").fetchone()
             for message in messages:
                 _add(connection, turn, message, is_answer=False)
         return StartedTurn(turn=turn, conversation=conversation)
@@ -161,8 +161,8 @@ class History:
                     answer.finish,
                     _records.storable(answer.raw_finish) if answer.raw_finish else None,
                     _records.storable(answer.model),
-                    _records.usage_to_json(answer.usage, answer.cost),
-                    _records.timing_to_json(answer.timing),
+                    _records.numbers_to_json(answer.usage, answer.cost),
+                    _records.numbers_to_json(answer.timing),
                     answer.resend,
                     turn,
                 ),
@@ -188,27 +188,21 @@ class History:
                 "INSERT INTO conversations SELECT ?, title, begun FROM conversations WHERE id = ?",
                 (copy, conversation),
             )
-            turns = connection.execute(
-                "SELECT id FROM turns WHERE conversation = ? ORDER BY id", (conversation,)
-            ).fetchall()
+            columns = "at, provider, model, params, verdict, error, finish, raw_finish, served, usage, timing, resend"
             pairs = []
-            for (turn,) in turns:
-                connection.execute(
-                    "INSERT INTO turns (conversation, at, provider, model, params, verdict, error, finish, raw_finish, "
-                    "served, usage, timing, resend) SELECT ?, at, provider, model, params, verdict, error, finish, "
-                    "raw_finish, served, usage, timing, resend FROM turns WHERE id = ?",
-                    (copy, turn),
+            for (turn,) in connection.execute(
+                "SELECT id FROM turns WHERE conversation = ? ORDER BY id", (conversation,)
+            ).fetchall():
+                made = (
+                    connection.execute(
+                        f"INSERT INTO turns (conversation, {columns}) SELECT ?, {columns} FROM turns WHERE id = ?",
+                        (copy, turn),
+                    ).lastrowid
+                    or 0
                 )
-                (made,) = connection.execute("SELECT last_insert_rowid()").fetchone()
-                connection.execute(
-                    "INSERT INTO messages (turn, is_answer, role, text, more) "
-                    "SELECT ?, is_answer, role, text, more FROM messages WHERE turn = ? ORDER BY id",
-                    (made, turn),
-                )
-                connection.execute(
-                    "INSERT INTO pieces (turn, at, text) SELECT ?, at, text FROM pieces WHERE turn = ?",
-                    (made, turn),
-                )
+                for table, names in (("messages", "is_answer, role, text, more"), ("pieces", "at, text")):
+                    copied = f"SELECT ?, {names} FROM {table} WHERE turn = ? ORDER BY rowid"
+                    connection.execute(f"INSERT INTO {table} (turn, {names}) {copied}", (made, turn))
                 pairs.append((turn, made))
         return copy, tuple(pairs)
 
@@ -351,7 +345,7 @@ class History:
     ) -> Removed:
         if not self._database.exists():
             return Removed(conversations=0, requests=0)
-        query = f"SELECT id FROM conversations WHERE {condition}"  # noqa: S608 - both conditions are above
+        query = f"SELECT id FROM conversations WHERE {condition}"
         with self._database.writing() as connection:
             ids = {id_: None for each in values for (id_,) in connection.execute(query, each)}
             connection.executemany("DELETE FROM conversations WHERE id = ?", [(each,) for each in ids])
@@ -394,13 +388,8 @@ def _add(connection: sqlite3.Connection, turn: int, message: Message, *, is_answ
 
 
 def _title_of(messages: Iterable[Message]) -> str:
-    for message in messages:
-        if message.role == "user":
-            content = message.content
-            parts = [TextPart(text=content)] if isinstance(content, str) else content
-            if found := first_line("\n".join(part.text for part in parts if isinstance(part, TextPart))):
-                return found
-    return "(no text)"
+    prompts = (_records.text_of(message) for message in messages if message.role == "user")
+    return next(filter(None, map(first_line, prompts)), "(no text)")
 
 
 def first_line(text: str) -> str:

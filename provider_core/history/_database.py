@@ -16,11 +16,10 @@ from urllib.parse import quote
 
 from provider_core.errors import FileError, HistoryError
 from provider_core.files import is_of_another_user, make_private, private_folder
-from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _Result = TypeVar("_Result")
@@ -28,87 +27,73 @@ _Result = TypeVar("_Result")
 APPLICATION = 0x746C7831
 """SQLite's application_id, which marks the file as telex's history: "tlx1" in ASCII."""
 
-# A release that changes the tables adds a step and leaves the published ones alone. The file's user_version is the
-# number of steps that it has taken. The SQL must work with SQLite 3.26, the oldest of the supported Pythons.
-STEPS: tuple[tuple[str, ...], ...] = (
-    (
-        """
-        CREATE TABLE conversations (
-            id TEXT NOT NULL PRIMARY KEY,
-            title TEXT NOT NULL,
-            begun REAL NOT NULL
-        ) WITHOUT ROWID
-        """,
-        # AUTOINCREMENT never reuses an id: an answer that comes after its turn was removed must not get into another.
-        """
-        CREATE TABLE turns (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            conversation TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
-            at REAL NOT NULL,
-            provider TEXT NOT NULL,
-            model TEXT NOT NULL,
-            params TEXT,
-            verdict TEXT,
-            error TEXT,
-            finish TEXT,
-            raw_finish TEXT,
-            served TEXT,
-            usage TEXT,
-            timing TEXT,
-            resend INTEGER NOT NULL DEFAULT 1
-        )
-        """,
-        "CREATE INDEX turns_of_conversation ON turns (conversation, id)",
-        # text comes before more, which can hold megabytes of images: a search does not have to read past them.
-        """
-        CREATE TABLE messages (
-            id INTEGER PRIMARY KEY,
-            turn INTEGER NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
-            is_answer INTEGER NOT NULL,
-            role TEXT NOT NULL,
-            text TEXT NOT NULL,
-            more TEXT
-        )
-        """,
-        "CREATE INDEX messages_of_turn ON messages (turn, id)",
-    ),
-    (
-        # cost is in 1e-12 US dollars: whole numbers add up exactly. NULL is an unknown cost, not a cost of 0.
-        """
-        CREATE TABLE requests (
-            id INTEGER PRIMARY KEY,
-            at REAL NOT NULL,
-            provider TEXT NOT NULL,
-            preset TEXT,
-            model TEXT NOT NULL,
-            command TEXT NOT NULL,
-            template TEXT,
-            conversation TEXT,
-            verdict TEXT NOT NULL,
-            input INTEGER,
-            cached INTEGER,
-            cache_write INTEGER,
-            output INTEGER,
-            reasoning INTEGER,
-            cost INTEGER,
-            cost_source TEXT
-        )
-        """,
-        "CREATE INDEX requests_at ON requests (at)",
-        "CREATE INDEX requests_of_conversation ON requests (conversation) WHERE conversation IS NOT NULL",
-        "CREATE INDEX requests_without_cost ON requests (provider, model) WHERE cost IS NULL",
-    ),
-    (
-        # The beginning of an answer whose text was too long to be gathered in memory; its message has the rest.
-        """
-        CREATE TABLE pieces (
-            turn INTEGER NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
-            at INTEGER NOT NULL,
-            text TEXT NOT NULL,
-            UNIQUE (turn, at)
-        )
-        """,
-    ),
+VERSION = 3
+"""The file's user_version; 1 and 2 were before the first release."""
+
+# The SQL must work with SQLite 3.26, the oldest of the supported Pythons.
+_SCHEMA = (
+    """
+    CREATE TABLE conversations (
+        id TEXT NOT NULL PRIMARY KEY,
+        title TEXT NOT NULL,
+        begun REAL NOT NULL
+    ) WITHOUT ROWID
+    """,
+    # AUTOINCREMENT never reuses an id: an answer that comes after its turn was removed must not get into another.
+    """
+    CREATE TABLE turns (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        conversation TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+        at REAL NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        params TEXT, verdict TEXT, error TEXT, finish TEXT, raw_finish TEXT, served TEXT, usage TEXT, timing TEXT,
+        resend INTEGER NOT NULL DEFAULT 1
+    )
+    """,
+    "CREATE INDEX turns_of_conversation ON turns (conversation, id)",
+    # text comes before more, which can hold megabytes of images: a search does not have to read past them.
+    """
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY,
+        turn INTEGER NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+        is_answer INTEGER NOT NULL,
+        role TEXT NOT NULL,
+        text TEXT NOT NULL,
+        more TEXT
+    )
+    """,
+    "CREATE INDEX messages_of_turn ON messages (turn, id)",
+    # The beginning of an answer whose text was too long to be gathered in memory; its message has the rest.
+    """
+    CREATE TABLE pieces (
+        turn INTEGER NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+        at INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        UNIQUE (turn, at)
+    )
+    """,
+    # cost is in 1e-12 US dollars: whole numbers add up exactly. NULL is an unknown cost, not a cost of 0.
+    """
+    CREATE TABLE requests (
+        id INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        provider TEXT NOT NULL,
+        preset TEXT,
+        model TEXT NOT NULL,
+        command TEXT NOT NULL,
+        template TEXT, conversation TEXT,
+        verdict TEXT NOT NULL,
+        input INTEGER, cached INTEGER, cache_write INTEGER, output INTEGER, reasoning INTEGER,
+        cost INTEGER,
+        cost_source TEXT
+    )
+    """,
+    "CREATE INDEX requests_at ON requests (at)",
+    "CREATE INDEX requests_of_conversation ON requests (conversation) WHERE conversation IS NOT NULL",
+    "CREATE INDEX requests_without_cost ON requests (provider, model) WHERE cost IS NULL",
+    f"PRAGMA application_id = {APPLICATION}",
+    f"PRAGMA user_version = {VERSION}",
 )
 
 
@@ -219,12 +204,14 @@ class Database:
         # SQLite's timeout is short because Ctrl-C does not interrupt it; _retry_while_busy repeats it.
         connection = sqlite3.connect(self.path, timeout=0.1, isolation_level=None, check_same_thread=False)
         try:
-            version = self._retry_while_busy(lambda: _version_of(connection, self.path))
+            is_empty = self._retry_while_busy(lambda: _is_empty(connection, self.path))
             self._retry_while_busy(lambda: connection.execute("PRAGMA secure_delete = ON").fetchone())
             connection.execute("PRAGMA foreign_keys = ON")
-            if version < len(STEPS):
+            if is_empty:
                 self._retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
-                upgrade(connection)
+                if _is_empty(connection, self.path):  # another process may have been faster
+                    for statement in _SCHEMA:
+                        connection.execute(statement)
                 self._retry_while_busy(lambda: connection.execute("COMMIT"))
         except BaseException:
             _roll_back(connection)
@@ -256,11 +243,10 @@ class Database:
 
         with contextlib.closing(_connect_read_only(self.path)) as connection:
             try:
-                outdated = _version_of(connection, self.path) < len(STEPS)
+                if _is_empty(connection, self.path):
+                    raise error
             except sqlite3.OperationalError:
                 raise error from None
-            if outdated:
-                raise error
             yield connection
 
     # --- waiting and errors --------------------------------------------------------------------------------
@@ -311,58 +297,40 @@ class Database:
         return HistoryError(f"the history {path} cannot be used: {why}", path=path)
 
 
-def upgrade(connection: sqlite3.Connection, steps: Sequence[Sequence[str]] = STEPS) -> None:
-    """Take the steps that the file has not taken yet, in the caller's transaction."""
-    (taken,) = connection.execute("PRAGMA user_version").fetchone()
-    for step in steps[taken:]:
-        for statement in step:
-            connection.execute(statement)
-    if taken < len(steps):
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {len(steps)}")
-
-
-class Health(Struct):
-    """The result of ``health``. ``size`` is in bytes."""
-
-    size: int
-    conversations: int
-
-
-def health(path: Path) -> Health | None:
+def health(path: Path) -> tuple[int, int] | None:
     """Read and check every page of the file without changing it; None if there is none.
 
-    Raises ``HistoryError`` if the file is damaged, another program's or a newer release's, or cannot be read.
+    Returns its size in bytes and the number of conversations. Raises ``HistoryError`` if the file is damaged, another
+    program's or a newer release's, or cannot be read.
     """
-    with Database(path)._map_errors():
-        try:
-            size = path.stat().st_size
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        if size == 0:
+    database = Database(path)
+    with database._map_errors():
+        if not database.exists():
             return None
         with contextlib.closing(_connect_read_only(path)) as connection:
-            if _version_of(connection, path) == 0:
-                raise HistoryError(
-                    f"{path} is a database, and not telex's history", path=path, code="corrupt"
-                )
+            if _is_empty(connection, path):
+                raise _foreign(path)
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise HistoryError(f"the history {path} is damaged ({found})", path=path, code="corrupt")
             (count,) = connection.execute("SELECT count(*) FROM conversations").fetchone()
-    return Health(size=size, conversations=count)
+        return path.stat().st_size, count
 
 
-def _version_of(connection: sqlite3.Connection, path: Path) -> int:
-    """The file's version, 0 if it is empty. Raises ``HistoryError`` if it is not this or an older telex's file."""
+def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether there are no tables yet. Raises ``HistoryError`` if it is the file of another program or release."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application != APPLICATION and (application or version or tables):
-        raise HistoryError(f"{path} is a database, and not telex's history", path=path, code="corrupt")
-    if version > len(STEPS):
+        raise _foreign(path)
+    if version > VERSION:
         raise HistoryError(f"{path} was written by a newer telex", path=path, code="newer")
-    return int(version)
+    return not version
+
+
+def _foreign(path: Path) -> HistoryError:
+    return HistoryError(f"{path} is a database, and not telex's history", path=path, code="corrupt")
 
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:

@@ -1,11 +1,12 @@
-"""Conversations, turns and messages, and how the tables store them. Times are in seconds since 1970."""
+"""Conversations, turns and messages: how the tables store them, and searches. Times are in seconds since 1970."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from provider_core.structs import Struct, field
 from provider_core.types import (
@@ -24,7 +25,7 @@ from provider_core.types import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from provider_core.prices import Cost
     from provider_core.types import Json, Part
@@ -105,7 +106,7 @@ class SearchHit(Struct):
 
 # With max(), the other columns are from the row with the largest value (sqlite.org/lang_select.html, "bare columns").
 _CONVERSATIONS = """
-    SELECT c.id, c.title, c.begun, t.at, count(t.id), t.provider || '/' || t.model, t.verdict, max(t.id)
+    SELECT c.id, title, begun, t.at AS updated, count(t.id) AS turns, t.provider || '/' || t.model AS model, t.verdict
     FROM conversations AS c JOIN turns AS t ON t.conversation = c.id
     {where} GROUP BY c.id ORDER BY max(t.id) DESC LIMIT ?
 """
@@ -121,36 +122,20 @@ _TEXT = """
 _MESSAGES = f"""
     SELECT m.turn, m.is_answer, m.role, {_TEXT}, m.more
     FROM messages AS m JOIN turns AS t ON t.id = m.turn WHERE t.conversation = ? ORDER BY m.id
-"""  # noqa: S608 - of constants
-_TURNS = """
-    SELECT id, conversation, at, provider, model, params, verdict, error, finish, raw_finish, served, usage, timing,
-        resend
-    FROM turns WHERE conversation = ? ORDER BY id
 """
 _HITS = f"""
     SELECT t.conversation, c.title, t.id, m.role, t.at, {_TEXT} AS whole
     FROM messages AS m JOIN turns AS t ON t.id = m.turn JOIN conversations AS c ON c.id = t.conversation
     WHERE m.role <> 'system' AND holds(whole) ORDER BY m.id DESC LIMIT ?
-"""  # noqa: S608 - of constants
+"""
 
 
 def read_conversations(
     connection: sqlite3.Connection, limit: int | None, where: str = ""
 ) -> tuple[SavedConversation, ...]:
     """The conversations, most recently used first."""
-    rows = connection.execute(_CONVERSATIONS.format(where=where), (-1 if limit is None else limit,))
-    return tuple(
-        SavedConversation(
-            id=id_,
-            title=title,
-            begun=begun,
-            updated=updated,
-            turns=count,
-            model=model,
-            verdict=_verdict(verdict),
-        )
-        for id_, title, begun, updated, count, model, verdict, _ in rows
-    )
+    rows = _rows(connection, _CONVERSATIONS.format(where=where), -1 if limit is None else limit)
+    return tuple(SavedConversation(**row | {"verdict": _verdict(row["verdict"])}) for row in rows)
 
 
 def read_latest(connection: sqlite3.Connection) -> SavedConversation | None:
@@ -168,16 +153,13 @@ def read_turns(connection: sqlite3.Connection, conversation: str) -> tuple[Saved
             answers[turn] = message
         else:
             messages.setdefault(turn, []).append(message)
-    cursor = connection.execute(_TURNS, (conversation,))
-    names = [column[0] for column in cursor.description]
     turns: list[SavedTurn] = []
-    for values in cursor:
-        row = dict(zip(names, values, strict=True))
+    for row in _rows(connection, "SELECT * FROM turns WHERE conversation = ? ORDER BY id", conversation):
         row["params"] = from_json(row["params"])
         row["verdict"] = _verdict(row["verdict"])
         row["served"] = row["served"] or ""
-        row["usage"], row["cost"] = read_usage(row["usage"])
-        row["timing"] = _numbers(Timing, from_json(row["timing"]))
+        row["usage"], row["cost"] = _read_usage(row["usage"])
+        row["timing"] = Timing(**from_json(row["timing"]))
         row["resend"] = bool(row["resend"])
         turns.append(
             SavedTurn(**row, messages=tuple(messages.get(row["id"], ())), answer=answers.get(row["id"]))
@@ -185,54 +167,23 @@ def read_turns(connection: sqlite3.Connection, conversation: str) -> tuple[Saved
     return tuple(turns)
 
 
-def read_hits(
-    connection: sqlite3.Connection, words: Sequence[str], limit: int | None
-) -> tuple[SearchHit, ...]:
-    """The messages that contain all words; then the titles that do, of other conversations."""
-    from provider_core.history._search import matcher, snippet
-
-    connection.create_function("holds", 1, matcher(words))
-    rows: list[tuple[Any, ...]] = connection.execute(_HITS, (-1 if limit is None else limit,)).fetchall()
-    seen = {row[0] for row in rows}
-    rows += [
-        (each.id, each.title, None, "title", each.updated, each.title)
-        for each in read_conversations(connection, limit, "WHERE holds(c.title)")
-        if each.id not in seen
-    ]
-    hits: list[SearchHit] = []
-    for conversation, title, turn, role, at, text in rows[:limit]:
-        line, marks = snippet(text, words)
-        hits.append(
-            SearchHit(
-                conversation=conversation,
-                title=title,
-                turn=turn,
-                role=role,
-                at=at,
-                snippet=line,
-                marks=marks,
-            )
-        )
-    return tuple(hits)
+def _rows(connection: sqlite3.Connection, query: str, *values: object) -> list[dict[str, Any]]:
+    cursor = connection.execute(query, values)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def _verdict(stored: str | None) -> Verdict | None:
-    """None also for a verdict of a newer release."""
-    return next((verdict for verdict in Verdict if verdict.value == stored), None)
+    return None if stored is None else Verdict(stored)
 
 
 # --- messages and values as columns --------------------------------------------------------------------------
-
-_Numbers = TypeVar("_Numbers", Usage, Timing)
 
 
 def message_columns(message: Message) -> tuple[str, str, str | None]:
     """The message's role, its text for searches, and the rest of it as JSON."""
     more: dict[str, Json] = {}
-    if isinstance(message.content, str):
-        text = message.content
-    else:
-        text = "\n\n".join(part.text for part in message.content if isinstance(part, TextPart))
+    if not isinstance(message.content, str):
         more["parts"] = [
             {"text": part.text}
             if isinstance(part, TextPart)
@@ -247,7 +198,14 @@ def message_columns(message: Message) -> tuple[str, str, str | None]:
     for name in ("tool_calls", "sources", "images"):
         if values := getattr(message, name):
             more[name] = [asdict(value) for value in values]
-    return message.role, storable(text), to_json(more)
+    return message.role, storable(text_of(message)), to_json(more)
+
+
+def text_of(message: Message) -> str:
+    """The text of all parts of a message."""
+    if isinstance(message.content, str):
+        return message.content
+    return "\n\n".join(part.text for part in message.content if isinstance(part, TextPart))
 
 
 def read_message(role: Any, text: str, more: str | None) -> Message:
@@ -305,37 +263,102 @@ def from_json(text: str | None) -> dict[str, Json]:
     return json.loads(text) if text else {}
 
 
-def timing_to_json(timing: Timing) -> str | None:
-    """The times that are known, as JSON."""
-    return to_json({name: value for name, value in asdict(timing).items() if value is not None})
-
-
-def usage_to_json(usage: Usage | None, cost: Cost | None) -> str | None:
-    """The token counts and the cost of an answer, as far as they are known, as JSON; amounts are text."""
-    stored = (
-        {} if usage is None else {name: value for name, value in asdict(usage).items() if value is not None}
-    )
+def numbers_to_json(numbers: Usage | Timing | None, cost: Cost | None = None) -> str | None:
+    """The numbers that are known, and the cost of the answer, as JSON; amounts are text."""
+    stored = {name: value for name, value in asdict(numbers).items() if value is not None} if numbers else {}
     if cost is not None:
         stored |= {"cost": f"{cost.amount:f}", "source": cost.source, "partial": cost.partial}
     return to_json(stored)
 
 
-def read_usage(text: str | None) -> tuple[Usage | None, Cost | None]:
-    """The token counts and the cost that ``usage_to_json`` stored."""
+def _read_usage(text: str | None) -> tuple[Usage | None, Cost | None]:
     stored, cost = from_json(text), None
     if "cost" in stored:
         from decimal import Decimal
 
         from provider_core.prices import Cost
 
-        amount = Decimal(str(stored.pop("cost")))
-        source, partial = stored.pop("source", "server"), stored.pop("partial", False)
-        cost = Cost(amount=amount, source=source, partial=partial)
-        if source == "server" and not partial:
+        amount, source = Decimal(stored.pop("cost")), stored.pop("source")
+        cost = Cost(amount=amount, source=source, partial=stored.pop("partial"))
+        if source == "server" and not cost.partial:
             stored["cost"] = amount
-    return (_numbers(Usage, stored) if stored else None), cost
+    return (Usage(**stored) if stored else None), cost
 
 
-def _numbers(kind: type[_Numbers], stored: dict[str, Json]) -> _Numbers:
-    # Another release may have stored more.
-    return kind(**{each.name: stored[each.name] for each in fields(kind) if each.name in stored})
+# --- searches ------------------------------------------------------------------------------------------------
+
+# There is no index: reading 100 MB of text takes a fifth of a second. An index would take half as much space again,
+# would keep words of removed conversations, and would not find words in Chinese, Japanese or Thai.
+
+_BEFORE, _AFTER = 50, 110
+"""Characters of a snippet before the first word, and from it on."""
+
+
+def read_hits(
+    connection: sqlite3.Connection, words: Sequence[str], limit: int | None
+) -> tuple[SearchHit, ...]:
+    """The messages that contain all words, which may be phrases; then the titles that do, of other conversations."""
+    wanted = [fold(word) for word in words]
+
+    def holds(text: str) -> bool:
+        folded = fold(text)
+        return all(word in folded for word in wanted)
+
+    connection.create_function("holds", 1, holds)
+    rows: list[tuple[Any, ...]] = connection.execute(_HITS, (-1 if limit is None else limit,)).fetchall()
+    seen = {row[0] for row in rows}
+    rows += [
+        (each.id, each.title, None, "title", each.updated, each.title)
+        for each in read_conversations(connection, limit, "WHERE holds(c.title)")
+        if each.id not in seen
+    ]
+    names = ("conversation", "title", "turn", "role", "at", "snippet", "marks")
+    return tuple(
+        SearchHit(**dict(zip(names, (*row, *snippet(text, words)), strict=True)))
+        for *row, text in rows[:limit]
+    )
+
+
+def fold(text: str) -> str:
+    """``text`` without differences of case, accents and Unicode form."""
+    if text.isascii():
+        return text.lower()
+    import unicodedata
+
+    return re.sub("[\u0300-\u036f]+", "", unicodedata.normalize("NFKD", text)).casefold()
+
+
+def snippet(text: str, words: Iterable[str]) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """One line of ``text`` around the first of the words, and where words start and end in it."""
+    text = " ".join(text.split())
+    folded, positions = _with_positions(text)
+    wanted = filter(None, {fold(" ".join(word.split())) for word in words})
+    # The longest word comes first, because the first that matches is taken.
+    pattern = "|".join(map(re.escape, sorted(wanted, key=len, reverse=True)))
+    matches = re.finditer(pattern, folded) if pattern else ()
+    found = [(positions[match.start()], positions[match.end()]) for match in matches]
+    first = found[0][0] if found else 0
+    start, stop = first - _BEFORE, first + _AFTER
+    if start <= 0:
+        start = 0
+    elif (blank := text.find(" ", start, first)) >= 0:
+        start = blank + 1
+    stop = len(text) if stop >= len(text) else max(text.rfind(" ", first + _AFTER // 2, stop), 0) or stop
+    before, after = "…" if start > 0 else "", "…" if stop < len(text) else ""
+    shift = len(before) - start
+    marks = ((begin + shift, min(end, stop) + shift) for begin, end in found if begin < min(end, stop))
+    return f"{before}{text[start:stop]}{after}", tuple(marks)
+
+
+def _with_positions(text: str) -> tuple[str, Sequence[int]]:
+    """The folded text, and for each position in it, and its end, the position in ``text``."""
+    folded = fold(text)
+    if len(folded) == len(text):
+        return folded, range(len(text) + 1)
+    pieces: list[str] = []
+    positions: list[int] = []
+    for at, character in enumerate(text):
+        piece = fold(character)
+        pieces.append(piece)
+        positions += [at] * len(piece)
+    return "".join(pieces), [*positions, len(text)]

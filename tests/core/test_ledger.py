@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import subprocess
 import sys
 import time
@@ -15,7 +14,6 @@ import pytest
 from provider_core.errors import BadRequestError, ConnectError, HistoryError, MissingKeyError
 from provider_core.events import Answer, AnswerEnded
 from provider_core.history import History, LedgerEntry, UsageTotal, entry_of
-from provider_core.history._database import APPLICATION, STEPS, upgrade
 from provider_core.prices import Cost
 from provider_core.types import Message, Provider, Request, Target, Usage, Verdict
 
@@ -229,20 +227,6 @@ def test_missing_costs_are_found_by_model_and_time(history: History) -> None:
 
 
 # --- the file ------------------------------------------------------------------------------------------------
-
-
-def test_a_history_of_an_older_release_gets_a_ledger(path: Path) -> None:
-    path.parent.mkdir(mode=0o700)
-    old = sqlite3.connect(path, isolation_level=None)
-    upgrade(old, STEPS[:1])
-    assert old.execute("PRAGMA application_id").fetchone() == (APPLICATION,)
-    old.execute("INSERT INTO conversations VALUES ('k3f9a2bq', 'Why?', 1.0)")
-    old.execute("INSERT INTO turns (conversation, at, provider, model) VALUES ('k3f9a2bq', 1.0, 'lab', 'm')")
-    old.close()
-    with History(path) as history:
-        assert [each.title for each in history.conversations()] == ["Why?"]
-        history.ledger.add([entry()])
-        assert history.ledger.total().requests == 1
 
 
 def test_an_entry_and_its_turn_are_stored_together_or_not_at_all(history: History) -> None:

@@ -353,7 +353,8 @@ def history(context: DoctorContext) -> Iterator[Finding]:
     if found is None:
         yield ok("file", f"{path} (not created yet)")
     else:
-        yield ok("file", f"{plural(found.conversations, 'conversation')}, {size(found.size)}, intact")
+        count, conversations = found
+        yield ok("file", f"{plural(conversations, 'conversation')}, {size(count)}, intact")
     yield ok("SQLite", sqlite3.sqlite_version)
 
 
