@@ -19,11 +19,9 @@ from pydantic import BaseModel
 from provider_core import presets
 from provider_core.settings.provider_fields import PROVIDER_FIELDS
 from provider_core.settings.schema import File
-from telex.completion import FILES
-from telex.completion.scripts import script
+from telex.completion import FILES, script
 from telex.exit_codes import ExitCode
-from telex.help import TOPICS
-from telex.help.pages import Definitions, topic
+from telex.help import TOPICS, rows, topic
 from telex.main import COMMANDS, root
 
 if TYPE_CHECKING:
@@ -110,10 +108,8 @@ def events() -> str:
 
 def _rows_of(name: str, title: str) -> Iterator[tuple[str, str]]:
     """The rows of one section of ``telex help TOPIC``."""
-    for section in topic(name):
-        for block in section.blocks:
-            if section.title == title and isinstance(block, Definitions):
-                yield from ((f"`{names.replace(', ', '`, `')}`", words) for names, words in block.rows)
+    found = rows(topic(name)[title])
+    return ((f"`{names.replace(', ', '`, `')}`", words) for names, words in found.items())
 
 
 def settings() -> str:

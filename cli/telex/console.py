@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO, TypeAlias
 
 import click
 
@@ -16,10 +16,6 @@ from provider_core.structs import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from telex.palette import Background
-
-__all__ = ["Console", "OutputClosed", "OutputError", "as_json", "stdin_text", "visible"]
 
 _PIECE = 1 << 20
 """Characters of a string in JSON that are written at once."""
@@ -177,16 +173,14 @@ class Console:
         return paragraph(visible(text), width, indent)
 
     def colour(self, name: str) -> str:
-        """The parameters of the escape sequence for a colour of ``palette.COLOURS``; "" where there are too few."""
-        from telex.palette import COLOURS, background_by_environment, many_colours
-
+        """The parameters of the escape sequence for a colour of ``COLOURS``; "" where there are too few."""
         if not many_colours(self.environ):
             return ""
         known = background_by_environment(self.environ) if self.background is None else self.background
         return f"38;5;{COLOURS[known][name]}"
 
     def painted(self, text: str, name: str) -> str:
-        """``text`` in a colour of ``palette.COLOURS``. The caller knows that the stream takes colours."""
+        """``text`` in a colour of ``COLOURS``. The caller knows that the stream takes colours."""
         colour = self.colour(name)
         return f"\x1b[{colour}m{text}\x1b[m" if colour and text else text
 
@@ -213,8 +207,39 @@ class Console:
             os.dup2(nowhere, sys.stdout.fileno())
             os.close(nowhere)
 
+    # --- input ---------------------------------------------------------------------------------------------
+
     def stdin_is_terminal(self) -> bool:
         return _isatty(sys.stdin)
+
+    def can_prompt(self) -> bool:
+        """Whether stdin and stderr are terminals: a question can be shown there, and an answer typed."""
+        return self.stdin_is_terminal() and self.err_is_terminal
+
+    def require_terminal(self, otherwise: str) -> None:
+        """Raise ``click.UsageError`` with the message ``otherwise`` if there is no terminal to prompt on."""
+        if not self.can_prompt():
+            raise click.UsageError(otherwise)
+
+    def confirm(self, question: str, *, otherwise: str, declined: str) -> None:
+        """Ask for confirmation; raises ``Stop``, after the note ``declined``, if the answer is no.
+
+        Without a terminal, raises ``click.UsageError`` with the message ``otherwise``.
+        """
+        self.require_terminal(otherwise)
+        if not click.confirm(question, err=True):
+            from telex.exit_codes import ExitCode, Stop
+
+            self.note(declined)
+            raise Stop(ExitCode.OTHER)
+
+    def confirm_removal(self, what: str) -> None:
+        """As ``confirm``, before ``what`` is removed."""
+        self.confirm(
+            f"Remove {what}?",
+            otherwise=f"refusing to remove {what} without confirmation; use --yes",
+            declined="Nothing was removed.",
+        )
 
     def read_stdin(self) -> str | None:
         """All of stdin as text, a terminal's too; raises ``click.UsageError`` for bytes that are not UTF-8."""
@@ -386,3 +411,38 @@ _CONTROLS: dict[int, str | None] = {
     0x7F: "\u2421",
     **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
 }
+
+
+# --- colours -------------------------------------------------------------------------------------------------
+
+Background: TypeAlias = Literal["", "dark", "light"]
+"""How light a terminal is; "" is unknown."""
+
+COLOURS: Final[dict[Background, dict[str, int]]] = {
+    "": {"red": 167, "green": 65, "yellow": 136, "blue": 33, "magenta": 133, "cyan": 31, "grey": 244},
+    "dark": {"red": 210, "green": 113, "yellow": 179, "blue": 75, "magenta": 176, "cyan": 80, "grey": 248},
+    "light": {"red": 124, "green": 22, "yellow": 94, "blue": 25, "magenta": 90, "cyan": 24, "grey": 241},
+}
+"""Numbers 16 to 255 of the 256 colours, which colour schemes leave alone; terminals with 16 colours get none.
+
+On a known background the contrast is at least 4.5 in the schemes that terminals come with, otherwise at least 3.
+"""
+
+
+def many_colours(environ: Mapping[str, str]) -> bool:
+    """Whether a terminal has 256 colours or more; NO_COLOR is not asked."""
+    term = environ.get("TERM", "").lower()
+    return (
+        environ.get("COLORTERM", "").lower() in {"truecolor", "24bit"}
+        or environ.get("FORCE_COLOR") in {"2", "3"}
+        or term.endswith(("256color", "-kitty", "-direct"))
+        or term in {"xterm-ghostty", "alacritty", "foot", "wezterm"}
+    )
+
+
+def background_by_environment(environ: Mapping[str, str]) -> Background:
+    """What COLORFGBG says ("15;0"), as rxvt, Konsole and others set it."""
+    last = environ.get("COLORFGBG", "").rpartition(";")[2]
+    if not last.isdecimal() or int(last) > 15:
+        return ""
+    return "light" if int(last) in (7, *range(9, 16)) else "dark"

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provider_core import __version__
-from telex.help import TOPICS
-from telex.help.pages import CommandLines, Definitions, Prose, topic
+from telex.help import TOPICS, topic
 from telex.main import Command, root
 
 if TYPE_CHECKING:
@@ -114,16 +113,16 @@ def _paragraphs(command: click.Command) -> list[str]:
 
 def _topic_page(name: str, line: str) -> str:
     page = Page(f"telex-{name}", 7, line)
-    for section in topic(name):
-        page.section(section.title or "Description")
-        for block in section.blocks:
+    for title, blocks in topic(name).items():
+        page.section(title or "Description")
+        for block in blocks:
             match block:
-                case Prose(text=text):
-                    page.text(text)
-                case CommandLines(lines=lines):
-                    page.lines(lines)
-                case Definitions(rows=rows):
-                    page.rows((bold(term), words) for term, words in rows)
+                case str():
+                    page.text(block)
+                case list():
+                    page.lines(block)
+                case tuple():
+                    page.rows((bold(term), words) for term, words in block)
     page.section("See also")
     page.references([("telex", 1), *((f"telex-{other}", 7) for other in TOPICS if other != name)])
     return page.source()

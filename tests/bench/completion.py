@@ -23,8 +23,7 @@ from shells import BASH_WITH_PACKAGE, FISH, ZSH, Kind, Shell
 from provider_core.catalog import Catalog, cached_listings, write_snapshot
 from provider_core.settings import Paths
 from provider_core.types import Model, Provider
-from telex.completion.install import find, put
-from telex.completion.scripts import script
+from telex.completion import find, put, script
 from telex.main import root
 
 ROUNDS = 15

@@ -13,9 +13,7 @@ import pytest
 from click.shell_completion import get_completion_class
 from inprocess import Inside
 
-from telex.completion import FILES
-from telex.completion.install import find
-from telex.completion.scripts import read, script
+from telex.completion import FILES, find, read, script
 from telex.main import root
 
 if TYPE_CHECKING:

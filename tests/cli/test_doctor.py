@@ -25,8 +25,7 @@ from provider_core.keys import MemoryStore
 from provider_core.settings import load
 from provider_core.types import Message, Model, Provider, Target
 from telex.commands.doctor import CHECKS
-from telex.completion.install import find, put
-from telex.completion.scripts import script
+from telex.completion import find, put, script
 from telex.main import root
 
 if TYPE_CHECKING:

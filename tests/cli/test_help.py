@@ -16,9 +16,8 @@ from running import python
 
 from provider_core import presets
 from telex.exit_codes import ExitCode
-from telex.help import TOPICS
-from telex.help.pages import CommandLines, Definitions, Prose, Section, parse
-from telex.help.pages import topic as page_of
+from telex.help import TOPICS, parse
+from telex.help import topic as page_of
 from telex.main import Command, CommandWithVerbs, root
 
 if TYPE_CHECKING:
@@ -116,10 +115,8 @@ def test_a_topic_is_printed_with_examples_that_telex_understands(topic: str, tel
     assert ran.text.startswith(TOPICS[topic])
     assert "Examples:\n" in ran.text
     assert f"  {topic} " in telex_in("--help").text
-    blocks = [
-        block for section in page_of(topic) for block in section.blocks if isinstance(block, CommandLines)
-    ]
-    found = [words for block in blocks for line in block.lines for words in calls(line)]
+    blocks = [block for blocks in page_of(topic).values() for block in blocks if isinstance(block, list)]
+    found = [words for block in blocks for line in block for words in calls(line)]
     assert len(found) >= 2
     for words in found:
         check(words)
@@ -147,13 +144,10 @@ def test_generated_rows_are_those_of_the_code(telex_in: Inside) -> None:
 
 def test_a_page_is_parsed_from_its_file() -> None:
     page = parse("Some\nwords.\n\n- A, B: one\n  two\n- C: x: y\n\n## Next\n\n    telex chat\n    telex\n")
-    assert page == (
-        Section(
-            title="",
-            blocks=(Prose(text="Some words."), Definitions(rows=(("A, B", "one two"), ("C", "x: y")))),
-        ),
-        Section(title="Next", blocks=(CommandLines(lines=("telex chat", "telex")),)),
-    )
+    assert page == {
+        "": ["Some words.", (("A, B", "one two"), ("C", "x: y"))],
+        "Next": [["telex chat", "telex"]],
+    }
     with pytest.raises(KeyError):
         parse("{no such table}")
 

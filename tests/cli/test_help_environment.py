@@ -10,7 +10,7 @@ import pytest
 
 from provider_core import presets
 from provider_core.settings.schema import File
-from telex.help.pages import Definitions, topic
+from telex.help import rows, topic
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {f"TELEX_{name.upper()}" for name in File.model_fields}
@@ -33,10 +33,8 @@ def described() -> dict[str, str]:
     """Variable -> its description on the page."""
     return {
         name: text
-        for section in topic("environment")
-        for block in section.blocks
-        if isinstance(block, Definitions)
-        for names, text in block.rows
+        for blocks in topic("environment").values()
+        for names, text in rows(blocks).items()
         for name in names.split(", ")
     }
 

@@ -20,7 +20,7 @@ from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
 from provider_core.events import Answer as WholeAnswer
 from provider_core.events import ChatEnded, Connecting
 from provider_core.types import Provider, Target, Text, Verdict
-from telex.help.pages import Definitions, topic
+from telex.help import rows, topic
 from telex.render.json import JsonLinesRenderer, Kind
 
 if TYPE_CHECKING:
@@ -394,15 +394,11 @@ def test_a_dry_run_asks_nobody_and_saves_nothing(lab: Inside, server: Scripted, 
 # --- telex help formatting ------------------------------------------------------------------------------------
 
 
-def rows(title: str) -> dict[str, str]:
-    (section,) = [each for each in topic("formatting") if each.title == title]
-    return dict(row for block in section.blocks if isinstance(block, Definitions) for row in block.rows)
-
-
 def test_the_topic_lists_all_keys_and_all_types_of_lines() -> None:
-    found = rows("Fields of the JSON object")
+    page = topic("formatting")
+    found = rows(page["Fields of the JSON object"])
     assert list(found) == KEYS
     named = set(re.findall(r"\w+", " ".join(found.values())))
     assert {*USAGE_KEYS, *TIMING_KEYS, *ERROR_KEYS, "id", "name", "arguments"} <= named
     assert {verdict.value for verdict in Verdict} <= named
-    assert set(rows("Events of --jsonl")) == set(get_args(Kind))
+    assert set(rows(page["Events of --jsonl"])) == set(get_args(Kind))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from telex.palette import COLOURS, Background, background_by_environment
+from telex.console import COLOURS, Background, background_by_environment
 from telex.render.live import render
 from telex.render.styles import Colour, Look, luminance
 

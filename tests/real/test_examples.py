@@ -13,8 +13,7 @@ import pytest
 from commands_tree import commands
 from reader import ADDRESS, reading
 
-from telex.help import TOPICS
-from telex.help.pages import CommandLines, topic
+from telex.help import TOPICS, topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +23,10 @@ if TYPE_CHECKING:
 EXAMPLES = [
     *((words[1:], line) for words, command in commands() for line in getattr(command, "examples", ())),
     *(
-        (("help", name), "\n".join(block.lines))
+        (("help", name), "\n".join(block))
         for name in TOPICS
-        for section in topic(name)
-        for block in section.blocks
-        if section.title == "Examples" and isinstance(block, CommandLines)
+        for block in topic(name)["Examples"]
+        if isinstance(block, list)
     ),
 ]
 """The words of the command or topic, and the line; the lines of a topic run together."""

@@ -17,8 +17,7 @@ import pytest
 from running import COMMAND, Telex
 from shells import BASH, BASH_WITH_PACKAGE, FISH, ZSH, ZSH_EARLY, ZSH_EVAL, Kind, Shell
 
-from telex.completion import FILES
-from telex.completion.scripts import read, script
+from telex.completion import FILES, read, script
 from telex.main import root
 from telex.options import Name
 

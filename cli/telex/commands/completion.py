@@ -35,7 +35,7 @@ def command(app: App, ctx: click.Context, *, shell: str | None, install: bool) -
     Pressing Tab contacts no server, and starts no program except in PowerShell, where it runs telex. Provider and model
     names are those from the last run of telex.
     """
-    from telex.completion.scripts import script
+    from telex.completion import script
 
     root = ctx.find_root().command
     shell = shell or _login_shell(app.runtime.environ)
@@ -47,7 +47,7 @@ def command(app: App, ctx: click.Context, *, shell: str | None, install: bool) -
         app.console.out(text)
         return
     from telex import completion_cache
-    from telex.completion.install import find, put
+    from telex.completion import find, put
 
     completion_cache.refresh(app.runtime)  # so that the first Tab completes names
     place = find(shell, app.runtime.environ)

@@ -45,7 +45,7 @@ def command(app: App, ctx: click.Context, *, words: tuple[str, ...]) -> None:
 
 
 def _topic(ctx: click.Context, name: str) -> str:
-    from telex.help.pages import topic, write
+    from telex.help import write_topic
     from telex.main import COMMANDS
 
     formatter = ctx.make_formatter()
@@ -53,7 +53,7 @@ def _topic(ctx: click.Context, name: str) -> str:
     if name in COMMANDS:
         formatter.write_text(f"Help for the command: telex {name} --help")
     formatter.write("\n")
-    write(formatter, topic(name))
+    write_topic(formatter, name)
     return formatter.getvalue()
 
 
@@ -84,7 +84,7 @@ def _unknown(context: click.Context, command: click.Command, word: str, *, first
     meant = " or ".join(f"`{start} {name}`" for name in found)
     what = "not a command or topic" if first else f"not a command of {context.command_path}"
     if not meant and first:
-        from telex.help.pages import mentions
+        from telex.help import mentions
 
         meant = " or ".join(f"`{start} {name}`" for name in mentions(word))
     if meant:

@@ -368,15 +368,13 @@ def _report_removal(app: App, removed: Removed, *, with_usage: bool) -> None:
 
 
 def _confirm(app: App, chosen: tuple[SavedConversation, ...]) -> None:
-    from telex.prompts import can_prompt, confirm_removal
-
     many = "the conversation" if len(chosen) == 1 else f"{len(chosen)} conversations"
-    if can_prompt(app.console):
+    if app.console.can_prompt():
         for each in chosen[:_CONFIRMED]:
             app.console.err(f"{each.id}  {each.title}\n")
         if len(chosen) > _CONFIRMED:
             app.console.err(f"and {len(chosen) - _CONFIRMED} more\n")
-    confirm_removal(app.console, many)
+    app.console.confirm_removal(many)
 
 
 @click.command(

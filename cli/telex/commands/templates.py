@@ -251,7 +251,6 @@ def _edit_until_valid(app: App, path: Path, initial: bytes | None) -> None:
     from provider_core.errors import TemplateError
     from provider_core.templates import load
     from telex.editor import edit_file
-    from telex.prompts import can_prompt
 
     while True:
         edit_file(app, path)
@@ -261,7 +260,7 @@ def _edit_until_valid(app: App, path: Path, initial: bytes | None) -> None:
             load(path.parent, str(path))
             return
         except TemplateError as error:
-            if not can_prompt(app.console):
+            if not app.console.can_prompt():
                 raise
             app.console.error(error.message)
         if not click.confirm("Edit it again?", default=True, err=True):
@@ -294,7 +293,6 @@ def remove(app: App, *, name: str, yes: bool) -> None:
     """
     from provider_core.errors import TemplateError
     from provider_core.templates import find
-    from telex.prompts import confirm_removal
 
     path = find(app.runtime.paths.templates, name)
     if _is_shipped(path):
@@ -307,7 +305,7 @@ def remove(app: App, *, name: str, yes: bool) -> None:
             f"{name} is not one of the templates in {app.runtime.paths.templates}; use rm to remove it"
         )
     if not yes:
-        confirm_removal(app.console, str(path))
+        app.console.confirm_removal(str(path))
     try:
         path.unlink()
     except OSError as error:

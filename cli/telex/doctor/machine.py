@@ -172,8 +172,7 @@ _SHARED = {
 
 def completion(context: DoctorContext) -> Iterator[Finding]:
     """Whether the installed shells complete telex, with the script of this version."""
-    from telex.completion.install import find
-    from telex.completion.scripts import script
+    from telex.completion import find, script
 
     login = Path(context.environ.get("SHELL", "")).name
     data = (context.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(os.pathsep)

@@ -1,16 +1,18 @@
-"""The list of help topics, and the layout of ``--help`` and ``telex help`` for terminals of 20 to 100 columns."""
+"""The layout of ``--help`` and ``telex help`` for terminals of 20 to 100 columns, and the help topics."""
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
 from telex.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from importlib.resources.abc import Traversable
 
 TOPICS = {
     "conversations": "Interactive conversations, and the history.",
@@ -102,3 +104,166 @@ def _broken(command: str, width: int) -> list[str]:
             lines.append(f"{line} \\")
             line = f"    {word}"
     return [*lines, line]
+
+
+# --- topics --------------------------------------------------------------------------------------------------
+
+# Their files use a small part of Markdown: headings ("## "), paragraphs, rows ("- term: description"), and command
+# lines, which are indented by four spaces. A paragraph ``{name}`` is replaced by generated rows.
+
+Block: TypeAlias = "str | tuple[tuple[str, str], ...] | list[str]"
+"""A paragraph, terms with their descriptions, or command lines, which are not wrapped."""
+
+
+def topic(name: str) -> dict[str, list[Block]]:
+    """The page of one of ``TOPICS``: the blocks under each heading; that of the first ones is ""."""
+    return parse(_topics().joinpath(f"{name}.md").read_text("utf-8"))
+
+
+def rows(blocks: Iterable[Block]) -> dict[str, str]:
+    """The terms among the blocks, with their descriptions."""
+    return dict(row for block in blocks if isinstance(block, tuple) for row in block)
+
+
+def mentions(word: str) -> list[str]:
+    """The two topics that contain ``word`` most often, or fewer."""
+    word_in = re.compile(rf"\b{re.escape(word)}", re.IGNORECASE)
+    counts = {
+        name: len(word_in.findall(_topics().joinpath(f"{name}.md").read_text("utf-8"))) for name in TOPICS
+    }
+    return sorted(filter(counts.__getitem__, TOPICS), key=lambda name: -counts[name])[:2]
+
+
+def _topics() -> Traversable:
+    from importlib import resources
+
+    return resources.files("telex.help").joinpath("topics")
+
+
+def parse(text: str) -> dict[str, list[Block]]:
+    """The sections of a page; raises ``KeyError`` for unknown generated rows."""
+    sections = {}
+    for part in re.split(r"^## ", f"## \n{text}", flags=re.MULTILINE)[1:]:
+        title, _, body = part.partition("\n")
+        if title or body.strip():
+            sections[title.strip()] = list(_blocks(body))
+    return sections
+
+
+def _blocks(body: str) -> Iterator[Block]:
+    for block in re.split(r"\n\s*\n", body.strip("\n")):
+        if block.startswith("    "):
+            yield [line.strip() for line in block.splitlines()]
+        elif block.startswith("- "):
+            items = [item.partition(": ") for item in re.split(r"^- ", block, flags=re.MULTILINE)[1:]]
+            yield tuple((term, " ".join(text.split())) for term, _, text in items)
+        elif generated := re.fullmatch(r"\{([a-z ]+)\}", block.strip()):
+            yield tuple(_GENERATED[generated[1]]())
+        elif block.strip():
+            yield " ".join(block.split())
+
+
+def write_topic(formatter: click.HelpFormatter, name: str) -> None:
+    for title, blocks in topic(name).items():
+        with formatter.section(title) if title else contextlib.nullcontext():
+            for at, block in enumerate(blocks):
+                if at:
+                    formatter.write("\n")
+                match block:
+                    case str():
+                        formatter.write_text(block)
+                    case tuple():
+                        formatter.write_dl(block)
+                    case list():
+                        with formatter.indentation():
+                            write_commands(formatter, block)
+
+
+def _exit_codes() -> Iterator[tuple[str, str]]:
+    return ((str(int(code)), code.meaning) for code in ExitCode)
+
+
+def _key_variables() -> Iterator[tuple[str, str]]:
+    """Each preset that has variables for its key, sorted by name, with them in order of precedence."""
+    from provider_core import presets
+
+    found = sorted(presets.all_presets(), key=lambda preset: preset.id)
+    return ((preset.id, ", ".join(preset.key_env)) for preset in found if preset.key_env)
+
+
+def _address_variables() -> Iterator[tuple[str, str]]:
+    """Each preset that has variables for parts of its address, with them."""
+    from provider_core import presets
+
+    for preset in sorted(presets.all_presets(), key=lambda preset: preset.id):
+        if variables := [name for part in preset.variables for name in part.env]:
+            yield preset.id, ", ".join(variables)
+
+
+def _conversation_commands() -> Iterator[tuple[str, str]]:
+    from telex.repl.commands import SLASH_COMMANDS
+
+    return ((f"{', '.join(row.names)} {row.argument}".rstrip(), row.words) for row in SLASH_COMMANDS)
+
+
+def _conversation_keys() -> Iterator[tuple[str, str]]:
+    from telex.repl.commands import KEYS
+
+    return iter(KEYS)
+
+
+def _settings() -> Iterator[tuple[str, str]]:
+    """The rows of the settings in the topic environment, under the names that they have in the file."""
+    for variable, text in rows(topic("environment")["Settings"]).items():
+        name = variable.removeprefix("TELEX_").lower()
+        is_table = text.endswith(", as JSON.")
+        yield f"[{name}]" if is_table else name, text.replace(", as JSON.", ".")
+
+
+def _provider_settings() -> Iterator[tuple[str, str]]:
+    from provider_core.settings.provider_fields import PROVIDER_FIELDS
+
+    return (
+        (row.name, _IN_THE_FILE.get(row.name, row.help.replace(" Repeatable.", "")))
+        for row in PROVIDER_FIELDS
+    )
+
+
+_IN_THE_FILE = {
+    "variables": 'Parts of the preset\'s address: a table, such as {account_id = "ID"}.',
+    "models": 'Models to list instead of the preset\'s: an array, such as ["qwen3-8b"] or '
+    '[{id = "qwen3-8b", tools = true}]. The first is the default.',
+    "headers": 'Headers to send with every request: a table, such as {X-Key = "env:WEB_KEY"}.',
+}
+"""The help of settings that are written differently as options."""
+
+
+def _limits() -> Iterator[tuple[str, str]]:
+    """Each constant of ``provider_core.limits`` with its unit, and its docstring."""
+    from importlib import resources
+
+    from provider_core import limits
+
+    source = resources.files("provider_core").joinpath("limits.py").read_text("utf-8")
+    found = re.findall(r'^(\w+): Final = .+\n"""(\w[\w ]*): ([^"]+)"""', source, re.MULTILINE)
+    return ((_amount(getattr(limits, name), unit), " ".join(text.split())) for name, unit, text in found)
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit == "Bytes":
+        for factor, name in ((1 << 20, "MiB"), (1_000_000, "MB"), (1 << 10, "KiB")):
+            if value % factor == 0:
+                return f"{value // factor:,} {name}"
+    return f"{value:,g} s" if unit == "Seconds" else f"{value:,} {unit.lower()}"
+
+
+_GENERATED = {
+    "address variables": _address_variables,
+    "conversation commands": _conversation_commands,
+    "conversation keys": _conversation_keys,
+    "exit codes": _exit_codes,
+    "key variables": _key_variables,
+    "limits": _limits,
+    "provider settings": _provider_settings,
+    "settings": _settings,
+}

@@ -11,13 +11,12 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from provider_core.structs import Struct, field
-from telex.palette import COLOURS, background_by_environment, many_colours
+from telex.console import COLOURS, background_by_environment, many_colours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from telex.console import Console
-    from telex.palette import Background
+    from telex.console import Background, Console
 
 BOLD, ITALIC, STRIKE, CODE, LINK, FAINT, MARKER = (1 << bit for bit in range(7))
 HEADING = 1 << 7

@@ -97,7 +97,6 @@ def _edit_until_valid(app: App, copy: Path, before: bytes) -> bool:
     from provider_core.settings import edit as settings_edit
     from provider_core.settings import file, values
     from telex.editor import edit_file
-    from telex.prompts import can_prompt
 
     settings_file = app.runtime.paths.settings_file
     while True:
@@ -111,5 +110,5 @@ def _edit_until_valid(app: App, copy: Path, before: bytes) -> bool:
             return True
         for error in found:
             app.console.error(error.message)
-        if not can_prompt(app.console) or not click.confirm("Edit it again?", default=True, err=True):
+        if not app.console.can_prompt() or not click.confirm("Edit it again?", default=True, err=True):
             raise Stop(ExitCode.SETTINGS)

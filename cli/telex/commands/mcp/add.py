@@ -12,7 +12,6 @@ from telex.exit_codes import ExitCode, Stop
 from telex.humanize import plural
 from telex.main import Command
 from telex.options import ExistingPath, Number, require_utf8
-from telex.prompts import can_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -278,7 +277,7 @@ def import_(
 def _ask_for_keyring(app: App, servers: Sequence[ImportedServer]) -> str | None:
     """Ask whether to store plain secrets in the keyring; without a terminal, the answer is no."""
     plain = [each for each in servers if each.secrets and not each.skip_reason]
-    if not plain or not can_prompt(app.console):
+    if not plain or not app.console.can_prompt():
         return None
     app.console.note("The file contains secrets in plain text:")
     for each in plain:

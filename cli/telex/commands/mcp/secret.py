@@ -11,7 +11,6 @@ from telex.app import pass_app
 from telex.exit_codes import ExitCode, Stop
 from telex.main import Command
 from telex.options import Name
-from telex.prompts import confirm_removal, require_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -164,7 +163,7 @@ def _read(app: App) -> str:
 
 
 def _ask(app: App, wanted: SecretReference) -> str:
-    require_terminal(app.console, "no terminal to prompt on; use --stdin")
+    app.console.require_terminal("no terminal to prompt on; use --stdin")
     app.runtime.key_store.get(wanted.entry)  # before anyone types a secret that could not be stored
     return str(click.prompt(f"Secret for {wanted.name}", hide_input=True, err=True, value_proc=_not_blank))
 
@@ -200,7 +199,7 @@ def remove(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
         app.runtime.settings.mcp_server(name)
     own = _own_secrets(app, name)
     if not yes:
-        confirm_removal(app.console, name)
+        app.console.confirm_removal(name)
     try:
         for secret in () if keep_secrets else own:
             app.runtime.key_store.delete(secret.entry)

@@ -14,7 +14,6 @@ from telex.error_hints import code_and_hint
 from telex.exit_codes import ASKING, ExitCode, Stop
 from telex.main import Command
 from telex.options import Name
-from telex.prompts import can_prompt, require_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,8 +131,7 @@ def _address_parts(app: App, preset: Preset | None, fields: Mapping[str, Any]) -
             values[name] = environ[source].strip()
             app.console.note(f"{name} is taken from the environment variable {source}.")
         else:
-            require_terminal(
-                app.console,
+            app.console.require_terminal(
                 f"no value for {name}, a part of the address, and no terminal to prompt on\nUse --set {name}=VALUE"
                 + (f", or set {variable.env[0]}." if variable.env else "."),
             )
@@ -258,7 +256,7 @@ def discover(app: App, *, ports: tuple[int, ...], add_all: bool, as_json: bool) 
         app.console.note(f"No model server found {where} of this machine.")
     if add_all:
         return
-    if new and not can_prompt(app.console):
+    if new and not app.console.can_prompt():
         app.console.note("To set up what is new: telex providers discover --add")
         new = []
     for server in new:

@@ -10,7 +10,6 @@ import click
 from provider_core.settings.provider_fields import PROVIDER_FIELDS
 from provider_core.structs import Struct, field, replace
 from telex.exit_codes import ExitCode, Stop
-from telex.prompts import require_terminal
 from telex.setting_options import add_options, given_fields
 
 if TYPE_CHECKING:
@@ -190,8 +189,7 @@ def _from_variable(app: App, name: str) -> KeyChoice:
 
 
 def _prompted(app: App, provider: Provider) -> KeyChoice:
-    require_terminal(
-        app.console,
+    app.console.require_terminal(
         f"no key for {provider.name}, and no terminal to prompt on\nUse {_KEY_FLAGS}"
         + (f", or set {provider.key_env[0]}." if provider.key_env else "."),
     )

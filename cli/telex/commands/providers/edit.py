@@ -14,7 +14,6 @@ from telex.commands.providers.arguments import KeyChoice
 from telex.exit_codes import ASKING, ExitCode, Stop
 from telex.main import Command
 from telex.options import Name
-from telex.prompts import confirm, confirm_removal
 from telex.setting_options import Unset, removed_fields, require_apart
 
 if TYPE_CHECKING:
@@ -145,8 +144,7 @@ def confirm_destination(app: App, before: Provider, after: Provider, *, trust: b
     if not trust and moved:
         own = " and ".join(dict.fromkeys(place.origin for known in places for place in known)) or "no address"
         what = "stored key" if name in found else "stored secrets" if found else f"key in {variable}"
-        confirm(
-            app.console,
+        app.console.confirm(
             f"Send the {what} of {name} to {new.origin} as well?",
             otherwise=f"the {what} of {name} is for {own}, and would go to {new.origin}: "
             "enter the key again with --key-stdin, or confirm with --trust",
@@ -282,7 +280,7 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
         provider_commands.require_in_file(app, name)
     provider_commands.warn_references(app, name, then="which will no longer exist")
     if not yes:
-        confirm_removal(app.console, name)
+        app.console.confirm_removal(name)
     stored = edit.entries(path).get(name, {}).get("key") == "keyring"
     try:
         provider_store.remove(path, app.runtime.key_store, name, keep_key=keep_key)
