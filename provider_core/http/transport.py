@@ -136,12 +136,12 @@ class HttpTransport:
         ``SettingsError``.
         """
         url = parse_url(call)
-        proxy, proxy_source = None, ""
+        proxy, proxy_source, origin = None, "", url.origin
         if self._client is None:
-            proxy, proxy_source = find_proxy(url.origin, self._environ, call.network.proxy)
+            proxy, proxy_source = find_proxy(origin, self._environ, call.network.proxy)
         route = Route(
             provider=call.provider,
-            url=url.origin,
+            url=origin,
             host=url.host,
             proxy=proxy,
             proxy_source=proxy_source,

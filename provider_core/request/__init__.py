@@ -1,46 +1,50 @@
-"""The body and headers of a request: as the provider requires, and without the fields that its server refuses."""
+"""The body and headers of a request: as the provider requires, and without the fields that its server refuses.
+
+What is changed for a server is a ``FieldDropped``, here called a workaround: a field of the body that is omitted, or
+sent under the name ``swapped_for``, or sent with ``value``; with ``beside``, only in a body that has the field of this
+name too. ``lasting`` is whether the server refuses the field in any request; only those are remembered.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from provider_core import files
 from provider_core.errors import FileError, ServerError
 from provider_core.request._body import (
     CHOICE,
     FORMAT,
-    MESSAGE_FIELDS,
+    FORMATS,
+    REASONING,
+    REQUIRED,
     STREAM,
     SWAPS,
-    Workaround,
-    build_adapted_body,
+    UNSTREAMED,
     build_body,
     build_headers,
     can_prefill,
     find_web_search,
     is_secret_name,
-    is_valid,
     known_secrets,
     sets_token_limit,
+    wire_part,
 )
-from provider_core.request._messages import wire_part
 from provider_core.structs import replace
 from provider_core.types import FieldDropped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from provider_core.errors import ProviderError
-    from provider_core.types import Json, Notice, Provider, Request
+    from provider_core.types import Json, Notice, Provider, Quirks, Request
 
 __all__ = [
     "RequestAdapter",
     "UnsupportedFieldCache",
-    "Workaround",
     "build_body",
     "build_headers",
     "can_prefill",
@@ -50,6 +54,31 @@ __all__ = [
     "sets_token_limit",
     "wire_part",
 ]
+
+_CHOICES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "text": {"tool_choice_named": "word"},
+    "required": {"tool_choice_named": "word", "tool_choice_required": "required"},
+    "any": {"tool_choice_named": "word", "tool_choice_required": "any"},
+}
+"""The words that ``tool_choice`` is swapped for before it is omitted, and the quirks that they stand for."""
+
+_MESSAGE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "system": ("user", "system"),
+    "roles": ("one",),
+    "calls": ("text",),
+    "tool_images": ("user",),
+    REASONING: ("reasoning_content", "never"),
+}
+"""Workarounds of messages, with what they are swapped for. These are no fields of the body, so no user can set them."""
+
+_SWAPPED_FOR: Final[Mapping[str, tuple[str | None, ...]]] = {
+    **_MESSAGE_FIELDS,
+    STREAM: ("unstreamed", "streamed"),
+    CHOICE: (*_CHOICES, None),
+    FORMAT: (*FORMATS, UNSTREAMED, None),
+    **{one: (other, None) for one, other in SWAPS.items()},
+}
+"""The valid ``swapped_for`` of these fields; others have no other name."""
 
 
 class RequestAdapter:
@@ -74,25 +103,24 @@ class RequestAdapter:
         self._provider = provider
         self._request = request
         self._cache = cache
-        self._notify = notify
+        self._notify = notify if notify is not None else lambda _: None
         # Without the fields of a web search, the answer would be made up instead of refused.
         self._fixed = {*find_web_search(provider, request.model).fields} if request.web else set()
         if request.prefill and provider.quirks.prefill is not None:  # or the beginning would be answered
             self._fixed |= {*provider.quirks.prefill.fields}
         known = cache.known(provider, request.model) if cache else ()
         self._workarounds = tuple(each for each in known if each.field not in self._fixed)
-        self._tried: tuple[Workaround, ...] = ()
-        self._open: tuple[Workaround, str, dict[str, Json]] | None = None
-        """The workaround whose outcome is unknown, the server's words, and the body that they were about."""
+        self._tried: tuple[FieldDropped, ...] = ()
+        self._open: tuple[FieldDropped, dict[str, Json]] | None = None
+        """The workaround whose outcome is unknown, with the server's words, and the body that they were about."""
         self.body: dict[str, Json]
-        self.body, effective = build_adapted_body(provider, request, self._workarounds)
+        self.body, effective = _adapted_body(provider, request, self._workarounds)
         for each in effective:
-            if each.swapped_for is None and self._user_field(each.field):
-                self._report(each, remembered=True)
+            if each.swapped_for is None and (asked := self._user_field(each.field)):
+                self._notify(replace(each, asked=asked, remembered=True))
         demanded = request.tools and request.tool_choice not in (None, "auto", "none")
-        omitted = CHOICE not in self.body and not any(each.field == CHOICE for each in effective)
-        if demanded and omitted and notify is not None:
-            notify(FieldDropped(field=CHOICE, asked=CHOICE))
+        if demanded and CHOICE not in self.body and not any(each.field == CHOICE for each in effective):
+            self._notify(FieldDropped(field=CHOICE, asked=CHOICE))
 
     def refused(self, error: ProviderError) -> bool:
         """Whether the error names what it refuses, and ``body`` is now without it."""
@@ -103,17 +131,15 @@ class RequestAdapter:
         for workaround in self._candidates(error, self.body, self._tried):
             if workaround.field in self._fixed:
                 continue
-            workarounds = (
-                *(each for each in self._workarounds if each.field != workaround.field),
-                workaround,
-            )
-            body, _ = build_adapted_body(self._provider, self._request, workarounds)
+            others = (each for each in self._workarounds if each.field != workaround.field)
+            workarounds = (*others, workaround)
+            body, _ = _adapted_body(self._provider, self._request, workarounds)
             if body != self.body:  # raw parameters override workarounds
                 break
         else:
             return False
         self._conclude(helped=True)
-        self._open = (workaround, error.words, self.body)
+        self._open = (replace(workaround, words=error.words), self.body)
         self.body, self._workarounds, self._tried = body, workarounds, (*self._tried, workaround)
         return True
 
@@ -126,15 +152,15 @@ class RequestAdapter:
         self._conclude(helped=False)
 
     def _candidates(
-        self, error: ProviderError, body: dict[str, Json], tried: Collection[Workaround]
-    ) -> Sequence[Workaround]:
+        self, error: ProviderError, body: dict[str, Json], tried: Collection[FieldDropped]
+    ) -> Sequence[FieldDropped]:
         """Workarounds for this error about ``body``, the best first."""
         # A rare case, and its many patterns take time to compile.
         from provider_core.request._refusals import refused_choice, refused_field, refused_format
 
         before = {(each.field, each.swapped_for) for each in tried}
         before.add((FORMAT, self._provider.quirks.json_schema))
-        weaker: list[Workaround] = []
+        weaker: list[FieldDropped] = []
         if self._request.schema is not None and FORMAT not in self._request.params:
             weaker = refused_format(error, body)
         if not weaker and CHOICE not in self._request.params:
@@ -146,46 +172,27 @@ class RequestAdapter:
 
     def _is_about_something_else(self, error: ProviderError) -> bool:
         """Whether the server looked at the body again and no longer refuses the field changed last."""
-        if self._open is None:
+        if self._open is None or error.words == self._open[0].words:
             return False
-        workaround, words, body = self._open
-        if error.words == words:
-            return False
-        again = self._candidates(error, body, [each for each in self._tried if each != workaround])
+        workaround, body = self._open
+        again = self._candidates(error, body, self._tried[:-1])
         return not again or again[0].field != workaround.field
 
     def _conclude(self, *, helped: bool) -> None:
         if self._open is None:
             return
-        workaround, words, _ = self._open
+        workaround, _ = self._open
         self._open = None
         lasting = False
         if helped and self._cache is not None:
-            lasting = self._cache.learn(self._provider, self._request.model, (workaround,))
-        self._report(workaround, words=words, lasting=lasting)
-
-    def _report(
-        self, workaround: Workaround, *, words: str = "", remembered: bool = False, lasting: bool = True
-    ) -> None:
-        if self._notify is not None:
-            self._notify(
-                FieldDropped(
-                    field=workaround.field,
-                    swapped_for=workaround.swapped_for,
-                    value=workaround.value,
-                    beside=workaround.beside,
-                    words=words,
-                    asked=self._user_field(workaround.field),
-                    remembered=remembered,
-                    lasting=lasting,
-                )
-            )
+            lasting = self._cache.learn(self._provider, self._request.model, workaround)
+        self._notify(replace(workaround, asked=self._user_field(workaround.field), lasting=lasting))
 
     def _user_field(self, field: str) -> str:
         """The field of the request by which the user set this field of the body; "" if telex set it."""
         request = self._request
         names = {field, SWAPS.get(field, field)}
-        if field in MESSAGE_FIELDS:
+        if field in _MESSAGE_FIELDS:
             return ""
         if not names.isdisjoint(request.params):
             return "params"
@@ -199,6 +206,60 @@ class RequestAdapter:
             return ""
         without = build_body(self._provider, replace(request, reasoning_effort=None))
         return "" if field in without else "reasoning_effort"
+
+
+def _adapted_body(
+    provider: Provider, request: Request, workarounds: Sequence[FieldDropped]
+) -> tuple[dict[str, Json], list[FieldDropped]]:
+    """The request's body with these workarounds, in their order, and those that changed a field of it."""
+    quirks = provider.quirks
+    for each in workarounds:
+        quirks, request = _adapted(quirks, request, each)
+    body = build_body(provider if quirks is provider.quirks else replace(provider, quirks=quirks), request)
+    effective = []
+    for each in workarounds:
+        field, other = each.field, each.swapped_for
+        if field in _MESSAGE_FIELDS or field == STREAM or (field in (FORMAT, CHOICE) and other is not None):
+            continue
+        if each.value is not None:
+            if (each.beside and each.beside not in body) or body.get(field) == each.value:
+                continue
+            body[field] = each.value
+        elif field in body:
+            value = body.pop(field)
+            if other is not None:
+                body.setdefault(other, value)
+        else:
+            continue
+        effective.append(each)
+    return body, effective
+
+
+def _adapted(quirks: Quirks, request: Request, workaround: FieldDropped) -> tuple[Quirks, Request]:
+    """The quirks and the request changed by a workaround of more than a field."""
+    word: Any = workaround.swapped_for
+    match workaround.field:
+        case "system":
+            return replace(quirks, system_role=word), request
+        case "roles":
+            return replace(quirks, alternate_roles=True), request
+        case "calls":
+            return replace(quirks, earlier_calls="text"), request
+        case "tool_images":
+            return replace(quirks, tool_images="user"), request
+        case "reasoning_send_back":
+            return replace(quirks, reasoning_send_back=word), request
+        case "stream":
+            return replace(quirks, always_stream=False), replace(request, stream=word == "streamed")
+        case "tool_choice" if word is not None:
+            return replace(quirks, **_CHOICES[word]), request
+        case "response_format" if request.schema is not None and word == UNSTREAMED:
+            return quirks, replace(request, stream=False)
+        case "response_format" if request.schema is not None:
+            now: Any = quirks.json_schema
+            weaker = max(now, word or "none", key=FORMATS.index) if word != FORMATS[0] else word
+            return replace(quirks, json_schema=weaker), request
+    return quirks, request
 
 
 _VERSION: Final = 3
@@ -217,27 +278,26 @@ class UnsupportedFieldCache:
         self._path = path
         self._now = now
 
-    def known(self, provider: Provider, model: str) -> tuple[Workaround, ...]:
+    def known(self, provider: Provider, model: str) -> tuple[FieldDropped, ...]:
         """The workarounds that this model needs, in the order in which they apply."""
         if provider.embedded:
             return ()
         key = _key(provider, model)
         found = (
-            Workaround(field=field, swapped_for=swap, value=value, beside=beside)
+            FieldDropped(field=field, swapped_for=swap, value=value, beside=beside, lasting=True)
             for name, field, swap, value, beside, _ in self._read()
             if name == key
         )
-        return tuple(each for each in found if is_valid(each))
+        return tuple(each for each in found if _is_valid(each))
 
-    def learn(self, provider: Provider, model: str, workarounds: Iterable[Workaround]) -> bool:
-        """Store the lasting ones; return whether any was stored. The embedded model's address is new each time."""
-        lasting = {each.field: each for each in workarounds if each.lasting}
-        if provider.embedded or not lasting:
+    def learn(self, provider: Provider, model: str, workaround: FieldDropped) -> bool:
+        """Store it if it is lasting; return whether it was stored. The embedded model's address is new each time."""
+        if provider.embedded or not workaround.lasting:
             return False
-        key, now = _key(provider, model), int(self._now())
+        key, w = _key(provider, model), workaround
         # The newest comes last: a later swap may undo an earlier one.
-        rows = [row for row in self._read() if row[0] != key or row[1] not in lasting]
-        rows += [(key, w.field, w.swapped_for, w.value, w.beside, now) for w in lasting.values()]
+        rows = [row for row in self._read() if row[:2] != (key, w.field)]
+        rows.append((key, w.field, w.swapped_for, w.value, w.beside, int(self._now())))
         content = json.dumps({"version": _VERSION, "rows": rows}, indent=1).encode()
         with contextlib.suppress(FileError, OSError):
             files.private_folder(self._path.parent)
@@ -266,9 +326,14 @@ class UnsupportedFieldCache:
                     int() as then,
                 ] if abs(then - now) < _MAX_AGE:
                     rows.append((key, field, swap, value, beside, then))
-                case _:
-                    pass
         return rows
+
+
+def _is_valid(workaround: FieldDropped) -> bool:
+    """Whether there is such a workaround: a cache file may contain anything."""
+    if workaround.field in REQUIRED and workaround.field != STREAM:
+        return False
+    return workaround.swapped_for in _SWAPPED_FOR.get(workaround.field, (None,))
 
 
 def _key(provider: Provider, model: str) -> str:

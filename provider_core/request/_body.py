@@ -1,4 +1,4 @@
-"""The body and headers of a chat completion, as the preset requires, and with workarounds for refused fields."""
+"""The headers of a request, and the body of a chat completion: its fields and messages, as the provider requires."""
 
 from __future__ import annotations
 
@@ -9,20 +9,37 @@ from typing import TYPE_CHECKING, Any, Final
 
 from provider_core import __version__
 from provider_core.errors import InvalidInputError
-from provider_core.request._messages import wire_messages
-from provider_core.structs import Struct, pattern, replace
-from provider_core.types import Message
+from provider_core.structs import pattern, replace
+from provider_core.types import AudioPart, FilePart, ImagePart, Message, TextPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from provider_core.types import Json, Provider, Quirks, Request, Tool, WebSearch
+    from provider_core.types import Json, Part, Provider, Quirks, Request, Tool, ToolCall, WebSearch
 
 _TOKEN_LIMITS: Final = frozenset(
     ("maxtokens", "maxcompletiontokens", "maxoutputtokens", "maxnewtokens", "maxtokenstosample", "maxgenlen",
      "maxlength", "numpredict", "npredict")
 )  # fmt: skip
 """Names of the limit on an answer's tokens, in lower case and without underscores."""
+
+SWAPS: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+"""Two names for the same thing: if one is refused, the other is tried."""
+
+REQUIRED: Final = frozenset({"model", "messages", "stream", "tools"})
+"""Without these it would be another request."""
+
+# Fields with workarounds of their own: ``FieldDropped`` has the words that they are swapped for.
+STREAM: Final = "stream"
+CHOICE: Final = "tool_choice"
+FORMAT: Final = "response_format"
+REASONING: Final = "reasoning_send_back"
+
+FORMATS: Final = ("json_schema", "loose_schema", "json_object", "none")
+"""Values of ``Quirks.json_schema``, strongest first; "loose_schema" is a schema without ``strict``."""
+
+UNSTREAMED: Final = "unstreamed"
+"""The same format without streaming, which some servers require: https://github.com/langchain-ai/langchain/issues/23629"""
 
 
 def build_body(provider: Provider, request: Request) -> dict[str, Json]:
@@ -115,7 +132,7 @@ def known_secrets(provider: Provider, key: str | None) -> tuple[str, ...]:
     return tuple(secret for secret in (key, *provider.header_secrets, *named) if secret)
 
 
-# --- reasoning effort --------------------------------------------------------------------------------------
+# --- what families of models take --------------------------------------------------------------------------
 
 
 def _effort_fields(provider: Provider, model: str, level: str) -> Mapping[str, Json]:
@@ -124,12 +141,9 @@ def _effort_fields(provider: Provider, model: str, level: str) -> Mapping[str, J
         return {"reasoning_effort": level}
     if level in levels:
         return levels[level]
-    name = f"{provider.name}/{model}"
-    if not levels:
-        text = f"{name} does not support a reasoning effort ({level!r})"
-    else:
-        text = f"{name} has no reasoning effort {level!r}; it takes {', '.join(levels)}"
-    raise InvalidInputError(text, provider=provider.name)
+    text = f"has no reasoning effort {level!r}; it takes {', '.join(levels)}"
+    text = text if levels else f"does not support a reasoning effort ({level!r})"
+    raise InvalidInputError(f"{provider.name}/{model} {text}", provider=provider.name)
 
 
 def _may_reason(provider: Provider, request: Request, fields: Mapping[str, Json]) -> bool:
@@ -141,22 +155,20 @@ def _may_reason(provider: Provider, request: Request, fields: Mapping[str, Json]
 
 
 def _effort_levels(quirks: Quirks, model: str) -> Mapping[str, Mapping[str, Json]] | None:
+    return next((family.levels for family in quirks.effort if _is_one_of(model, family.models)), None)
+
+
+def _is_one_of(model: str, patterns: Sequence[str]) -> bool:
+    """Whether the part of the id after the last slash matches one of the patterns, if there are any."""
     name = model.rsplit("/", 1)[-1].lower()
-    for family in quirks.effort:
-        if not family.models or any(fnmatchcase(name, pattern) for pattern in family.models):
-            return family.levels
-    return None
-
-
-# --- web search --------------------------------------------------------------------------------------------
+    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def find_web_search(provider: Provider, model: str) -> WebSearch:
     """How to turn on the provider's web search for ``model``; raises ``InvalidInputError`` if it has none."""
-    name = model.rsplit("/", 1)[-1].lower()
     families = provider.quirks.web_search
     for family in families:
-        if not family.models or any(fnmatchcase(name, pattern) for pattern in family.models):
+        if _is_one_of(model, family.models):
             return family
     text = f"{provider.name}/{model} has no web search that telex can turn on"
     if families:
@@ -168,10 +180,7 @@ def find_web_search(provider: Provider, model: str) -> WebSearch:
 def can_prefill(provider: Provider, model: str) -> bool:
     """Whether ``model`` can continue an assistant message."""
     how = provider.quirks.prefill
-    if how is None:
-        return False
-    name = model.rsplit("/", 1)[-1].lower()
-    return not how.models or any(fnmatchcase(name, pattern) for pattern in how.models)
+    return how is not None and _is_one_of(model, how.models)
 
 
 # --- tools -------------------------------------------------------------------------------------------------
@@ -299,148 +308,292 @@ def _bare(schema: Mapping[str, Json]) -> dict[str, Json]:
     return {key: value for key, value in schema.items() if key not in _ABOUT}
 
 
-# --- workarounds -------------------------------------------------------------------------------------------
+# --- messages ----------------------------------------------------------------------------------------------
+
+_NO_RESULT = "There is no result: the call was not run, or not to its end."
+_NO_ANSWER = "(No answer: it was broken off.)"
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-class Workaround(Struct):
-    """A field of the body that is omitted, or sent under the name ``swapped_for``, or sent with ``value``.
+def wire_messages(
+    provider: Provider, turns: Sequence[Message], *, tools: bool, images: bool, model: str
+) -> list[dict[str, Json]]:
+    """The ``messages`` of a body that offers ``tools``, for a model that reads ``images``.
 
-    With ``beside``, only in a body that has the field of this name too. ``lasting`` is whether the server refuses the
-    field in any request; only those workarounds are remembered.
+    There is one system message, and it comes first; no assistant message is empty; each tool call has a result, and
+    each result its call; an answer separates a result from the next user message; and reasoning and extra fields come
+    only from turns that this provider wrote.
     """
-
-    field: str
-    swapped_for: str | None = None
-    value: Json = None
-    beside: str = ""
-    lasting: bool = True
-
-
-SWAPS: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-"""Two names for the same thing: if one is refused, the other is tried."""
-
-# The first five are not fields of the body, but change how messages are sent.
-
-SYSTEM: Final = Workaround(field="system", swapped_for="user")
-"""Put the system message before the first user message."""
-
-ROLES: Final = Workaround(field="roles", swapped_for="one")
-"""Join neighbouring messages of one role."""
-
-CALLS: Final = Workaround(field="calls", swapped_for="text")
-"""Send tool calls of earlier turns as text in a request without tools."""
-
-IMAGES: Final = Workaround(field="tool_images", swapped_for="user")
-"""Send the images of tool results in a user message after the results."""
-
-REASONING: Final = "reasoning_send_back"
-"""Whether the reasoning of earlier answers is sent: swapped for "reasoning_content" or "never"."""
-
-MESSAGE_FIELDS: Final = frozenset(("system", "roles", "calls", "tool_images", REASONING))
-"""Fields that a user cannot set."""
-
-STREAM: Final = "stream"
-"""Swapped for "unstreamed" or "streamed"."""
-
-CHOICE: Final = "tool_choice"
-"""Swapped for a key of ``_CHOICES`` before it is omitted."""
-
-FORMAT: Final = "response_format"
-"""With a schema, swapped for one of ``FORMATS`` or ``UNSTREAMED``, and never omitted."""
-
-FORMATS: Final = ("json_schema", "loose_schema", "json_object", "none")
-"""Values of ``Quirks.json_schema``, strongest first; "loose_schema" is a schema without ``strict``."""
-
-UNSTREAMED: Final = "unstreamed"
-"""The same format without streaming, which some servers require: https://github.com/langchain-ai/langchain/issues/23629"""
-
-_CHOICES: Final[Mapping[str, Mapping[str, Any]]] = {
-    "text": {"tool_choice_named": "word"},
-    "required": {"tool_choice_named": "word", "tool_choice_required": "required"},
-    "any": {"tool_choice_named": "word", "tool_choice_required": "any"},
-}
-"""The quirks that each word stands for."""
-
-_SWAPPED_FOR: Final[Mapping[str, tuple[str | None, ...]]] = {
-    "system": ("user", "system"),
-    "roles": ("one",),
-    "calls": ("text",),
-    "tool_images": ("user",),
-    REASONING: ("reasoning_content", "never"),
-    STREAM: ("unstreamed", "streamed"),
-    CHOICE: (*_CHOICES, None),
-    FORMAT: (*FORMATS, UNSTREAMED, None),
-    **{one: (other, None) for one, other in SWAPS.items()},
-}
-"""The valid ``swapped_for`` of these fields; others have no other name."""
-
-REQUIRED: Final = frozenset({"model", "messages", "stream", "tools"})
-"""Without these it would be another request."""
-
-
-def is_valid(workaround: Workaround) -> bool:
-    """Whether there is such a workaround: a cache file may contain anything."""
-    if workaround.field in REQUIRED and workaround.field != STREAM:
-        return False
-    return workaround.swapped_for in _SWAPPED_FOR.get(workaround.field, (None,))
-
-
-def build_adapted_body(
-    provider: Provider, request: Request, workarounds: Iterable[Workaround]
-) -> tuple[dict[str, Json], tuple[Workaround, ...]]:
-    """The request's body with these workarounds, in their order, and those that changed a field of it."""
-    workarounds = tuple(workarounds)
     quirks = provider.quirks
-    for each in workarounds:
-        quirks, request = _adapted(quirks, request, each)
-    body = build_body(provider if quirks is provider.quirks else replace(provider, quirks=quirks), request)
-    effective = []
-    for each in workarounds:
-        field, other = each.field, each.swapped_for
-        if field in MESSAGE_FIELDS or field == STREAM or (field in (FORMAT, CHOICE) and other is not None):
+    rest = [
+        replace(turn, tool_calls=tuple(call for call in turn.tool_calls if not call.cut))
+        if turn.tool_calls
+        else turn
+        for turn in turns
+        if turn.role != "system"
+    ]
+    rest = [turn for turn in rest if not _is_empty(turn)]
+    rest = [_own(provider, turn) for turn in _with_answers(_with_results(rest), _NO_ANSWER)]
+    as_text = not tools and quirks.earlier_calls == "text"
+    if not images:
+        note = "[The result has images as well, which cannot be shown to you.]"
+        rest = [_with_note(turn, note) if _has_images(turn) else turn for turn in rest]
+    elif as_text or quirks.tool_images == "user":
+        rest = list(_images_after_results(rest))
+        # By their names: these models run on servers of every provider.
+        if any(part in model.lower() for part in ("stral", "mixtral")):
+            rest = list(_with_answers(rest, "I will look at the images."))
+    else:
+        # A server that reads only text would find an empty result.
+        only = TextPart(text="[The result has only images.]")
+        rest = [
+            turn
+            if not _has_images(turn) or _text(turn.content)
+            else replace(turn, content=(only, *turn.content))
+            for turn in rest
+        ]
+    if as_text:
+        rest = list(_calls_as_text(rest))
+    system = "\n\n".join(filter(None, (_text(turn.content) for turn in turns if turn.role == "system")))
+    if system and quirks.system_role == "user":
+        rest = _before_first_user(system, rest)
+    elif system:
+        rest.insert(0, Message(role="system", content=system))
+    if quirks.alternate_roles:
+        rest = _merge_neighbours(rest)
+    reasoning = quirks.reasoning_send_back == "reasoning_content" and (
+        tools or any(turn.tool_calls for turn in rest)
+    )
+    return [_message(quirks, turn, reasoning=reasoning) for turn in rest]
+
+
+def _is_empty(turn: Message) -> bool:
+    """Whether this is what a failed or empty answer leaves: several servers refuse it, and blanks too."""
+    if turn.role != "assistant" or turn.tool_calls:
+        return False
+    return not (turn.content.strip() if isinstance(turn.content, str) else turn.content)
+
+
+def _with_results(turns: Iterable[Message]) -> Iterator[Message]:
+    """Pair calls with results: OpenAI and others refuse one without the other."""
+    waiting: list[str] = []
+
+    def missing() -> Iterator[Message]:
+        for id_ in waiting:
+            yield Message(role="tool", tool_call_id=id_, content=_NO_RESULT)
+        waiting.clear()
+
+    for turn in turns:
+        if turn.role == "tool":
+            if turn.tool_call_id in waiting:
+                waiting.remove(turn.tool_call_id)
+                yield turn
             continue
-        if each.value is not None:
-            if (each.beside and each.beside not in body) or body.get(field) == each.value:
-                continue
-            body[field] = each.value
-        elif field in body:
-            value = body.pop(field)
-            if other is not None:
-                body.setdefault(other, value)
+        if not turn.tool_calls:
+            yield from missing()
+        waiting += (call.id for call in turn.tool_calls)
+        yield turn
+    yield from missing()
+
+
+def _with_answers(turns: Iterable[Message], answer: str) -> Iterator[Message]:
+    """Put an answer between a result and a user message, as after an interrupt.
+
+    Mistral's models refuse one right after the other: https://github.com/yetone/avante.nvim/issues/2562,
+    https://github.com/LibreChat-AI/agents/issues/344
+    """
+    last = ""
+    for turn in turns:
+        if (last, turn.role) == ("tool", "user"):
+            yield Message(role="assistant", content=answer)
+        yield turn
+        last = turn.role
+
+
+def _images_after_results(turns: Iterable[Message]) -> Iterator[Message]:
+    """Move the images of results into a user message after all results of a turn."""
+    calls: dict[str, str] = {}
+    images: list[Part] = []
+
+    def moved() -> Iterator[Message]:
+        if images:
+            yield Message(role="user", content=tuple(images))
+            images.clear()
+
+    for turn in turns:
+        if turn.role != "tool":
+            yield from moved()
+            calls |= {call.id: call.name for call in turn.tool_calls}
+            yield turn
+        elif _has_images(turn):
+            name = calls.get(turn.tool_call_id, "the tool")
+            images += [TextPart(text=f"Images in the result of {name}:"), *_images(turn)]
+            yield _with_note(turn, "[Its images are in the message after the results.]")
         else:
+            yield turn
+    yield from moved()
+
+
+def _with_note(turn: Message, note: str) -> Message:
+    """The result with ``note`` instead of its images."""
+    return replace(turn, content=f"{_text(turn.content)}\n{note}".lstrip("\n"))
+
+
+def _has_images(turn: Message) -> bool:
+    """Whether it is a tool's result with images."""
+    return turn.role == "tool" and bool(_images(turn))
+
+
+def _images(turn: Message) -> list[ImagePart]:
+    return [part for part in turn.content if isinstance(part, ImagePart)]
+
+
+def _calls_as_text(turns: Iterable[Message]) -> Iterator[Message]:
+    """Calls and results as the user's text: if the assistant had written it, a model would start to imitate it."""
+    calls: dict[str, ToolCall] = {}
+    for turn in turns:
+        if turn.role == "tool" and turn.tool_call_id in calls:
+            call = calls[turn.tool_call_id]
+            words = f"[The tool {call.name} was called with {call.arguments} and brought:]"
+            yield Message(role="user", content=f"{words}\n{_text(turn.content)}")
             continue
-        effective.append(each)
-    return body, tuple(effective)
+        calls |= {call.id: call for call in turn.tool_calls}
+        if turn.content or not turn.tool_calls:
+            yield replace(turn, tool_calls=(), reasoning="", reasoning_details=(), extra={})
 
 
-def _adapted(quirks: Quirks, request: Request, workaround: Workaround) -> tuple[Quirks, Request]:
-    """The quirks and the request changed by a workaround of more than a field."""
-    word: Any = workaround.swapped_for
-    match workaround.field:
-        case "system":
-            quirks = replace(quirks, system_role=word)
-        case "roles":
-            quirks = replace(quirks, alternate_roles=True)
-        case "calls":
-            quirks = replace(quirks, earlier_calls="text")
-        case "tool_images":
-            quirks = replace(quirks, tool_images="user")
-        case "reasoning_send_back":
-            quirks = replace(quirks, reasoning_send_back=word)
-        case "stream":
-            quirks, request = (
-                replace(quirks, always_stream=False),
-                replace(request, stream=word == "streamed"),
-            )
-        case "tool_choice" if word is not None:
-            quirks = replace(quirks, **_CHOICES[word])
-        case "response_format" if request.schema is None:
-            pass
-        case "response_format" if word == UNSTREAMED:
-            request = replace(request, stream=False)
-        case "response_format" if word == FORMATS[0]:
-            quirks = replace(quirks, json_schema=word)
-        case "response_format":
-            weaker: Any = max(quirks.json_schema, word or "none", key=FORMATS.index)
-            quirks = replace(quirks, json_schema=weaker)
-    return quirks, request
+def _own(provider: Provider, turn: Message) -> Message:
+    """Remove reasoning and extra fields of another provider: only that one accepts its signatures."""
+    if turn.role != "assistant" or turn.provider in ("", provider.name):
+        return turn
+    calls = tuple(replace(call, extra={}) for call in turn.tool_calls)
+    return replace(turn, reasoning="", reasoning_details=(), extra={}, tool_calls=calls)
+
+
+def _before_first_user(text: str, turns: list[Message]) -> list[Message]:
+    for at, turn in enumerate(turns):
+        if turn.role == "user":
+            merged = replace(turn, content=_joined(text, turn.content))
+            return [*turns[:at], merged, *turns[at + 1 :]]
+    return [Message(role="user", content=text), *turns]
+
+
+def _merge_neighbours(turns: Iterable[Message]) -> list[Message]:
+    merged: list[Message] = []
+    for turn in turns:
+        last = merged[-1] if merged else None
+        if last and last.role == turn.role != "tool" and not last.tool_calls:
+            merged[-1] = replace(turn, content=_joined(last.content, turn.content))
+        else:
+            merged.append(turn)
+    return merged
+
+
+def _joined(first: str | tuple[Part, ...], second: str | tuple[Part, ...]) -> str | tuple[Part, ...]:
+    if not first or not second:
+        return first or second
+    if isinstance(first, str) and isinstance(second, str):
+        return f"{first}\n\n{second}"
+    return (*_parts(first), *_parts(second))
+
+
+def _parts(content: str | tuple[Part, ...]) -> tuple[Part, ...]:
+    return (TextPart(text=content),) if isinstance(content, str) else content
+
+
+# --- the fields of a message -------------------------------------------------------------------------------
+
+
+def _message(quirks: Quirks, turn: Message, *, reasoning: bool) -> dict[str, Json]:
+    fields: dict[str, Json] = {"role": turn.role, "content": _content(turn.content)}
+    if turn.role == "system" and quirks.system_role == "developer":
+        fields["role"] = "developer"
+    elif turn.role == "tool":
+        fields["tool_call_id"] = _call_id(quirks, turn.tool_call_id)
+    elif turn.role == "assistant" and (reasoning or turn.tool_calls):
+        fields |= _reasoning(quirks, turn)
+        if turn.tool_calls:
+            # Null if empty: Bedrock, and gateways to it, refuse an empty text. https://github.com/vercel/ai/pull/14950
+            fields["content"] = fields["content"] or None
+            fields["tool_calls"] = [_call(quirks, call) for call in turn.tool_calls]
+            fields = {**turn.extra, **fields}
+    return fields
+
+
+def _content(content: str | tuple[Part, ...]) -> Json:
+    """A plain text if there is nothing else: old and small servers accept no other form."""
+    if isinstance(content, str) or all(isinstance(part, TextPart) for part in content):
+        return _text(content)
+    return [wire_part(part) for part in content]
+
+
+def wire_part(part: Part) -> dict[str, Json]:
+    """A part of a message in the form of OpenAI's API."""
+    match part:
+        case TextPart(text=text):
+            return {"type": "text", "text": text}
+        case ImagePart(url=url):
+            return {"type": "image_url", "image_url": {"url": url}}
+        case FilePart(name=name, url=url):
+            return {"type": "file", "file": {"filename": name, "file_data": url}}
+        case AudioPart(data=data, format=format_):
+            return {"type": "input_audio", "input_audio": {"data": data, "format": format_}}
+
+
+def _text(content: str | tuple[Part, ...]) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n\n".join(part.text for part in content if isinstance(part, TextPart))
+
+
+def _reasoning(quirks: Quirks, turn: Message) -> dict[str, Json]:
+    match quirks.reasoning_send_back:
+        case "reasoning_content":
+            # Even if it is empty, and for answers without calls: DeepSeek and Kimi refuse a conversation with tools if
+            # one assistant message lacks the field. https://github.com/MoonshotAI/kimi-cli/issues/2141
+            return {"reasoning_content": turn.reasoning}
+        case "reasoning_details" if turn.reasoning_details:
+            return {"reasoning_details": list(turn.reasoning_details)}
+        case "reasoning" | "reasoning_details" if turn.reasoning:
+            # Reasoning that arrived as text goes back as text: openrouter.ai "Reasoning Tokens".
+            return {"reasoning": turn.reasoning}
+        case "think_tags" if turn.reasoning:
+            return {"content": _content(_joined(f"<think>\n{turn.reasoning}\n</think>", turn.content))}
+        case _:
+            return {}
+
+
+def _call(quirks: Quirks, call: ToolCall) -> dict[str, Json]:
+    # A model may have made the name up; OpenAI restricts its characters.
+    name = re.sub(r"[^a-zA-Z0-9_-]", "_", call.name)[:64]
+    return {
+        **call.extra,
+        "id": _call_id(quirks, call.id),
+        "type": "function",
+        "function": {"name": name, "arguments": _arguments(call.arguments)},
+    }
+
+
+def _arguments(text: str) -> str:
+    """The arguments, or an empty object for a model's invalid JSON, which servers refuse when it comes back.
+
+    Ollama does (openai/openai.go), and the templates of vLLM and llama.cpp parse it too.
+    """
+    try:
+        value = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return "{}"
+    if not isinstance(value, dict):
+        return "{}"
+    # Most parsers refuse an unescaped line end within a string.
+    return text if text.isprintable() else json.dumps(value)
+
+
+def _call_id(quirks: Quirks, id_: str) -> str:
+    """The id as the provider accepts it; the same one in the call and in its result."""
+    if quirks.tool_call_ids == "any" or (len(id_) == 9 and id_.isascii() and id_.isalnum()):
+        return id_
+    from hashlib import sha256
+
+    number = int.from_bytes(sha256(id_.encode("utf-8", "replace")).digest()[:8])
+    return "".join(_DIGITS[number // 62**place % 62] for place in range(9))

@@ -21,20 +21,16 @@ from provider_core.errors import (
     ServerError,
 )
 from provider_core.request._body import (
-    CALLS,
     CHOICE,
     FORMAT,
     FORMATS,
-    IMAGES,
     REASONING,
     REQUIRED,
-    ROLES,
     STREAM,
     SWAPS,
-    SYSTEM,
     UNSTREAMED,
-    Workaround,
 )
+from provider_core.types import FieldDropped
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -228,6 +224,16 @@ def one_of(names: Collection[str]) -> str:
 
 # --- what that means for a body ----------------------------------------------------------------------------
 
+
+def _workaround(field: str, swapped_for: str | None = None, *, lasting: bool = True) -> FieldDropped:
+    return FieldDropped(field=field, swapped_for=swapped_for, lasting=lasting)
+
+
+_SYSTEM: Final = _workaround("system", "user")
+_ROLES: Final = _workaround("roles", "one")
+_CALLS: Final = _workaround("calls", "text")
+_IMAGES: Final = _workaround("tool_images", "user")
+
 _REASONING_FIELDS: Final = (
     "reasoning_effort", "reasoning", "thinking", "enable_thinking", "chat_template_kwargs", "chat_template_args",
 )  # fmt: skip
@@ -251,7 +257,7 @@ def may_refuse(error: ProviderError) -> bool:
 
 def refused_field(
     error: ProviderError, body: Mapping[str, Json], *, before: Collection[str] = ()
-) -> Workaround | None:
+) -> FieldDropped | None:
     """A workaround for this error, if it names a field of ``body``, a required value, or a rule about roles.
 
     ``before`` are the fields that were changed already.
@@ -267,16 +273,16 @@ def refused_field(
     found = _named_field(error, words, [name for name in body if name not in REQUIRED and name not in before])
     if found is None:
         images = (
-            IMAGES.field not in before and _has_tool_images(body) and not isinstance(error, NotFoundError)
+            _IMAGES.field not in before and _has_tool_images(body) and not isinstance(error, NotFoundError)
         )
-        return IMAGES if images and _MESSAGES.search(f"{words} {error.param or ''}") else None
+        return _IMAGES if images and _MESSAGES.search(f"{words} {error.param or ''}") else None
     field, lasting = found
     other = SWAPS.get(field)
     swap = other if other is not None and other not in body and other not in before else None
-    return Workaround(field=field, swapped_for=swap, lasting=lasting)
+    return _workaround(field, swap, lasting=lasting)
 
 
-def refused_format(error: ProviderError, body: Mapping[str, Json]) -> list[Workaround]:
+def refused_format(error: ProviderError, body: Mapping[str, Json]) -> list[FieldDropped]:
     """Weaker formats to try if the error is about ``response_format`` in ``body``, the strongest first."""
     param = _param(error)
     if not may_refuse(error) or FORMAT not in body or param in REQUIRED - {"stream"}:
@@ -300,10 +306,10 @@ def refused_format(error: ProviderError, body: Mapping[str, Json]) -> list[Worka
     if re.search(r"\bstream", words, re.IGNORECASE):
         steps.insert(0, UNSTREAMED)
     lasting = _SCHEMA_AT_HAND.search(words) is None
-    return [Workaround(field=FORMAT, swapped_for=step, lasting=lasting) for step in steps]
+    return [_workaround(FORMAT, step, lasting=lasting) for step in steps]
 
 
-def refused_choice(error: ProviderError, body: Mapping[str, Json]) -> list[Workaround]:
+def refused_choice(error: ProviderError, body: Mapping[str, Json]) -> list[FieldDropped]:
     """Weaker demands to try if the error is about ``tool_choice`` in ``body``, the strongest first."""
     if CHOICE not in body or not (may_refuse(error) or isinstance(error, ModelNotFoundError)):
         return []
@@ -321,7 +327,7 @@ def refused_choice(error: ProviderError, body: Mapping[str, Json]) -> list[Worka
     elif choice in ("required", "any"):
         steps = [word for word in accepted if word != choice]
     lasting = _is_lasting(words, named.start() if named else 0)
-    return [Workaround(field=CHOICE, swapped_for=step, lasting=lasting) for step in (*steps, None)]
+    return [_workaround(CHOICE, step, lasting=lasting) for step in (*steps, None)]
 
 
 _ACCEPTED: Final = re.compile(
@@ -347,7 +353,7 @@ def _mentions_tools(words: str) -> bool:
     return re.search(r"\btools?\b", words, re.IGNORECASE) is not None
 
 
-def _required_value(words: str, body: Mapping[str, Json], before: Collection[str]) -> Workaround | None:
+def _required_value(words: str, body: Mapping[str, Json], before: Collection[str]) -> FieldDropped | None:
     """A field that must have another value, if the words say which one."""
     beside = "tools" if "tools" in body and _mentions_tools(words) else ""
     names = [name for name in dict.fromkeys((*body, *_SETTABLE)) if name not in (*before, *_UNSETTABLE)]
@@ -356,15 +362,15 @@ def _required_value(words: str, body: Mapping[str, Json], before: Collection[str
             text = hit["value"].strip("\"'`")
             value = json.loads(text.lower()) if re.fullmatch(r"(?i:true|false)|\d+(?:\.\d+)?", text) else text
             lasting = bool(beside) or (_is_lasting(words, hit.start("name")) and "stream" not in words)
-            return Workaround(field=_as_sent(hit, names), value=value, beside=beside, lasting=lasting)
+            return FieldDropped(field=_as_sent(hit, names), value=value, beside=beside, lasting=lasting)
     field = "reasoning_effort"
     if beside and field not in before and re.search(rf"\btools\s+with\s+{field}\b.{{0,40}}\bnot\b", words):
         # Not omitted: some models have a default level.
-        return Workaround(field=field, value="none", beside=beside)
+        return FieldDropped(field=field, value="none", beside=beside, lasting=True)
     return None
 
 
-def _stream(error: ProviderError, words: str, body: Mapping[str, Json]) -> list[Workaround]:
+def _stream(error: ProviderError, words: str, body: Mapping[str, Json]) -> list[FieldDropped]:
     word = None
     if not body.get("stream"):
         word = "streamed" if _ONLY_STREAM.search(words) else None
@@ -374,7 +380,7 @@ def _stream(error: ProviderError, words: str, body: Mapping[str, Json]) -> list[
         word = "unstreamed"
     beside_tools = "tools" in body and _mentions_tools(words)
     lasting = not beside_tools and (word == "streamed" or _is_lasting(words.replace("mode", ""), 0))
-    return [Workaround(field=STREAM, swapped_for=word, lasting=lasting)] if word else []
+    return [_workaround(STREAM, word, lasting=lasting)] if word else []
 
 
 def _messages(body: Mapping[str, Json]) -> list[dict[str, Json]]:
@@ -382,28 +388,28 @@ def _messages(body: Mapping[str, Json]) -> list[dict[str, Json]]:
     return [each for each in messages if isinstance(each, dict)] if isinstance(messages, list) else []
 
 
-def _reasoning(error: ProviderError, words: str, body: Mapping[str, Json]) -> list[Workaround]:
+def _reasoning(error: ProviderError, words: str, body: Mapping[str, Json]) -> list[FieldDropped]:
     past = [message for message in _messages(body) if message.get("role") == "assistant"]
     if any("reasoning_content" not in message for message in past) and _REASONING_MISSING.search(words):
-        return [Workaround(field=REASONING, swapped_for="reasoning_content")]
+        return [_workaround(REASONING, "reasoning_content")]
     for key in ("reasoning_content", "reasoning_details", "reasoning"):
         named = re.search(rf"[.\"'`]{key}\b", f"{words} {error.param or ''}")
         if named and any(key in message for message in past) and _REASONING_REFUSED.search(words):
-            return [Workaround(field=REASONING, swapped_for="never")]
+            return [_workaround(REASONING, "never")]
     return []
 
 
-def _roles(words: str, body: Mapping[str, Json]) -> list[Workaround]:
+def _roles(words: str, body: Mapping[str, Json]) -> list[FieldDropped]:
     roles = [message.get("role") for message in _messages(body)]
     system = not {"system", "developer"}.isdisjoint(roles)
     if _ALTERNATE.search(words):
         # A template without a system role says the same of a system message as of two user messages in a row.
         neighbours = any(one == two != "tool" for one, two in pairwise(roles))
-        return [ROLES] * neighbours + [SYSTEM] * system
+        return [_ROLES] * neighbours + [_SYSTEM] * system
     if "tool" in roles and "tools" not in body and _TOOLS_FIRST.search(words):
-        return [CALLS]
+        return [_CALLS]
     if system and _NO_SYSTEM.search(words):
-        return [Workaround(field="system", swapped_for="system") if "developer" in roles else SYSTEM]
+        return [_workaround("system", "system") if "developer" in roles else _SYSTEM]
     return []
 
 

@@ -553,7 +553,7 @@ def test_images_in_results_go_to_models_that_read_them(desk: Desk, server: Scrip
     assert desk("chat", "-c", "-m", "p/blind", "What shape?").code == 0
     sent = json.dumps(server.asked[-1].body)
     assert url not in sent
-    assert "[The result has 1 image as well, which cannot be shown to you.]" in sent
+    assert "[The result has images as well, which cannot be shown to you.]" in sent
 
 
 def test_a_call_written_as_text_is_shown_with_a_note(desk: Desk, server: Scripted) -> None:

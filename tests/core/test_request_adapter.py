@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from scripted import Answer, Asked, Scripted, answer, delta, sse
 
 from provider_core.client import Client
 from provider_core.errors import BadRequestError, NotFoundError, ProviderError, RateLimitError, ServerError
-from provider_core.request import RequestAdapter, UnsupportedFieldCache, Workaround
+from provider_core.request import RequestAdapter, UnsupportedFieldCache
 from provider_core.types import (
     Effort,
     FieldDropped,
@@ -34,6 +35,8 @@ from provider_core.types import (
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+dropped = partial(FieldDropped, lasting=True)
 
 DAY = 24 * 3600
 HELLO = (Message(role="user", content="Hello"),)
@@ -67,17 +70,17 @@ def path(tmp_path: Path) -> Path:
 
 # --- the cache ---------------------------------------------------------------------------------------------
 
-NO_OPTIONS = Workaround(field="stream_options")
-OTHER_LIMIT = Workaround(field="max_tokens", swapped_for="max_completion_tokens")
+NO_OPTIONS = dropped(field="stream_options")
+OTHER_LIMIT = dropped(field="max_tokens", swapped_for="max_completion_tokens")
 
 
 def test_the_next_process_knows_the_refusals_of_that_model_at_that_address(path: Path) -> None:
     cache = UnsupportedFieldCache(path)
     moved, other = replace(MINE, base_url="https://two.test/v1?sig=secret"), replace(MINE, name="other")
-    assert cache.learn(MINE, "m", [NO_OPTIONS])
-    assert cache.learn(MINE, "m", [OTHER_LIMIT])
-    assert cache.learn(MINE, "a/b", [OTHER_LIMIT])
-    assert cache.learn(moved, "m", [OTHER_LIMIT])
+    assert cache.learn(MINE, "m", NO_OPTIONS)
+    assert cache.learn(MINE, "m", OTHER_LIMIT)
+    assert cache.learn(MINE, "a/b", OTHER_LIMIT)
+    assert cache.learn(moved, "m", OTHER_LIMIT)
     known = UnsupportedFieldCache(path).known
     assert known(MINE, "m") == (NO_OPTIONS, OTHER_LIMIT)
     assert (known(MINE, "a/b"), known(moved, "m")) == ((OTHER_LIMIT,), (OTHER_LIMIT,))
@@ -91,29 +94,29 @@ def test_the_next_process_knows_the_refusals_of_that_model_at_that_address(path:
 def test_a_refusal_is_forgotten_after_thirty_days_and_if_the_clock_was_wrong(path: Path) -> None:
     clock = Clock()
     cache = UnsupportedFieldCache(path, now=clock)
-    cache.learn(MINE, "m", [NO_OPTIONS])
+    cache.learn(MINE, "m", NO_OPTIONS)
     clock.now += 20 * DAY
-    cache.learn(MINE, "m", [OTHER_LIMIT])
+    cache.learn(MINE, "m", OTHER_LIMIT)
     for days, known in ((9, (NO_OPTIONS, OTHER_LIMIT)), (2, (OTHER_LIMIT,)), (-80, ())):
         clock.now += days * DAY
         assert cache.known(MINE, "m") == known
-    cache.learn(MINE, "new", [NO_OPTIONS])
+    cache.learn(MINE, "new", NO_OPTIONS)
     assert "mine/new" in path.read_text()
     assert "mine/m" not in path.read_text()
 
 
 def test_refusals_in_combinations_and_of_the_embedded_model_are_not_stored(path: Path) -> None:
     cache = UnsupportedFieldCache(path)
-    assert not cache.learn(MINE, "m", [Workaround(field="top_p", lasting=False)])
-    assert not cache.learn(replace(MINE, embedded=True), "m", [NO_OPTIONS])
+    assert not cache.learn(MINE, "m", dropped(field="top_p", lasting=False))
+    assert not cache.learn(replace(MINE, embedded=True), "m", NO_OPTIONS)
     assert not path.exists()
 
 
 def test_the_newest_of_two_swaps_comes_last(path: Path) -> None:
     cache = UnsupportedFieldCache(path)
-    back = Workaround(field="max_completion_tokens", swapped_for="max_tokens")
+    back = dropped(field="max_completion_tokens", swapped_for="max_tokens")
     for newest in (OTHER_LIMIT, back, OTHER_LIMIT):
-        cache.learn(MINE, "m", [newest])
+        cache.learn(MINE, "m", newest)
     assert cache.known(MINE, "m") == (back, OTHER_LIMIT)
 
 
@@ -131,20 +134,21 @@ def test_an_invalid_file_is_an_empty_cache_and_is_replaced(path: Path, content: 
     path.write_bytes(content)
     cache = UnsupportedFieldCache(path)
     assert cache.known(MINE, "m") == ()
-    cache.learn(MINE, "m", [NO_OPTIONS])
+    cache.learn(MINE, "m", NO_OPTIONS)
     assert cache.known(MINE, "m") == (NO_OPTIONS,)
 
 
 def test_invalid_rows_and_workarounds_are_ignored(path: Path) -> None:
     odd = [
-        Workaround(field="tool_choice", swapped_for="x"),
-        Workaround(field="system", swapped_for=None),
-        Workaround(field="messages", value="x"),
-        Workaround(field="stream"),
+        dropped(field="tool_choice", swapped_for="x"),
+        dropped(field="system", swapped_for=None),
+        dropped(field="messages", value="x"),
+        dropped(field="stream"),
         NO_OPTIONS,
     ]
     cache = UnsupportedFieldCache(path)
-    cache.learn(MINE, "m", [*odd, OTHER_LIMIT])
+    for each in (*odd, OTHER_LIMIT):
+        cache.learn(MINE, "m", each)
     content = json.loads(path.read_text())
     for place in (1, 2, 4, 5):
         rows = [*content["rows"][:-1], [[] if at == place else v for at, v in enumerate(content["rows"][-1])]]
@@ -283,9 +287,8 @@ def test_raw_messages_are_not_rewritten() -> None:
 
 def test_a_remembered_field_is_reported_only_if_the_user_set_it(path: Path) -> None:
     cache, notices = UnsupportedFieldCache(path), Notices()
-    cache.learn(
-        MINE, "m", [NO_OPTIONS, OTHER_LIMIT, Workaround(field="temperature"), Workaround(field="seed")]
-    )
+    for each in (NO_OPTIONS, OTHER_LIMIT, dropped(field="temperature"), dropped(field="seed")):
+        cache.learn(MINE, "m", each)
     request = ask(max_tokens=5, temperature=1.0)
     body = RequestAdapter(MINE, request, cache=cache, notify=notices).body
     assert body.keys() == {"model", "messages", "stream", "max_completion_tokens"}
@@ -294,7 +297,7 @@ def test_a_remembered_field_is_reported_only_if_the_user_set_it(path: Path) -> N
 
 def test_a_remembered_swap_is_undone_by_a_server_that_changed(path: Path) -> None:
     cache = UnsupportedFieldCache(path)
-    cache.learn(MINE, "m", [OTHER_LIMIT])
+    cache.learn(MINE, "m", OTHER_LIMIT)
     adapter = RequestAdapter(MINE, ask(max_tokens=5), cache=cache)
     assert adapter.refused(unknown("max_completion_tokens"))
     assert adapter.body["max_tokens"] == 5
@@ -365,7 +368,7 @@ def test_a_choice_refused_with_reasoning_is_omitted_in_this_request_only(path: P
 
 def test_a_change_for_requests_without_tools_leaves_those_with_tools_alone(path: Path) -> None:
     cache = UnsupportedFieldCache(path)
-    cache.learn(MINE, "m", [Workaround(field="calls", swapped_for="text")])
+    cache.learn(MINE, "m", dropped(field="calls", swapped_for="text"))
     request = Request(model="m", messages=CALLED)
     assert roles(RequestAdapter(MINE, request, cache=cache).body) == ["user", "user"]
     with_tools = RequestAdapter(MINE, replace(request, tools=CLOCK), cache=cache).body
@@ -374,7 +377,7 @@ def test_a_change_for_requests_without_tools_leaves_those_with_tools_alone(path:
 
 def test_an_effort_that_is_refused_with_tools_is_sent_without_them(path: Path) -> None:
     cache, notices = UnsupportedFieldCache(path), Notices()
-    cache.learn(MINE, "m", [Workaround(field="reasoning_effort", value="none", beside="tools")])
+    cache.learn(MINE, "m", dropped(field="reasoning_effort", value="none", beside="tools"))
     without = RequestAdapter(MINE, ask(reasoning_effort="medium"), cache=cache).body
     assert without["reasoning_effort"] == "medium"
     with_tools = ask(tools=CLOCK, reasoning_effort="medium")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,9 +24,11 @@ from provider_core.errors import (
     RateLimitError,
     ServerError,
 )
-from provider_core.request import Workaround
 from provider_core.request._refusals import refused_choice, refused_field
 from provider_core.stream.failures import ErrorReader
+from provider_core.types import FieldDropped
+
+dropped = partial(FieldDropped, lasting=True)
 
 SENT = (
     "stream_options", "temperature", "top_p", "presence_penalty", "frequency_penalty", "reasoning_effort", "thinking",
@@ -228,7 +231,7 @@ def test_which_errors_may_refuse_a_field(kind: Any, status: int | None, refuses:
 
 # --- required values ---------------------------------------------------------------------------------------
 
-EFFORT_NONE = Workaround(field="reasoning_effort", value="none", beside="tools")
+EFFORT_NONE = dropped(field="reasoning_effort", value="none", beside="tools")
 REQUIRED = [
     ("Function tools with reasoning_effort are not supported. Set reasoning_effort to 'none' to use function tools.",
      EFFORT_NONE),
@@ -239,16 +242,16 @@ REQUIRED = [
     ("tools are only supported when reasoning_effort is 'none'", EFFORT_NONE),
     ("Function calling with tools requires reasoning_effort='none'", EFFORT_NONE),
     ("`parallel_tool_calls` must be set to `false` with these tools.",
-     Workaround(field="parallel_tool_calls", value=False, beside="tools")),
+     dropped(field="parallel_tool_calls", value=False, beside="tools")),
     ("parameter.enable_thinking must be set to false for non-streaming calls",
-     Workaround(field="enable_thinking", value=False, lasting=False)),
-    ("temperature must be 1 for this model", Workaround(field="temperature", value=1)),
-    ("Please set reasoning_effort=low.", Workaround(field="reasoning_effort", value="low")),
+     dropped(field="enable_thinking", value=False, lasting=False)),
+    ("temperature must be 1 for this model", dropped(field="temperature", value=1)),
+    ("Please set reasoning_effort=low.", dropped(field="reasoning_effort", value="low")),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("words", "workaround"), REQUIRED, ids=[each[0][:50] for each in REQUIRED])
-def test_a_required_value_is_set(words: str, workaround: Workaround) -> None:
+def test_a_required_value_is_set(words: str, workaround: FieldDropped) -> None:
     assert refused_field(bad(words), sent()) == workaround
     assert refused_field(ServerError("x", status=500, words=words), sent()) == workaround
 
@@ -280,32 +283,32 @@ CALLED = [
 WITH_REASONING = [*CALLED, {"role": "assistant", "content": "x", "reasoning_content": "y"}]
 WITH_DEVELOPER = [{"role": "developer", "content": "Be brief."}, *PLAIN]
 NO_TOOLS = {"model": "m", "stream": True, "stop": 1}
-SYSTEM = Workaround(field="system", swapped_for="user")
-ROLES = Workaround(field="roles", swapped_for="one")
+SYSTEM = dropped(field="system", swapped_for="user")
+ROLES = dropped(field="roles", swapped_for="one")
 
-KINDS: dict[str, tuple[Workaround, dict[str, Any], dict[str, Any]]] = {
+KINDS: dict[str, tuple[FieldDropped, dict[str, Any], dict[str, Any]]] = {
     # kind: the workaround, a body that needs it, and one that does not
     "unstreamed": (
-        Workaround(field="stream", swapped_for="unstreamed"), sent(), {**sent("stop"), "stream": False}
+        dropped(field="stream", swapped_for="unstreamed"), sent(), {**sent("stop"), "stream": False}
     ),
     "streamed": (
-        Workaround(field="stream", swapped_for="streamed"), {**sent(), "stream": False}, sent("stop")
+        dropped(field="stream", swapped_for="streamed"), {**sent(), "stream": False}, sent("stop")
     ),
     "wanted": (
-        Workaround(field="reasoning_send_back", swapped_for="reasoning_content"), sent(messages=CALLED), sent("stop")
+        dropped(field="reasoning_send_back", swapped_for="reasoning_content"), sent(messages=CALLED), sent("stop")
     ),
     "unwanted": (
-        Workaround(field="reasoning_send_back", swapped_for="never"),
+        dropped(field="reasoning_send_back", swapped_for="never"),
         sent(messages=WITH_REASONING),
         sent("stop", messages=CALLED),
     ),
     "system": (SYSTEM, sent(messages=WITH_SYSTEM), sent()),
     "developer": (
-        Workaround(field="system", swapped_for="system"), sent(messages=WITH_DEVELOPER), sent()
+        dropped(field="system", swapped_for="system"), sent(messages=WITH_DEVELOPER), sent()
     ),
     "roles": (ROLES, sent(messages=[*WITH_SYSTEM, *PLAIN]), sent()),
     "calls": (
-        Workaround(field="calls", swapped_for="text"),
+        dropped(field="calls", swapped_for="text"),
         {**NO_TOOLS, "messages": [*CALLED, *PLAIN]},
         sent(messages=CALLED),
     ),
@@ -445,9 +448,9 @@ def test_a_token_limit_is_swapped_for_its_other_name_unless_that_was_sent_or_ref
     one: str, other: str
 ) -> None:
     error = bad(f"Unsupported parameter: '{one}' is not supported with this model. Use '{other}' instead.")
-    assert refused_field(error, sent(one)) == Workaround(field=one, swapped_for=other)
-    assert refused_field(error, sent(one), before={other}) == Workaround(field=one)
-    assert refused_field(bad(f"Unknown parameter: '{one}'."), sent(one, other)) == Workaround(field=one)
+    assert refused_field(error, sent(one)) == dropped(field=one, swapped_for=other)
+    assert refused_field(error, sent(one), before={other}) == dropped(field=one)
+    assert refused_field(bad(f"Unknown parameter: '{one}'."), sent(one, other)) == dropped(field=one)
     assert refused_field(error, sent(one), before={one}) is None
 
 
@@ -466,9 +469,9 @@ def test_a_token_limit_is_swapped_for_its_other_name_unless_that_was_sent_or_ref
     ],
 )
 def test_a_refusal_in_combination_does_not_last(words: str, lasting: bool) -> None:
-    assert refused_field(bad(words), sent()) == Workaround(field="top_p", lasting=lasting)
+    assert refused_field(bad(words), sent()) == dropped(field="top_p", lasting=lasting)
     found = refused_field(bad("Streaming is not supported with tools"), sent())
-    assert found == Workaround(field="stream", swapped_for="unstreamed", lasting=False)
+    assert found == dropped(field="stream", swapped_for="unstreamed", lasting=False)
 
 
 # --- from the wire -----------------------------------------------------------------------------------------

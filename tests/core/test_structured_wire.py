@@ -13,7 +13,7 @@ from scripted import Answer, Scripted, answer
 from provider_core import presets
 from provider_core.client import Client
 from provider_core.errors import BadRequestError, ServerError
-from provider_core.request import RequestAdapter, UnsupportedFieldCache, Workaround, build_body
+from provider_core.request import RequestAdapter, UnsupportedFieldCache, build_body
 from provider_core.request._body import strict_form
 from provider_core.structured import matching_json, schema_from, short_form
 from provider_core.types import FieldDropped, Message, Notice, Provider, Quirks, Request, Text
@@ -231,7 +231,7 @@ def test_a_refused_raw_field_is_left_out(request_: Request) -> None:
 
 def test_a_remembered_format_is_not_used_where_the_provider_takes_none(tmp_path: Path) -> None:
     cache = UnsupportedFieldCache(tmp_path / "refused.json")
-    cache.learn(MINE, "m", [Workaround(field="response_format", swapped_for="json_object")])
+    cache.learn(MINE, "m", FieldDropped(field="response_format", swapped_for="json_object", lasting=True))
     assert "response_format" not in RequestAdapter(row("none"), ask(), cache=cache).body
 
 

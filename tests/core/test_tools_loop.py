@@ -398,7 +398,7 @@ def test_an_error_of_a_tool_is_its_result_and_other_calls_continue(function: Any
     assert loop.ended["b"].error is None
 
 
-ONE_IMAGE = "[The result has 1 image as well, which cannot be shown to you.]"
+ONE_IMAGE = "[The result has images as well, which cannot be shown to you.]"
 
 
 @pytest.mark.parametrize(
@@ -480,19 +480,19 @@ def test_images_are_in_the_tool_messages_or_in_a_user_message_after_them(
     results: list[Any] = [
         [{"type": "text", "text": "drawn"}, *sent(1, 2)],
         "12:00",
-        [{"type": "text", "text": "[The result is 1 image.]"}, *sent(3)],
+        [{"type": "text", "text": "[The result has only images.]"}, *sent(3)],
     ]
     if place == "user":
-        results[0] = "drawn\n[The result has 2 images, in the message after the results.]"
-        results[2] = "[The result has 1 image, in the message after the results.]"
+        results[0] = "drawn\n[Its images are in the message after the results.]"
+        results[2] = "[Its images are in the message after the results.]"
     assert (loop.results(1), loop.results(2)) == (results, [*results, "12:00"])
     expected = ["user", "assistant", *roles.split()]
     assert [m["role"] for m in loop.bodies[1]["messages"]] == expected
     assert [m["role"] for m in loop.bodies[2]["messages"]] == [*expected, "assistant", "tool"]
     if place == "user":
         assert loop.bodies[2]["messages"][len(expected) - 1]["content"] == [
-            {"type": "text", "text": "The 2 images in the result of box__draw:"}, *sent(1, 2),
-            {"type": "text", "text": "The image in the result of box__draw:"}, *sent(3),
+            {"type": "text", "text": "Images in the result of box__draw:"}, *sent(1, 2),
+            {"type": "text", "text": "Images in the result of box__draw:"}, *sent(3),
         ]  # fmt: skip
 
 
