@@ -10,11 +10,9 @@ from __future__ import annotations
 import base64
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-
-from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,20 +25,11 @@ _MOST = 50_000_000
 """Bytes of the clipboard that are read."""
 _MOST_OSC_52 = 1_000_000
 """Characters of base64 that most terminals accept; tmux drops more than 1 MiB (INPUT_BUF_LIMIT in its input.c)."""
-_SCREEN_PIECE = 240
-"""Characters that GNU screen passes through at once: its buffer has 256 in old versions, and 768 in others."""
 _SYSTEM: str = sys.platform
 
 
 class ClipboardError(click.ClickException):
     """The clipboard cannot be read or written; a second line of the message says how to fix that."""
-
-
-class _Program(Struct):
-    """A clipboard program; ``encoding`` is that of the text that it is given."""
-
-    command: tuple[str, ...]
-    encoding: str = "utf-8"
 
 
 def copy(console: Console, text: str) -> str:
@@ -51,18 +40,22 @@ def copy(console: Console, text: str) -> str:
     environ = console.environ
     remote = any(environ.get(name) for name in ("SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT"))
     programs = list(_programs(environ, 0))
-    tmux = [_Program(command=("tmux", "load-buffer", "-w", "-"))] if environ.get("TMUX") else []
-    failures: list[str] = []
-    if not remote and (way := _copy_by(programs, environ, text, failures)):
-        return way
     # tmux 3.2 and newer pass a buffer on to the outer terminal, which their defaults forbid to the programs in them.
-    if tmux and (way := _copy_by(tmux, environ, text, failures)):
+    tmux = [["tmux", "load-buffer", "-w", "-"]] if environ.get("TMUX") else []
+    failures: list[str] = []
+    if way := _copy_by([*(programs if not remote else ()), *tmux], environ, text, failures):
         return way
-    if _has_osc_52(console):
+    if environ.get("TERM") not in (None, "", "dumb", "linux") and (
+        console.err_is_terminal or console.out_is_terminal
+    ):
         encoded = base64.b64encode(text.encode("utf-8", "replace")).decode("ascii")
         if len(encoded) <= _MOST_OSC_52:
+            sequence = f"\x1b]52;c;{encoded}\a"
+            if environ.get("TMUX"):  # which sends it on to the terminal that it runs in
+                escaped = sequence.replace("\x1b", "\x1b\x1b")
+                sequence = f"\x1bPtmux;{escaped}\x1b\\"
             write = console.raw_err if console.err_is_terminal else console.raw_out
-            write(_passed_through(f"\x1b]52;c;{encoded}\a", environ))
+            write(sequence)
             return "Sent to the clipboard of the terminal, if it supports OSC 52."
         failures.append("the text is too long for the clipboard of a terminal")
     if remote and (way := _copy_by(programs, environ, text, failures)):
@@ -88,17 +81,14 @@ def paste(console: Console) -> bytes:
     raise ClipboardError(f"the clipboard cannot be read: {reason}")
 
 
-def _programs(environ: Mapping[str, str], column: int) -> Iterator[_Program]:
-    """The installed programs for this system and session; ``column`` is 0 to write, 1 to read."""
+def _programs(environ: Mapping[str, str], column: int) -> Iterator[list[str]]:
+    """The commands of the installed programs for this system and session; ``column`` is 0 to write, 1 to read."""
     import shutil
 
     rows: list[tuple[str, str]] = []
-    encoding = "utf-8"
     if _SYSTEM == "darwin":
         rows = [("pbcopy", "pbpaste")]
     elif _SYSTEM == "win32" or environ.get("WSL_DISTRO_NAME"):
-        # clip.exe recognizes UTF-16 by its byte order mark.
-        encoding = "utf-16"
         script = "[Console]::OutputEncoding=[Text.Encoding]::UTF8;Get-Clipboard -Raw"
         rows = [("clip.exe", f"powershell.exe -NoProfile -Command {script}")]
     else:
@@ -113,46 +103,40 @@ def _programs(environ: Mapping[str, str], column: int) -> Iterator[_Program]:
     for row in rows:
         words = row[column].split()
         if words and (found := shutil.which(words[0], path=environ.get("PATH"))):
-            yield _Program(command=(found, *words[1:]), encoding=encoding)
+            yield [found, *words[1:]]
 
 
 def _copy_by(
-    programs: list[_Program], environ: Mapping[str, str], text: str, failures: list[str]
+    programs: list[list[str]], environ: Mapping[str, str], text: str, failures: list[str]
 ) -> str | None:
     """The note about the first program that took the text; what went wrong is appended to ``failures``."""
     for program in programs:
-        _, failure = _run(program, environ, text.encode(program.encoding, "replace"))
+        name = os.path.basename(program[0])  # noqa: PTH119
+        # clip.exe recognizes UTF-16 by its byte order mark.
+        encoding = "utf-16" if name == "clip.exe" else "utf-8"
+        _, failure = _run(program, environ, text.encode(encoding, "replace"))
         if failure is None:
-            return f"Copied to the clipboard ({os.path.basename(program.command[0])})."  # noqa: PTH119
+            return f"Copied to the clipboard ({name})."
         failures.append(failure)
     return None
 
 
-def _run(
-    program: _Program, environ: Mapping[str, str], data: bytes | None = None
-) -> tuple[bytes, str | None]:
+def _run(program: list[str], environ: Mapping[str, str], data: bytes = b"") -> tuple[bytes, str | None]:
     """Run a program with ``data`` as its input, or read its output; returns that, and what went wrong."""
     import subprocess
     import tempfile
 
-    name = os.path.basename(program.command[0])  # noqa: PTH119
+    name = os.path.basename(program[0])  # noqa: PTH119
     # pbcopy reads text in the encoding of the locale.
     env = {**environ, "LC_CTYPE": "UTF-8"} if _SYSTEM == "darwin" else dict(environ)
     # xclip and wl-copy leave a process behind, which keeps the clipboard and whatever pipe it has: so files, no pipes,
     # and a session of its own, in which a later Ctrl-C does not reach it.
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        options: dict[str, Any] = {"input": data} if data is not None else {"stdin": subprocess.DEVNULL}
         try:
             ran = subprocess.run(
-                program.command,
-                stdout=output,
-                stderr=errors,
-                env=env,
-                timeout=_SECONDS,
-                start_new_session=True,
-                check=False,
-                **options,
-            )
+                program, input=data, stdout=output, stderr=errors, env=env, timeout=_SECONDS,
+                start_new_session=True, check=False,
+            )  # fmt: skip
         except subprocess.TimeoutExpired:
             return b"", f"{name} did not end within {_SECONDS:.0f} seconds"
         except OSError as error:
@@ -163,22 +147,6 @@ def _run(
             return output.read(_MOST + 1), None
         words = errors.read(2000).decode("utf-8", "replace").strip().splitlines()
     return b"", f"{name}: {words[0]}" if words else f"{name} exited with code {ran.returncode}"
-
-
-def _has_osc_52(console: Console) -> bool:
-    known = console.environ.get("TERM") not in (None, "", "dumb", "linux")
-    return known and (console.err_is_terminal or console.out_is_terminal)
-
-
-def _passed_through(sequence: str, environ: Mapping[str, str]) -> str:
-    """The sequence so that tmux and GNU screen send it on to the terminal they run in."""
-    if environ.get("TMUX"):
-        escaped = sequence.replace("\x1b", "\x1b\x1b")
-        return f"\x1bPtmux;{escaped}\x1b\\"
-    if environ.get("STY"):
-        pieces = (sequence[at : at + _SCREEN_PIECE] for at in range(0, len(sequence), _SCREEN_PIECE))
-        return "".join(f"\x1bP{piece}\x1b\\" for piece in pieces)
-    return sequence
 
 
 def _reason(failures: list[str], environ: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from telex.app import App
+    from telex.console import Console
 
 
 def edit_file(app: App, path: Path, *, is_copy: bool = False) -> None:
@@ -51,37 +52,43 @@ def edit_text(app: App, text: str, *, suffix: str = ".md", terminal: int | None 
             path.unlink(missing_ok=True)
 
 
+def run_in_foreground(console: Console, command: str | list[str], terminal: int | None) -> int:
+    """Run a program to which the terminal belongs meanwhile; returns its exit code, raises ``OSError``.
+
+    ``terminal`` is its stdin or stdout where those of telex are something else.
+    """
+    import subprocess
+
+    console.flush()
+    stdin = None if console.stdin_is_terminal() else terminal
+    stdout = None if console.out_is_terminal else terminal
+    # While it runs, Ctrl-C is for the program. A child inherits an ignored signal, but not a handler.
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, lambda *_: None) if main else None
+    try:
+        return subprocess.run(command, stdin=stdin, stdout=stdout, check=False).returncode
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, before)
+
+
 def _run(app: App, path: Path, terminal: int | None = None) -> str | None:
     """Run the editor; returns an error message if it exits with an error."""
     import shlex
     import subprocess
 
-    console = app.console
-    named = _editor(app, has_terminal=terminal is not None or console.stdin_is_terminal())
+    named = _editor(app, has_terminal=terminal is not None or app.console.stdin_is_terminal())
     command: str | list[str]
-    if sys.platform == "win32":  # it splits the line itself, by its own rules for quotes and backslashes
-        command, name = f"{named} {subprocess.list2cmdline([str(path)])}", named
-    else:
-        try:
-            words = shlex.split(named)
-        except ValueError:
-            raise click.ClickException(
-                f"the editor {named!r} cannot be started: a quote is not closed"
-            ) from None
-        command, name = [*words, str(path)], words[0]
-    console.flush()
-    stdin = None if console.stdin_is_terminal() else terminal
-    stdout = None if console.out_is_terminal else terminal
-    # While the editor runs, Ctrl-C is for the editor. A child inherits an ignored signal, but not a handler.
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGINT, lambda *_: None) if main else None
     try:
-        code = subprocess.run(command, stdin=stdin, stdout=stdout, check=False).returncode
-    except OSError as error:
-        raise click.ClickException(f"the editor {name} cannot be started: {error.strerror}") from None
-    finally:
-        if main:
-            signal.signal(signal.SIGINT, before)
+        if sys.platform == "win32":  # it splits the line itself, by its own rules for quotes and backslashes
+            command, name = f"{named} {subprocess.list2cmdline([str(path)])}", named
+        else:
+            command = [*shlex.split(named), str(path)]
+            name = command[0]
+        code = run_in_foreground(app.console, command, terminal)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "a quote is not closed"
+        raise click.ClickException(f"the editor {named} cannot be started: {why}") from None
     return f"the editor {name} exited with code {code}" if code else None
 
 

@@ -309,7 +309,7 @@ class Proposal:
 
         self._refuse_hidden()
         if found := marks(self.command):
-            self._app.console.note(f"Careful: the command {_listed(found)}.")
+            self._app.console.note(f"Careful: the command {'; '.join(found)}.")
         self._app.console.out(f"{self.command}\n")
 
     def _refuse_hidden(self) -> None:
@@ -369,7 +369,7 @@ class Proposal:
         if self.explanation and not self._edited:
             console.note(self.explanation)
         if found := marks(self.command):
-            self._warn(f"Careful: it {_listed(found)}.")
+            self._warn(f"Careful: it {'; '.join(found)}.")
         if unseen := hidden_characters(self.command):
             self._warn(f"It has hidden characters, so it cannot be run: {', '.join(unseen)}.")
         elif "\n" in self.command and not self._edited:
@@ -434,24 +434,17 @@ class Proposal:
 
     def _execute(self, prompt: TerminalPrompt) -> int:
         """Run the command in the user's shell, on the terminal; returns its exit code as shells do."""
-        import signal
-        import subprocess
+        from telex.editor import run_in_foreground
 
-        console = self._app.console
-        console.flush()
-        stdin = None if console.stdin_is_terminal() else prompt.terminal
-        arguments = self._program.command_line(self.command)
-        # Ctrl-C is for the command. A child inherits an ignored signal, but not a handler.
-        before = signal.signal(signal.SIGINT, lambda *_: None)
         try:
-            code = subprocess.run(arguments, stdin=stdin, check=False).returncode
+            code = run_in_foreground(
+                self._app.console, self._program.command_line(self.command), prompt.terminal
+            )
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise click.ClickException(
                 f"the shell {self._program.path} cannot be started: {reason}"
             ) from None
-        finally:
-            signal.signal(signal.SIGINT, before)
         return 128 - code if code < 0 else code
 
 
@@ -463,7 +456,3 @@ def _bare(proposed: str) -> str:
     if re.fullmatch(r"`[^`]+`", text):
         text = text[1:-1].strip()
     return text.removeprefix("$ ").strip()
-
-
-def _listed(reasons: Sequence[str]) -> str:
-    return "; ".join(reasons)

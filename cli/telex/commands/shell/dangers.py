@@ -72,162 +72,91 @@ def _git(arguments: str) -> str:
     return _words("git", rest=rf"(?=\s){_REST}(?<![\w-]){arguments}")
 
 
+def _any_case(form: str) -> str:
+    return f"(?i:{form})"
+
+
 _FORMS: Final = tuple(
-    (reason, re.compile("|".join(patterns), re.MULTILINE | re.DOTALL | flags))
-    for reason, flags, patterns in (
-        (
-            "deletes files",
-            0,
-            (
-                _words("rm", "unlink", "shred", "srm", r"wipe", "truncate"),
-                _words("find", rest=rf"(?=\s){_REST}\s-delete\b"),
-                _words("rsync", rest=rf"(?=\s){_REST}--(?:delete|remove-source-files)"),
-                r"--remove-files\b|\brmtree\b|\bos\.(?:remove|unlink|rmdir)\b|\bFile\.delete\b|\bunlinkSync\b",
-                _words("mv", rest=rf"(?=\s){_REST}\s/dev/null"),
-                _words("gsutil", rest=rf"(?=\s){_REST}\brm\b"),
-                _words("aws", rest=rf"(?=\s){_REST}\bs3\s+(?:rm|rb|sync\s{_REST}--delete)\b"),
-            ),
-        ),
-        (
-            "deletes files",
-            re.IGNORECASE,
-            (
-                r"\b(?:Remove-Item|Clear-Content|Clear-RecycleBin)\b",
-                r"(?:^|[;&|({]\s*|\s)(?:ri|rd|rmdir|del|erase)\s+(?:\S+\s+)*?(?:/[sfq]\b|-r|-fo)",
-            ),
-        ),
-        (
-            "overwrites a disk or a file system",
-            0,
-            (
-                _words("dd", rest=rf"(?=\s){_REST}\bof="),
-                _words(
-                    r"mkfs(?:\.\w+)?", "mke2fs", "mkswap", "wipefs", "blkdiscard", "fdisk", "sfdisk", "gdisk", "sgdisk",
-                    "parted", "lvremove", "vgremove", "pvremove", "newfs",
-                ),
-                rf">\|?\s*{_DISK}",
-                _words("tee", "cp", "mv", rest=rf"(?=\s){_REST}\s{_DISK}\S*\s*(?:$|[;&|)])"),
-                r"\b(?:zpool|zfs)\s+destroy\b|\bluks(?:Format|Erase)\b|\bsubvolume\s+delete\b|--security-erase|\bnvme\s+format\b",
-                r"\bdiskutil\s+(?:\S+\s+)?(?:erase|partition|zero|secureErase)",
-            ),
-        ),
-        (
-            "overwrites a disk or a file system",
-            re.IGNORECASE,
-            (
-                r"\b(?:Format-Volume|Clear-Disk|Initialize-Disk|Remove-Partition)\b|\bdiskpart\b",
-                r"(?:^|[;&|]\s*)format\s+[a-z]:|\bvssadmin\s+delete\b|\bcipher\s+/w",
-            ),
-        ),
-        (
-            "overwrites a system file",
-            0,
-            (rf"(?:>\|?|{_START}tee\s{_REST})\s*/(?:etc|boot|usr|bin|sbin|lib|System|Library)/",),
-        ),
-        (
-            "fetches code and runs it",
-            0,
-            (
-                rf"{_START}{_FETCH}\b.*\|\s*(?:(?:sudo|doas|env|exec|nohup)\s+)*(?:-\S+\s+)*(?:\S*/)?{_SHELLS}(?![\w.])",
-                rf"(?:{_SHELLS}|source|\.|eval)\s{_REST}(?:<\(|\$\(|`)\s*(?:\S*/)?{_FETCH}\b",
-                rf"{_START}{_FETCH}\b.*(?:;|&&|\n)\s*(?:sudo\s+)?(?:chmod\s+\S*[x75]|\./|{_SHELLS}\s)",
-            ),
-        ),
-        (
-            "runs text as commands",
-            0,
-            (
-                r"\|\s*(?:(?:sudo|doas|env|exec)\s+)*(?:-\S+\s+)*(?:\S*/)?(?:ba|z|da|k|a|fi)?sh(?:\s+-s?)?\s*(?:$|[;&|)])",
-                _words("eval"),
-            ),
-        ),
-        (
-            "connects a shell or a file to the network",
-            0,
-            (
-                r"/dev/(?:tcp|udp)/",
-                _words("nc", "ncat", rest=rf"(?=\s){_REST}\s-\w*[ec]\b"),
-            ),
-        ),
-        (
-            "fetches code and runs it",
-            re.IGNORECASE,
-            (r"\bDownload(?:String|File)\b|\b(?:mshta|regsvr32|certutil\s+\S*urlcache)\b",),
-        ),
-        (
-            "runs text as commands",
-            re.IGNORECASE,
-            (
-                r"\b(?:iex|Invoke-Expression)\b|\s-(?:enc|encodedcommand)\b",
-            ),
-        ),
-        (
-            "runs with the rights of another user",
-            re.IGNORECASE,
-            (
-                _words("sudo", "doas", "su", "pkexec", "runuser", "gsudo", "runas"),
-                r"-Verb\s+RunAs\b",
-            ),
-        ),
-        (
-            "changes owners or permissions of a whole folder, or for everybody",
-            0,
-            (
-                _words("chmod", "chown", "chgrp", "setfacl", "chattr", rest=rf"(?=\s){_REST}(?:\s-\w*R|--recursive)"),
-                _words("chmod", rest=rf"(?=\s){_REST}\s(?:0?[0-7][0-7][2367]\b|[augo]*[ao]\+\w*w)"),
-                r"\bicacls\b",
-            ),
-        ),
-        (
-            "discards or rewrites work in git",
-            0,
-            (
-                _git(rf"push\b{_REST}(?:\s-\w*f|--force|--mirror|--delete|--prune|\s\+\S|\s:\S)"),
-                _git(rf"reset\b{_REST}--(?:hard|merge|keep)"),
-                _git(rf"clean\b{_REST}\s-\w*[fdxX]"),
-                _git(r"(?:filter-branch|filter-repo|rebase|restore|replace|rm)\b"),
-                _git(rf"checkout\b{_REST}(?:\s--(?:\s|$)|\s-\w*f|--force|\s\.(?:\s|$))"),
-                _git(rf"switch\b{_REST}(?:\s-\w*f|--force|--discard-changes)"),
-                _git(rf"branch\b{_REST}(?:\s-\w*[DM]|--delete\s{_REST}--force)"),
-                _git(r"(?:stash\s+(?:drop|clear)|reflog\s+(?:expire|delete)|update-ref\s+-d)"),
-                _git(r"(?:--amend|--prune=|\btag\s+-d|\bworktree\s+remove|\bfilter-repo)"),
-            ),
-        ),
-        (
-            "deletes data or resources of a service",
-            re.IGNORECASE,
-            (
-                r"\bdrop\s+(?:table|database|schema|index|view|user|role)\b|\btruncate\s+table\b|\bdelete\s+from\b",
-                r"\b(?:flushall|flushdb|dropDatabase|dropdb)\b",
-                r"\b(?:docker|podman|nerdctl)\s.*(?<![-\w])(?:prune|rm|rmi|kill)\b|\bcompose\b.*\bdown\b.*\s(?:-v|--volumes)\b",
-                r"\b(?:kubectl|oc)\s.*\b(?:delete|drain)\b|\bhelm\s+(?:uninstall|delete)\b",
-                r"\b(?:terraform|tofu|pulumi|cdk)\s.*\bdestroy\b",
-                r"\b(?:gh|glab|az|gcloud|aws|doctl|heroku|flyctl|fly)\s.*\b(?:delete|destroy|terminate|delete-\w[\w-]*)\b",
-            ),
-        ),
-        (
-            "ends processes, or the system",
-            0,
-            (
-                _words("killall", "pkill", "kill", "shutdown", "reboot", "halt", "poweroff", "telinit"),
-                _words("init", rest=r"\s+[06]\b"),
-                r"\bsystemctl\s+(?:\S+\s+)*(?:stop|disable|mask|isolate|kill|poweroff|reboot|halt|emergency|rescue)\b",
-                r"\b(?:Stop-Computer|Restart-Computer|Stop-Process|taskkill)\b",
-                r"([\w:.]+)\s*\(\)\s*\{[^}]*\1\s*\|\s*\1\s*&",  # a fork bomb
-            ),
-        ),
-        (
-            "removes software, users, jobs or protection",
-            re.IGNORECASE,
-            (
-                r"\b(?:apt|apt-get|aptitude|dnf|yum|zypper|brew|snap|flatpak|winget|choco|scoop|pkg|apk)\s.*\b(?:remove|purge|autoremove|uninstall|erase|del)\b",
-                r"\bpacman\s+-\w*R",
-                _words("userdel", "deluser", "groupdel", "dropuser"),
-                r"\bcrontab\s+(?:-\S+\s+)*-\w*r\b|\bhistory\s+-c\b|\breg(?:\.exe)?\s+delete\b",
-                r"\b(?:iptables|ip6tables|nft)\s.*(?:-F|--flush|flush)\b|\bufw\s+(?:disable|reset)\b|\bsetenforce\s+0\b",
-                r"\bSet-ExecutionPolicy\b|\bSet-MpPreference\b|\bcsrutil\s+disable\b|\bspctl\s+--master-disable\b",
-            ),
-        ),
+    (reason, re.compile("|".join(patterns), re.MULTILINE | re.DOTALL))
+    for reason, *patterns in (
+        ("deletes files",
+         _words("rm", "unlink", "shred", "srm", r"wipe", "truncate"),
+         _words("find", rest=rf"(?=\s){_REST}\s-delete\b"),
+         _words("rsync", rest=rf"(?=\s){_REST}--(?:delete|remove-source-files)"),
+         r"--remove-files\b|\brmtree\b|\bos\.(?:remove|unlink|rmdir)\b|\bFile\.delete\b|\bunlinkSync\b",
+         _words("mv", rest=rf"(?=\s){_REST}\s/dev/null"),
+         _words("gsutil", rest=rf"(?=\s){_REST}\brm\b"),
+         _words("aws", rest=rf"(?=\s){_REST}\bs3\s+(?:rm|rb|sync\s{_REST}--delete)\b"),
+         _any_case(r"\b(?:Remove-Item|Clear-Content|Clear-RecycleBin)\b"),
+         _any_case(r"(?:^|[;&|({]\s*|\s)(?:ri|rd|rmdir|del|erase)\s+(?:\S+\s+)*?(?:/[sfq]\b|-r|-fo)")),
+        ("overwrites a disk or a file system",
+         _words("dd", rest=rf"(?=\s){_REST}\bof="),
+         _words(r"mkfs(?:\.\w+)?", "mke2fs", "mkswap", "wipefs", "blkdiscard", "fdisk", "sfdisk", "gdisk", "sgdisk",
+                "parted", "lvremove", "vgremove", "pvremove", "newfs"),
+         rf">\|?\s*{_DISK}",
+         _words("tee", "cp", "mv", rest=rf"(?=\s){_REST}\s{_DISK}\S*\s*(?:$|[;&|)])"),
+         r"\b(?:zpool|zfs)\s+destroy\b|\bluks(?:Format|Erase)\b|\bsubvolume\s+delete\b",
+         r"--security-erase|\bnvme\s+format\b",
+         r"\bdiskutil\s+(?:\S+\s+)?(?:erase|partition|zero|secureErase)",
+         _any_case(r"\b(?:Format-Volume|Clear-Disk|Initialize-Disk|Remove-Partition)\b|\bdiskpart\b"),
+         _any_case(r"(?:^|[;&|]\s*)format\s+[a-z]:|\bvssadmin\s+delete\b|\bcipher\s+/w")),
+        ("overwrites a system file",
+         rf"(?:>\|?|{_START}tee\s{_REST})\s*/(?:etc|boot|usr|bin|sbin|lib|System|Library)/"),
+        ("fetches code and runs it",
+         rf"{_START}{_FETCH}\b.*\|\s*(?:(?:sudo|doas|env|exec|nohup)\s+)*(?:-\S+\s+)*(?:\S*/)?{_SHELLS}(?![\w.])",
+         rf"(?:{_SHELLS}|source|\.|eval)\s{_REST}(?:<\(|\$\(|`)\s*(?:\S*/)?{_FETCH}\b",
+         rf"{_START}{_FETCH}\b.*(?:;|&&|\n)\s*(?:sudo\s+)?(?:chmod\s+\S*[x75]|\./|{_SHELLS}\s)",
+         _any_case(r"\bDownload(?:String|File)\b|\b(?:mshta|regsvr32|certutil\s+\S*urlcache)\b")),
+        ("runs text as commands",
+         r"\|\s*(?:(?:sudo|doas|env|exec)\s+)*(?:-\S+\s+)*(?:\S*/)?(?:ba|z|da|k|a|fi)?sh(?:\s+-s?)?\s*(?:$|[;&|)])",
+         _words("eval"),
+         _any_case(r"\b(?:iex|Invoke-Expression)\b|\s-(?:enc|encodedcommand)\b")),
+        ("connects a shell or a file to the network",
+         r"/dev/(?:tcp|udp)/",
+         _words("nc", "ncat", rest=rf"(?=\s){_REST}\s-\w*[ec]\b")),
+        ("runs with the rights of another user",
+         _any_case(_words("sudo", "doas", "su", "pkexec", "runuser", "gsudo", "runas")),
+         _any_case(r"-Verb\s+RunAs\b")),
+        ("changes owners or permissions of a whole folder, or for everybody",
+         _words("chmod", "chown", "chgrp", "setfacl", "chattr", rest=rf"(?=\s){_REST}(?:\s-\w*R|--recursive)"),
+         _words("chmod", rest=rf"(?=\s){_REST}\s(?:0?[0-7][0-7][2367]\b|[augo]*[ao]\+\w*w)"),
+         r"\bicacls\b"),
+        ("discards or rewrites work in git",
+         _git(rf"push\b{_REST}(?:\s-\w*f|--force|--mirror|--delete|--prune|\s\+\S|\s:\S)"),
+         _git(rf"reset\b{_REST}--(?:hard|merge|keep)"),
+         _git(rf"clean\b{_REST}\s-\w*[fdxX]"),
+         _git(r"(?:filter-branch|filter-repo|rebase|restore|replace|rm)\b"),
+         _git(rf"checkout\b{_REST}(?:\s--(?:\s|$)|\s-\w*f|--force|\s\.(?:\s|$))"),
+         _git(rf"switch\b{_REST}(?:\s-\w*f|--force|--discard-changes)"),
+         _git(rf"branch\b{_REST}(?:\s-\w*[DM]|--delete\s{_REST}--force)"),
+         _git(r"(?:stash\s+(?:drop|clear)|reflog\s+(?:expire|delete)|update-ref\s+-d)"),
+         _git(r"(?:--amend|--prune=|\btag\s+-d|\bworktree\s+remove|\bfilter-repo)")),
+        ("deletes data or resources of a service",
+         _any_case(r"\bdrop\s+(?:table|database|schema|index|view|user|role)\b|\btruncate\s+table\b|\bdelete\s+from\b"),
+         _any_case(r"\b(?:flushall|flushdb|dropDatabase|dropdb)\b"),
+         _any_case(r"\b(?:docker|podman|nerdctl)\s.*(?<![-\w])(?:prune|rm|rmi|kill)\b"),
+         _any_case(r"\bcompose\b.*\bdown\b.*\s(?:-v|--volumes)\b"),
+         _any_case(r"\b(?:kubectl|oc)\s.*\b(?:delete|drain)\b|\bhelm\s+(?:uninstall|delete)\b"),
+         _any_case(r"\b(?:terraform|tofu|pulumi|cdk)\s.*\bdestroy\b"),
+         _any_case(r"\b(?:gh|glab|az|gcloud|aws|doctl|heroku|flyctl|fly)\s.*\b(?:delete|destroy|terminate)\b")),
+        ("ends processes, or the system",
+         _words("killall", "pkill", "kill", "shutdown", "reboot", "halt", "poweroff", "telinit"),
+         _words("init", rest=r"\s+[06]\b"),
+         r"\bsystemctl\s+(?:\S+\s+)*(?:stop|disable|mask|isolate|kill|poweroff|reboot|halt|emergency|rescue)\b",
+         r"\b(?:Stop-Computer|Restart-Computer|Stop-Process|taskkill)\b",
+         r"([\w:.]+)\s*\(\)\s*\{[^}]*\1\s*\|\s*\1\s*&"),  # a fork bomb
+        ("removes software, users, jobs or protection",
+         _any_case(
+             r"\b(?:apt|apt-get|aptitude|dnf|yum|zypper|brew|snap|flatpak|winget|choco|scoop|pkg|apk)"
+             r"\s.*\b(?:remove|purge|autoremove|uninstall|erase|del)\b"
+         ),
+         _any_case(r"\bpacman\s+-\w*R"),
+         _any_case(_words("userdel", "deluser", "groupdel", "dropuser")),
+         _any_case(r"\bcrontab\s+(?:-\S+\s+)*-\w*r\b|\bhistory\s+-c\b|\breg(?:\.exe)?\s+delete\b"),
+         _any_case(r"\b(?:iptables|ip6tables|nft)\s.*(?:-F|--flush|flush)\b"),
+         _any_case(r"\bufw\s+(?:disable|reset)\b|\bsetenforce\s+0\b"),
+         _any_case(r"\bSet-ExecutionPolicy\b|\bSet-MpPreference\b"),
+         _any_case(r"\bcsrutil\s+disable\b|\bspctl\s+--master-disable\b")),
     )
 )  # fmt: skip
 """A reason, and the forms that have it."""
