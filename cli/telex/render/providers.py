@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from telex.humanize import elapsed
 from telex.render import tables
@@ -15,14 +15,13 @@ if TYPE_CHECKING:
 
     from provider_core.keys import KeySource
     from provider_core.presets import Preset
-    from provider_core.probe import CheckReport, CheckStep, StepName
+    from provider_core.probe import CheckReport, CheckStep
     from provider_core.probe.explore import CapabilityCard, Trait
     from provider_core.types import Provider
     from telex.console import Console
 
-HEADERS = ("NAME", "ADDRESS", "KEY", "STATE", "DEFAULT MODEL")
-DISPLAY_NAME = "DISPLAY NAME"
-"""The header of one more cell, for the providers that have a display name of their own."""
+HEADERS = ("NAME", "ADDRESS", "KEY", "STATE", "DEFAULT MODEL", "DISPLAY NAME")
+"""The cells of a provider; the last one is absent if it has no display name of its own."""
 
 PRESET_HEADERS = ("PRESET", "NAME", "KIND", "KEY", "ADDRESS")
 
@@ -33,130 +32,104 @@ def place(provider: Provider) -> str:
     return str(provider.gguf) if provider.gguf else provider.base_url
 
 
-def key_words(source: KeySource, ending: str | None = None) -> str:
-    """The source of a key in words; ``ending`` is what may be shown of it, "" where none was found."""
+def key_words(source: KeySource) -> str:
+    """The source of a key in words."""
     match source.kind:
         case "variable" if not source.variable:
-            words = "missing"
+            return "missing"
         case "variable":
-            words = source.variable if source.ready else f"{source.variable} (not set)"
+            return source.variable if source.ready else f"{source.variable} (not set)"
         case "command":
-            words = "key command"
+            return "key command"
         case "keyring":
-            words = "keyring"
-        case _:
-            words = "none needed"
-    if ending is None:
-        return words
-    return f"{words} {ending}" if ending else f"{words} (not there)"
+            return "keyring"
+    return "none needed"
 
 
-def row(
-    provider: Provider,
-    source: KeySource,
-    ending: str | None = None,
-    *,
-    default: str = "",
-    set_up: bool = True,
-) -> tuple[str, ...]:
-    """The cells of ``HEADERS``; ``default`` is the model that the provider's name alone means.
+class ListedProvider(NamedTuple):
+    """A provider, the source of its key, and the model that the provider's name alone means.
 
-    A preset that can be used because its key is in the environment is not ``set_up``.
+    A preset that can be used because its key is in the environment is not ``set_up``. ``ending`` is what may be shown
+    of the key, "" if none was found, None if it was not looked up.
     """
-    return (
-        provider.name,
-        place(provider),
-        key_words(source, ending),
-        _state(provider, set_up=set_up),
-        default,
-        *_own_name(provider),
-    )
 
+    provider: Provider
+    source: KeySource
+    default: str
+    set_up: bool
+    ending: str | None = None
 
-def _state(provider: Provider, *, set_up: bool) -> str:
-    if not set_up:
-        return "environment"
-    return "on" if provider.enabled else "off"
+    @property
+    def state(self) -> str:
+        if not self.set_up:
+            return "environment"
+        return "on" if self.provider.enabled else "off"
 
+    def row(self) -> tuple[str, ...]:
+        """The cells of ``HEADERS``."""
+        from provider_core import presets
 
-def _own_name(provider: Provider) -> tuple[str, ...]:
-    """The display name that the user has given it."""
-    from provider_core import presets
+        provider, preset = self.provider, presets.of(self.provider)
+        key = key_words(self.source)
+        if self.ending is not None:
+            key = f"{key} {self.ending or '(not there)'}"
+        cells = (provider.name, place(provider), key, self.state, self.default)
+        usual = (provider.name, preset.name if preset else "")
+        return cells if provider.display_name in usual else (*cells, provider.display_name)
 
-    preset = presets.of(provider)
-    usual = (provider.name, preset.name if preset else "")
-    return () if provider.display_name in usual else (provider.display_name,)
+    def as_json(self) -> dict[str, Any]:
+        provider, source = self.provider, self.source
+        key: dict[str, Any] = {
+            "source": source.kind,
+            "variable": source.variable or None,
+            "ready": source.ready,
+        }
+        if self.ending is not None:
+            key |= {"found": bool(self.ending), "ending": self.ending.removeprefix("…") or None}
+        return {
+            "name": provider.name,
+            "display_name": provider.display_name,
+            "preset": provider.preset,
+            "base_url": provider.base_url or None,
+            "gguf": str(provider.gguf) if provider.gguf else None,
+            "enabled": provider.enabled,
+            "set_up": self.set_up,
+            "key": key,
+            "default_model": self.default or None,
+            "models_declared": [model.id for model in provider.models] if provider.models_declared else [],
+            "headers": sorted(provider.headers),
+        }
 
+    def card(self, references: tuple[str, ...], written: dict[str, Any]) -> list[tuple[str, str]]:
+        """The settings. ``written`` is the provider's table in the settings file."""
+        from provider_core.settings.provider_fields import PROVIDER_FIELDS
 
-def as_json(
-    provider: Provider,
-    source: KeySource,
-    ending: str | None = None,
-    *,
-    default: str = "",
-    set_up: bool = True,
-) -> dict[str, Any]:
-    key: dict[str, Any] = {
-        "source": source.kind,
-        "variable": source.variable or None,
-        "ready": source.ready,
-    }
-    if ending is not None:
-        key["found"] = bool(ending)
-        key["ending"] = ending.removeprefix("…") or None
-    return {
-        "name": provider.name,
-        "display_name": provider.display_name,
-        "preset": provider.preset,
-        "base_url": provider.base_url or None,
-        "gguf": str(provider.gguf) if provider.gguf else None,
-        "enabled": provider.enabled,
-        "set_up": set_up,
-        "key": key,
-        "default_model": default or None,
-        "models_declared": [model.id for model in provider.models] if provider.models_declared else [],
-        "headers": sorted(provider.headers),
-    }
-
-
-def card(
-    provider: Provider,
-    source: KeySource,
-    references: tuple[str, ...],
-    written: dict[str, Any],
-    *,
-    default: str,
-    set_up: bool,
-) -> list[tuple[str, str]]:
-    """The settings of one provider. ``written`` is its table in the settings file, ``default`` its default model."""
-    from provider_core.settings.provider_fields import PROVIDER_FIELDS
-
-    network = provider.network
-    values = {
-        **written,
-        "key_command": provider.key_command,
-        "models": [model.id for model in provider.models] if provider.models_declared else [],
-        "headers": dict(sorted(provider.headers.items())),
-        "proxy": network.proxy,
-        "ca_bundle": network.ca_bundle,
-        "client_cert": network.client_cert,
-    }
-    above = ("preset", "base_url", "gguf", "display_name", "key", "key_env", "default_model", "enabled")
-    return [
-        ("name", provider.name),
-        ("display name", provider.display_name),
-        ("preset", provider.preset or ""),
-        ("address", place(provider)),
-        ("state", _state(provider, set_up=set_up)),
-        ("key", key_words(source)),
-        ("default model", default),
-        *(
-            (row.name.replace("_", " "), setting_text(row.name, values[row.name]))
-            for row in PROVIDER_FIELDS
-            if row.name not in above and values.get(row.name) not in (None, "")
-        ),
-        ("used by", ", ".join(map(_reference, references))),
-    ]
+        provider, network = self.provider, self.provider.network
+        values = {
+            **written,
+            "key_command": provider.key_command,
+            "models": [model.id for model in provider.models] if provider.models_declared else [],
+            "headers": dict(sorted(provider.headers.items())),
+            "proxy": network.proxy,
+            "ca_bundle": network.ca_bundle,
+            "client_cert": network.client_cert,
+        }
+        above = ("preset", "base_url", "gguf", "display_name", "key", "key_env", "default_model", "enabled")
+        return [
+            ("name", provider.name),
+            ("display name", provider.display_name),
+            ("preset", provider.preset or ""),
+            ("address", place(provider)),
+            ("state", self.state),
+            ("key", key_words(self.source)),
+            ("default model", self.default),
+            *(
+                (row.name.replace("_", " "), setting_text(row.name, values[row.name]))
+                for row in PROVIDER_FIELDS
+                if row.name not in above and values.get(row.name) not in (None, "")
+            ),
+            ("used by", ", ".join(map(_reference, references))),
+        ]
 
 
 def _reference(setting: str) -> str:
@@ -214,14 +187,15 @@ def preset_as_json(preset: Preset) -> dict[str, Any]:
 
 _SIGNS = {"ok": "✓", "absent": "-", "skipped": "·", "failed": "✗"}
 _COLOURS = {"ok": "green", "absent": "yellow", "skipped": "dim", "failed": "red"}
-_STEPS: tuple[StepName, ...] = ("reach", "models", "auth", "stream", "usage")
 
 
 @contextlib.contextmanager
 def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, CheckStep | Trait], None]]:
     """Yield a callback for each step, for any thread; on a terminal a table on stderr shows the steps meanwhile."""
-    with tables.live_steps(console, "PROVIDER", _STEPS, names, _mark) as report_step:
-        yield lambda name, step: report_step(name, step.name if step.name in _STEPS else "", step)
+    from provider_core.probe import STEPS
+
+    with tables.live_steps(console, "PROVIDER", STEPS, names, _mark) as report_step:
+        yield lambda name, step: report_step(name, step.name if step.name in STEPS else "", step)
 
 
 def _mark(step: CheckStep | Trait | None) -> Text:
@@ -238,29 +212,26 @@ def _mark(step: CheckStep | Trait | None) -> Text:
 def report(console: Console, reports: Sequence[CheckReport]) -> None:
     """Print a table on a terminal; elsewhere a line for each report, as ``telex providers test --help`` describes."""
     if not console.out_is_terminal:
-        console.out("".join("\t".join(_line(each)) + "\n" for each in reports))
+        for each in reports:
+            steps = (f"{step.status}{_milliseconds(step.seconds)}" for step in each.steps)
+            result = "passed" if each.passed else "failed"
+            console.out("\t".join((each.provider, result, *steps, each.model or "")) + "\n")
         return
     lines: list[list[str | Text]] = [
-        [tables.cell(each.provider, "bold"), *(_mark(each[name]) for name in _STEPS), elapsed(_total(each))]
+        [
+            tables.cell(each.provider, "bold"),
+            *map(_mark, each.steps),
+            # Usage is seen in the stream.
+            elapsed(sum(step.seconds or 0 for step in each.steps if step.name != "usage")),
+        ]
         for each in reports
     ]
-    headers = ("PROVIDER", *(name.upper() for name in _STEPS), "TIME")
+    headers = ("PROVIDER", *(step.name.upper() for step in reports[0].steps), "TIME")
     console.raw_out(tables.render(console, tables.table(headers, lines)))
 
 
-def _line(each: CheckReport) -> list[str]:
-    cells = [each.provider, "passed" if each.passed else "failed"]
-    for name in _STEPS:
-        step = each[name]
-        cells.append(
-            f"{step.status} {step.seconds * 1000:.0f} ms" if step.seconds is not None else step.status
-        )
-    return [*cells, each.model or ""]
-
-
-def _total(each: CheckReport) -> float:
-    """Seconds of all steps; "usage" is seen in the stream."""
-    return sum(each[name].seconds or 0 for name in _STEPS if name != "usage")
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f" {seconds * 1000:.0f} ms"
 
 
 def report_as_json(each: CheckReport) -> dict[str, Any]:
@@ -282,42 +253,26 @@ def report_as_json(each: CheckReport) -> dict[str, Any]:
     }
 
 
+_ANSWERS = {"yes": ("✓", "green"), "accepted": ("~", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow")}
+
+
 def cards(console: Console, found: Sequence[CapabilityCard]) -> None:
     """Print each model's traits: a card on a terminal, elsewhere a line for each trait, separated by tabs."""
     for card in found:
         title = f"{card.provider}/{card.model}"
         if not console.out_is_terminal:
-            console.out(
-                "".join(
-                    "\t".join((title, trait.name, trait.answer, trait.detail)) + "\n" for trait in card.traits
-                )
-            )
+            for trait in card.traits:
+                console.out("\t".join((title, trait.name, trait.answer, trait.detail)) + "\n")
             continue
         from rich.panel import Panel
 
         lines: list[list[str | Text]] = [
-            [_answer(trait), trait.name, tables.cell(trait.detail, "dim")]
-            for group in ("answers", "fields")
+            [tables.cell(*_ANSWERS[trait.answer]), trait.name, tables.cell(trait.detail, "dim")]
             for trait in card.traits
-            if trait.group == group
         ]
-        panel = Panel(
-            tables.table(("", "", ""), lines),
-            title=tables.cell(title, "bold"),
-            title_align="left",
-            expand=False,
-        )
+        heading = tables.cell(title, "bold")
+        panel = Panel(tables.table(("", "", ""), lines), title=heading, title_align="left", expand=False)
         console.raw_out(tables.render(console, panel))
-
-
-def _answer(trait: Trait) -> Text:
-    sign, style = {
-        "yes": ("✓", "green"),
-        "accepted": ("~", "green"),
-        "no": ("✗", "red"),
-        "unknown": ("?", "yellow"),
-    }[trait.answer]
-    return tables.cell(sign, style)
 
 
 def card_as_json(card: CapabilityCard) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,10 +13,7 @@ from telex.options import Name
 from telex.provider_commands import default_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from provider_core.errors import ApiKeyError
-    from provider_core.keys import KeySource
     from provider_core.types import Provider
     from telex.app import App
 
@@ -44,37 +41,30 @@ def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
     from telex.render import providers as render
     from telex.render import tables
 
-    found = [
-        (each, source(each, app.runtime.environ))
-        for each in app.runtime.providers.values()
-        if not each.embedded
-    ]
-    endings, failed = _endings(app, found) if check_keys else ({}, [])
-    wrong = app.runtime.settings.invalid_entries("providers")
+    runtime = app.runtime
+    providers = [each for each in runtime.providers.values() if not each.embedded]
+    endings, failed = _endings(app, providers) if check_keys else ({}, [])
+    wrong = runtime.settings.invalid_entries("providers")
     models = _default_models(app, marked=app.console.out_is_terminal and not as_json)
-
-    def shown(render_one: Callable[..., Any]) -> list[Any]:
-        return [
-            render_one(
-                each,
-                where,
-                endings.get(each.name),
-                default=models.get(each.name, ""),
-                set_up=each.name in app.runtime.settings.providers,
-            )
-            for each, where in found
-        ]
-
+    found = [
+        render.ListedProvider(
+            each,
+            source(each, runtime.environ),
+            models.get(each.name, ""),
+            each.name in runtime.settings.providers,
+            endings.get(each.name),
+        )
+        for each in providers
+    ]
     if as_json:
         invalid = [{"name": name, "enabled": False, "error": words} for name, words in wrong.items()]
-        app.console.json([*shown(render.as_json), *invalid])
+        app.console.json([*(each.as_json() for each in found), *invalid])
     else:
-        rows = [*shown(render.row), *((name, "", "", "invalid", "") for name in wrong)]
-        headers: tuple[str, ...] = render.HEADERS
-        if app.console.out_is_terminal and max(map(len, rows), default=0) > len(headers):
-            headers = (*headers, render.DISPLAY_NAME)
-            rows = [(*row, "")[: len(headers)] for row in rows]
-        tables.rows(app.console, headers, rows)
+        rows = [*(each.row() for each in found), *((name, "", "", "invalid", "") for name in wrong)]
+        columns = max(map(len, rows), default=0)
+        if app.console.out_is_terminal:
+            rows = [(*row, "")[:columns] for row in rows]
+        tables.rows(app.console, render.HEADERS[:columns], rows)
     if failed:
         raise failed[0]
     if not found and not wrong and not as_json:
@@ -101,19 +91,16 @@ def _default_models(app: App, *, marked: bool) -> dict[str, str]:
     return found
 
 
-def _endings(app: App, found: list[tuple[Provider, KeySource]]) -> tuple[dict[str, str], list[ApiKeyError]]:
+def _endings(app: App, providers: list[Provider]) -> tuple[dict[str, str], list[ApiKeyError]]:
     """The visible end of each key in the environment or the keyring, and the errors for other keys.
 
     "" means that there is no key.
     """
     from provider_core.errors import ApiKeyError, MissingKeyError
-    from provider_core.keys import ending, resolve_each
+    from provider_core.keys import ending, resolve_each, source
 
-    wanted = [
-        provider
-        for provider, where in found
-        if where.kind == "keyring" or (where.kind == "variable" and where.ready)
-    ]
+    sources = [(each, source(each, app.runtime.environ)) for each in providers]
+    wanted = [each for each, where in sources if where.kind in ("keyring", "variable") and where.ready]
     endings: dict[str, str] = {}
     failed: list[ApiKeyError] = []
     for name, each in resolve_each(wanted, environ=app.runtime.environ, store=app.runtime.key_store).items():
@@ -145,18 +132,18 @@ def show(app: App, *, name: str, as_json: bool) -> None:
     if provider is None or provider.embedded:
         provider = provider_commands.configured_provider(app, name)
     name = provider.name
-    set_up = name in app.runtime.settings.providers
-    where = source(provider, app.runtime.environ)
     references = edit.references(file.read(app.runtime.paths.settings_file), name)
-    default = provider.default_model or app.runtime.catalog.listing(name).default or ""
+    shown = render.ListedProvider(
+        provider,
+        source(provider, app.runtime.environ),
+        provider.default_model or app.runtime.catalog.listing(name).default or "",
+        name in app.runtime.settings.providers,
+    )
     if as_json:
-        fields = render.as_json(provider, where, default=default, set_up=set_up)
-        app.console.json({**fields, "pointed_at_by": list(references)})
+        app.console.json({**shown.as_json(), "pointed_at_by": list(references)})
         return
     written = edit.entries(app.runtime.paths.settings_file).get(name, {})
-    tables.pairs(
-        app.console, render.card(provider, where, references, written, default=default, set_up=set_up)
-    )
+    tables.pairs(app.console, shown.card(references, written))
 
 
 @click.command(
