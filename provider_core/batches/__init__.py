@@ -5,7 +5,7 @@ The parts, in the order in which a row passes them::
     rows      RowReader, file_rows, rows_of: input -> Row, one by one
     planner   RowPlanner: Row -> ChatPlan; columns are inserted into the prompt, or set the request
     runner    BatchRun: takes rows when a request may start, and yields a Result for each, as they come
-    pace      Lane, Throttle: when a request may start; lanes opens one for each model and address
+    lanes     Lane, Throttle: when a request may start; Lanes opens one for each model and address
     provider_runner  ProviderRun: the same with jobs of the provider's Batch API; needs jobs and spool
     dask_runner  DaskRun: the same on the workers of a Dask cluster, each of which has a BatchRun
     Result    what came of a row: an Answer, the requests made for it, or the error
@@ -23,9 +23,9 @@ the caller.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from provider_core.batches.pace import Lane, Throttle
+from provider_core.batches.lanes import Lane, Throttle
 from provider_core.batches.planner import RowPlanner, planner
 from provider_core.batches.rows import (
     FORMATS,
@@ -37,23 +37,19 @@ from provider_core.batches.rows import (
     rows_of,
     suffix_format,
 )
-from provider_core.batches.runner import BatchLimits, BatchRun, Result, ask
+from provider_core.batches.runner import BatchLimits, BatchRun, Result, Run, ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
 
-    from provider_core.batches.dask_runner import DaskRun
-    from provider_core.batches.provider_runner import ProviderRun
+    from provider_core.chat.fallback import Fallback
     from provider_core.runtime import Runtime
     from provider_core.types import Json, Provider
 
 __all__ = [
-    "FORMATS", "BatchLimits", "BatchRun", "InputFormat", "Lane", "Result", "Row", "RowPlanner", "RowReader",
+    "FORMATS", "BatchLimits", "BatchRun", "InputFormat", "Lane", "Result", "Row", "RowPlanner", "RowReader", "Run",
     "Throttle", "ask", "bad_row", "batch", "file_rows", "planner", "rows_of", "suffix_format",
 ]  # fmt: skip
-
-AnyRun: TypeAlias = "BatchRun | ProviderRun | DaskRun"
-"""A batch while it runs, here or elsewhere."""
 
 
 def batch(
@@ -97,12 +93,10 @@ def batch(
     from contextlib import ExitStack, closing
 
     from provider_core import limits as sizes
-    from provider_core.batches.lanes import Lanes, model_of
-    from provider_core.chat.fallback import Fallback
+    from provider_core.batches.lanes import Lanes, model_of, with_options
     from provider_core.options import Layer
     from provider_core.runtime import Runtime
     from provider_core.settings import REQUEST_OPTIONS
-    from provider_core.structs import replace
     from provider_core.templates import inline
     from provider_core.types import Provider, Request, Target
 
@@ -113,34 +107,25 @@ def batch(
     options.setdefault("max_characters", sizes.ANSWER)
     request = Request(model="", messages=(), schema=schema, **options)
 
-    def models(name: str | None) -> list[Fallback]:
-        assert runtime is not None  # noqa: S101 - for the type checker
-        own = {option: options[option] for option in REQUEST_OPTIONS if option in options}
-        candidates = runtime.candidates(name, [Layer(source="program", values=own)])
-        return [
-            Fallback(
-                name=each.name,
-                target=each.target,
-                request=replace(
-                    request,
-                    **{key: value for key, value in each.options.values.items() if key in REQUEST_OPTIONS},
-                ),
-                error=each.error,
-            )
-            for each in candidates
-        ]
-
+    own = Layer(
+        source="program",
+        values={option: options[option] for option in REQUEST_OPTIONS if option in options},
+    )
     with ExitStack() as stack:
+        here = runtime or Runtime()
         if runtime is None:
-            runtime = Runtime()
-            stack.callback(runtime.close)
+            stack.callback(here.close)
+
+        def models(name: str | None) -> list[Fallback]:
+            return [with_options(each, request) for each in here.candidates(name, [own])]
+
         if isinstance(to, Provider):
-            runtime = runtime.only(to)
-            found = [[model_of(Target(provider=to, model=model) if model else runtime.target(to.name))]]
+            here = here.only(to)
+            found = [[model_of(Target(provider=to, model=model) if model else here.target(to.name))]]
         else:
             names = [to] if to is None or isinstance(to, str) else list(to)
             found = [models("/".join(filter(None, (name, model))) or None) for name in names]
-        lanes = stack.enter_context(Lanes(runtime, find=models, most=workers, rpm=rpm, tpm=tpm))
+        lanes = stack.enter_context(Lanes(here, find=models, most=workers, rpm=rpm, tpm=tpm))
         run = BatchRun(
             rows_of(rows),
             planner(
@@ -152,7 +137,7 @@ def batch(
             [lane for models in found for lane in lanes.open(models)],
             lanes_for=lanes.lanes_for,
             limits=limits,
-            price=runtime.prices,
+            price=here.prices,
         )
         if on_start is not None:
             on_start(run)

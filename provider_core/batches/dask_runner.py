@@ -20,21 +20,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from provider_core import __version__, errors
 from provider_core.batches.lanes import Lanes, model_of
-from provider_core.batches.runner import BatchLimits, BatchRun, Result
+from provider_core.batches.runner import BatchRun, Result, Run
 from provider_core.errors import CoreError, InvalidInputError
 from provider_core.structs import Struct, field, replace
 from provider_core.types import Provider, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from decimal import Decimal
 
     from provider_core.batches.planner import RowPlanner
     from provider_core.batches.rows import Row
+    from provider_core.batches.runner import BatchLimits
     from provider_core.chat.fallback import Fallback
     from provider_core.events import Answer
     from provider_core.prices import Prices
-    from provider_core.runtime import Runtime
     from provider_core.types import Request
 
 _CHUNK: Final = 32
@@ -43,6 +42,7 @@ _AHEAD: Final = 2
 """Tasks for each thread of the workers: one that runs, and one that waits."""
 _LOOK: Final = 1.0
 """Seconds between two looks at the workers."""
+_TICK: Final = 0.2
 _CONNECT: Final = 10
 
 
@@ -59,41 +59,10 @@ class Spec(Struct):
     """``connect_timeout``, ``timeout`` and ``retries``, where they are not those of the settings."""
 
 
-class Outcome(Struct):
-    """What a task returns: its results, and the error that ended it for all of its rows."""
-
-    results: tuple[Result, ...]
-    error: CoreError | None = None
-
-
 # --- on a worker -------------------------------------------------------------------------------------------
 
-
-class _Places:
-    """The runtimes of a worker's process that no task uses now, each with lanes that have adapted to their servers."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._free: dict[bytes, list[tuple[Runtime, Lanes]]] = {}
-
-    @contextlib.contextmanager
-    def take(self, spec: Spec) -> Iterator[tuple[Runtime, Lanes]]:
-        """A runtime with its lanes for the time of one task."""
-        key = pickle.dumps(spec)
-        with self._lock:
-            free = self._free.setdefault(key, [])
-            found = free.pop() if free else None
-        if found is None:
-            from provider_core.runtime import Runtime
-
-            runtime = Runtime()
-            found = runtime, Lanes(runtime, find=lambda name: [_model(runtime, spec, name)], most=spec.most)
-        yield found
-        with self._lock:
-            self._free[key].append(found)
-
-
-_places = _Places()
+_thread = threading.local()
+"""For each thread of a worker, the lanes of its last batch: they have adapted to their servers."""
 
 
 def own_version() -> str:
@@ -101,47 +70,56 @@ def own_version() -> str:
     return __version__
 
 
-def run_chunk(spec: Spec, rows: Sequence[Row]) -> Outcome:
-    """Run rows on this machine; Dask calls this on a worker."""
-    if spec.version != __version__:
-        return Outcome(results=(), error=_other_version(__version__, spec.version))
+def run_chunk(spec: Spec, rows: Sequence[Row]) -> tuple[list[Result], CoreError | None]:
+    """Run rows on this machine; Dask calls this on a worker. Returns the error that ended the batch for all rows, too.
+
+    Both are without what this machine knows of its providers.
+    """
     results: list[Result] = []
     try:
-        with _places.take(spec) as (runtime, lanes):
-            found = [
-                lane
-                for group in spec.models
-                for lane in lanes.open([_model(runtime, spec, name, request) for name, request in group])
-            ]
-            run = BatchRun(rows, spec.planner, found, lanes_for=lanes.lanes_for)
-            results += [_portable(result) for result in run if result is not None]
-            error = run.error if run.ended_by == "error" else None
+        if spec.version != __version__:
+            raise _other_version(f"has telex {__version__}", spec.version)
+        lanes = _lanes(spec)
+        found = [
+            lane
+            for group in spec.models
+            for lane in lanes.open([_model(lanes, spec, name, request) for name, request in group])
+        ]
+        run = BatchRun(rows, spec.planner, found, lanes_for=lanes.lanes_for)
+        for result in run:
+            if result is not None:
+                error = None if result.error is None else _portable(result.error)
+                results.append(replace(result.with_answers(_portable_answer), error=error))
+        if run.ended_by == "error" and run.error is not None:
+            raise run.error
     except CoreError as failure:
-        error = failure
-    return Outcome(results=tuple(results), error=None if error is None else _portable_error(error))
+        return results, _portable(failure)
+    return results, None
 
 
-def _model(runtime: Runtime, spec: Spec, name: str, request: Request | None = None) -> Fallback:
-    target = runtime.target(name)
+def _lanes(spec: Spec) -> Lanes:
+    key = pickle.dumps(spec)
+    if getattr(_thread, "key", None) != key:
+        from provider_core.runtime import Runtime
+
+        lanes = Lanes(Runtime(), find=lambda name: [_model(lanes, spec, name)], most=spec.most)
+        _thread.key, _thread.lanes = key, lanes
+    found: Lanes = _thread.lanes
+    return found
+
+
+def _model(lanes: Lanes, spec: Spec, name: str, request: Request | None = None) -> Fallback:
+    target = lanes.runtime.target(name)
     network = target.provider.network.with_limits(spec.network)
     return model_of(replace(target, provider=replace(target.provider, network=network)), request)
 
 
-def _portable(result: Result) -> Result:
-    """The result without what this machine knows of its providers."""
-    answer = None if result.answer is None else _portable_answer(result.answer)
-    requests = tuple(replace(each, answer=_portable_answer(each.answer)) for each in result.requests)
-    error = None if result.error is None else _portable_error(result.error)
-    return replace(result, answer=answer, error=error, requests=requests)
-
-
 def _portable_answer(answer: Answer) -> Answer:
     target = Target(provider=Provider(name=answer.target.provider.name), model=answer.target.model)
-    error = None if answer.error is None else _portable_error(answer.error)
-    return replace(answer, target=target, error=error)
+    return replace(answer, target=target, error=None if answer.error is None else _portable(answer.error))
 
 
-def _portable_error(error: CoreError) -> CoreError:
+def _portable(error: CoreError) -> CoreError:
     """The error if it survives the way; else one with its message and code."""
     error.__cause__ = error.__context__ = None
     try:
@@ -151,16 +129,22 @@ def _portable_error(error: CoreError) -> CoreError:
     return error
 
 
+def _other_version(what: str, wanted: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"a worker of the cluster {what}, and this is telex {wanted}", code="worker_version"
+    )
+
+
 # --- here --------------------------------------------------------------------------------------------------
 
 
-class DaskRun:
-    """A batch that the workers of a Dask cluster run. Iterate for its results, and None while there is none.
+class DaskRun(Run):
+    """A batch that the workers of a Dask cluster run.
 
     ``scheduler`` is the address of the cluster, such as "tcp://host:8786". ``targets`` are the models of ``spec`` as
     this machine knows them, for the costs that no server reports. ``note`` is called with each sentence for the user.
-    The iteration raises ``InvalidInputError`` if Dask is missing or the address is not valid, and ``NetworkError`` if
-    nothing answers there.
+    ``error`` is an ``InvalidInputError`` if Dask is missing, the address is not valid or the workers cannot run this
+    release of telex, and a ``NetworkError`` if nothing answers at the address.
     """
 
     def __init__(
@@ -173,49 +157,29 @@ class DaskRun:
         limits: BatchLimits | None = None,
         prices: Prices | None = None,
         note: Callable[[str], None] = lambda _: None,
-        tick: float = 0.2,
     ) -> None:
-        self.lanes: list[Any] = []
-        self.ended_by: str = ""
-        """As of ``BatchRun``."""
-        self.error: CoreError | None = None
-        self.done: int = 0
-        self.failed: int = 0
-        self.spent: Decimal | None = None
-        self.activity: str = "connecting to the cluster"
-        """What is being waited for, in a few words."""
-        self.in_flight: int = 0
-        """The rows of tasks that have not ended."""
-        self.resting: float = 0.0
-        self._rows = iter(rows)
+        super().__init__(rows, limits=limits)
+        self.activity = "connecting to the cluster"
         self._spec = spec
         self._scheduler = scheduler
         self._targets = {str(target): target for target in targets}
-        self._limits = limits or BatchLimits()
         self._prices = prices
         self._note = note
-        self._tick = tick
         self._chunks: dict[Any, list[Row]] = {}
         self._workers: dict[str, int] = {}
         """The threads of each worker, by its address."""
         self._looked = -inf
         self._exhausted = False
 
-    def stop(self, why: str = "stop", error: CoreError | None = None) -> None:
-        """Start no further task. Any thread, or a signal's handler, may call this."""
-        if not self.ended_by:
-            self.error = error
-            self.ended_by = why
-
     def __iter__(self) -> Iterator[Result | None]:
-        deadline = inf if self._limits.deadline is None else time.monotonic() + self._limits.deadline
+        self._start_clock()
         try:
             with self._connected() as (client, completed):
                 for result in self._run(client, completed):
-                    if time.monotonic() >= deadline:
-                        self.stop("deadline")
                     if result is not None:
                         self._count(result)
+                        if self._limits.max_cost is not None and (self.spent or 0) >= self._limits.max_cost:
+                            self.stop("cost")
                     yield result
         except CoreError as error:
             self.stop("error", error)
@@ -239,16 +203,12 @@ class DaskRun:
                 f"{self._scheduler!r} is not the address of a Dask scheduler: {error}"
             ) from None
         with client:
-            self._check_versions(client)
+            # A worker without telex ends when it gets a task, and cannot report why.
+            for found in client.run(own_version, on_error="return").values():
+                if found != __version__:
+                    what = f"has telex {found}" if isinstance(found, str) else "cannot import telex"
+                    raise _other_version(what, __version__)
             yield client, distributed.as_completed(loop=client.loop)
-
-    def _check_versions(self, client: Any) -> None:
-        found = client.run(own_version, on_error="return")
-        for worker, other in found.items():
-            if other != __version__:
-                error = _other_version(other if isinstance(other, str) else "", __version__)
-                error.explain(f"worker {worker}")
-                raise error
 
     def _run(self, client: Any, completed: Any) -> Iterator[Result | None]:
         while True:
@@ -264,16 +224,12 @@ class DaskRun:
             futures = completed.next_batch(block=False)
             for future in futures:
                 rows = self._chunks.pop(future, None)
-                if rows is None:
-                    continue  # withdrawn
-                self.in_flight -= len(rows)
-                yield from self._results(future, rows)
+                if rows is not None:  # else it was withdrawn
+                    self.in_flight -= len(rows)
+                    yield from self._results(future, rows)
             if not futures:
-                time.sleep(self._tick)
+                time.sleep(_TICK)
                 yield None
-
-    def _is_over(self) -> bool:
-        return bool(self.ended_by)
 
     def _look(self, client: Any) -> None:
         """See which workers there are, and report those that are lost."""
@@ -310,9 +266,6 @@ class DaskRun:
                 self.in_flight += len(rows)
                 completed.add(future)
 
-    def _gone(self) -> errors.ConnectionLostError:
-        return errors.ConnectionLostError(f"the Dask scheduler at {self._scheduler} is gone")
-
     def _withdraw(self, client: Any) -> None:
         """Cancel tasks that no worker has begun."""
         begun = {key for keys in client.processing().values() for key in keys}
@@ -325,56 +278,26 @@ class DaskRun:
     def _results(self, future: Any, rows: Sequence[Row]) -> Iterator[Result]:
         if future.status not in ("finished", "error"):
             raise self._gone()
-        if future.status == "error":
-            failure = future.exception()
-            lost = type(failure).__name__ == "KilledWorker"
-            why = (
-                "the workers that ran the row were lost, one after another"
-                if lost
-                else f"the worker failed ({type(failure).__name__})"
-            )
-            for row in rows:
-                yield Result(row=row, error=CoreError(why, code="worker"))
+        if future.status == "finished":
+            results, error = future.result()
+            for result in results:
+                yield result.with_answers(self._priced)
+            if error is not None:
+                self.stop("error", error)
             return
-        outcome: Outcome = future.result()
-        for result in outcome.results:
-            yield self._priced(result)
-        if outcome.error is not None:
-            self.stop("error", outcome.error)
+        for row in rows:  # such as KilledWorker: several workers were lost, one after another
+            why = f"the worker that ran the row failed ({type(future.exception()).__name__})"
+            yield Result(row=row, error=CoreError(why, code="worker"))
 
-    def _priced(self, result: Result) -> Result:
-        """The result with the target of this machine, and its costs."""
-        requests = tuple(replace(each, answer=self._priced_answer(each.answer)) for each in result.requests)
-        answer = None if result.answer is None else self._priced_answer(result.answer)
-        return replace(result, answer=answer, requests=requests)
+    def _gone(self) -> errors.ConnectionLostError:
+        return errors.ConnectionLostError(f"the Dask scheduler at {self._scheduler} is gone")
 
-    def _priced_answer(self, answer: Answer) -> Answer:
-        target = self._targets.get(str(answer.target), answer.target)
+    def _priced(self, answer: Answer) -> Answer:
+        """The answer with the target of this machine, and its cost."""
+        target = self._targets.get(str(answer.target))
+        if target is None:
+            return answer
         cost = answer.cost
-        if (
-            cost is None
-            and answer.usage is not None
-            and self._prices is not None
-            and target is not answer.target
-        ):
+        if cost is None and answer.usage is not None and self._prices is not None:
             cost = self._prices(target, answer.usage)
         return replace(answer, target=target, cost=cost)
-
-    def _count(self, result: Result) -> None:
-        self.done += 1
-        for request in result.requests:
-            if (cost := request.answer.cost) is not None:
-                self.spent = cost.amount + (self.spent or 0)
-        if not result.ok:
-            self.failed += 1
-            if self._limits.max_errors is not None and self.failed >= self._limits.max_errors:
-                self.stop("errors", result.error)
-        if self._limits.max_cost is not None and (self.spent or 0) >= self._limits.max_cost:
-            self.stop("cost")
-
-
-def _other_version(found: str, wanted: str) -> InvalidInputError:
-    has = f"has telex {found}" if found else "cannot import telex, or has an older one"
-    return InvalidInputError(
-        f"a worker of the cluster {has}, and this is telex {wanted}", code="worker_version"
-    )

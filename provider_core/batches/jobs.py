@@ -1,4 +1,4 @@
-"""Jobs of a provider's Batch API: the requests of OpenAI's Files and Batches API, and the file that remembers jobs.
+"""Jobs of a provider's Batch API: OpenAI's Files and Batches API, the lines of its files, and the file of jobs.
 
 The API is https://developers.openai.com/api/reference/resources/batches. A job is known by the id of its batch. It has
 a token of telex, too, which is saved before anything is sent and becomes part of the batch's metadata: if the id is
@@ -7,24 +7,30 @@ lost, because the program was killed or the answer did not arrive, the batch is 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import pickle
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+import sqlite3
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from urllib.parse import quote
 
 from provider_core import files, presets
 from provider_core.errors import FileError, InvalidInputError, NotFoundError, ProtocolError
 from provider_core.presets import BatchApi
 from provider_core.structs import Struct, replace
+from provider_core.testing import FakeTransport, Scripted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from provider_core.batches.rows import Row
+    from provider_core.chat import ChatPlan
     from provider_core.client import OpenProvider
-    from provider_core.types import Json, Provider
+    from provider_core.types import Json, Provider, Target
 
-_VERSION: Final = 1
 _PIECE: Final = 1 << 18
 _ANSWER: Final = 10_000_000
 """Bytes of an answer of the API that is no file."""
@@ -64,12 +70,6 @@ class Job(Struct):
         return self.status in ENDED
 
 
-def new_job(provider: Provider, model: str) -> Job:
-    """A job that is not sent yet."""
-    token = secrets.token_hex(12)
-    return Job(token=token, provider=provider.name, base_url=provider.base_url, model=model)
-
-
 class JobFile:
     """The jobs of one batch, in a file that only its owner can read. It holds no key, no prompt and no answer."""
 
@@ -84,20 +84,15 @@ class JobFile:
         except OSError as error:
             raise FileError(f"{path} cannot be read", path=path, reason=error.strerror or "") from None
         try:
-            found = json.loads(content)
-            if found["telex_jobs"] != _VERSION:
-                raise ValueError
-            self.jobs = {each["token"]: Job(**each) for each in found["jobs"]}
+            self.jobs = {each["token"]: Job(**each) for each in json.loads(content)["telex_jobs"]}
         except (ValueError, TypeError, LookupError, RecursionError):
-            raise FileError(
-                f"{path} is damaged, or was written by another release of telex", path=path, reason="damaged"
-            ) from None
+            raise FileError(f"{path} is damaged", path=path, reason="damaged") from None
 
     def save(self, *jobs: Job) -> None:
         """Add or replace jobs, and write the file durably. Raises ``FileError``."""
         self.jobs |= {job.token: job for job in jobs}
         plain = [{name: getattr(job, name) for name in Job.__annotations__} for job in self.jobs.values()]
-        files.replace(self.path, json.dumps({"telex_jobs": _VERSION, "jobs": plain}, indent=1).encode())
+        files.replace(self.path, json.dumps({"telex_jobs": plain}, indent=1).encode())
 
     def remove(self, *jobs: Job) -> None:
         """Forget jobs; without any left, the file is removed."""
@@ -146,10 +141,14 @@ class JobApi:
         form = _Form(path, name)
         headers = {"content-type": f"multipart/form-data; boundary={form.boundary}"}
         try:
-            return _id(self._send("POST", "/files", headers=headers, upload=form), self.provider)
+            found = self._send("POST", "/files", headers=headers, upload=form)
         except NotFoundError as error:
             error.explain(f"{self.provider.name} seems to have no Batch API in OpenAI's form")
             raise
+        if id_ := _text(found, "id"):
+            return id_
+        name = self.provider.name
+        raise ProtocolError(f"{name} returned no id for the uploaded file", provider=name)
 
     def create(self, job: Job) -> Job:
         """Create the batch of an uploaded file."""
@@ -179,27 +178,27 @@ class JobApi:
             last = rows[-1].get("id") if rows else None
             if not page.get("has_more") or not isinstance(last, str):
                 return None
-            after = f"&after={_quoted(last)}"
+            after = f"&after={quote(last, safe='')}"
         return None
 
     def retrieve(self, job: Job) -> Job:
         """The job as it is now."""
         try:
-            return _read(job, self._send("GET", f"/batches/{_quoted(job.id)}"))
+            return _read(job, self._send("GET", f"/batches/{quote(job.id, safe='')}"))
         except NotFoundError as error:
             error.explain(f"{self.provider.name} seems to have no batch {job.id}")
             raise
 
     def cancel(self, job: Job) -> Job:
         """Ask the provider to end the job; requests that are done are paid for, and can be fetched."""
-        return _read(job, self._send("POST", f"/batches/{_quoted(job.id)}/cancel"))
+        return _read(job, self._send("POST", f"/batches/{quote(job.id, safe='')}/cancel"))
 
     def download(self, file: str, path: Path) -> None:
         """Write the content of a file to ``path``."""
         opened = self._opened
         with (
             opened.client.send(
-                self.provider, "GET", f"/files/{_quoted(file)}/content", key=opened.key
+                self.provider, "GET", f"/files/{quote(file, safe='')}/content", key=opened.key
             ) as reply,
             path.open("wb") as target,
         ):
@@ -255,7 +254,11 @@ def _read(job: Job, found: dict[str, Json]) -> Job:
     """The job with what an answer of the API says about its batch."""
     counts = found.get("request_counts")
     counts = counts if isinstance(counts, dict) else {}
-    problem = _problem(found.get("errors"))
+    problems = found.get("errors")
+    problems = problems.get("data") if isinstance(problems, dict) else problems
+    first = problems[0] if isinstance(problems, list) and problems else None
+    first = first if isinstance(first, dict) else {}
+    line = f" (line {first['line']} of the file)" if isinstance(first.get("line"), int) else ""
     return replace(
         job,
         id=_text(found, "id") or job.id,
@@ -264,27 +267,9 @@ def _read(job: Job, found: dict[str, Json]) -> Job:
         failed=_count(counts, "failed"),
         output=_text(found, "output_file_id"),
         errors=_text(found, "error_file_id"),
-        problem=problem[0],
-        problem_code=problem[1],
+        problem=f"{_text(first, 'message')}{line}",
+        problem_code=_text(first, "code"),
     )
-
-
-def _problem(errors: Json) -> tuple[str, str]:
-    """The first error of a batch that failed, with the line of the request, and its code."""
-    rows = errors.get("data") if isinstance(errors, dict) else errors
-    first: Sequence[Json] = rows if isinstance(rows, list) else ()
-    for row in first:
-        if isinstance(row, dict) and isinstance(row.get("message"), str):
-            line = f" (line {row['line']} of the file)" if isinstance(row.get("line"), int) else ""
-            more = f", and {len(first) - 1} more" if len(first) > 1 else ""
-            return f"{row['message']}{line}{more}", _text(row, "code")
-    return "", ""
-
-
-def _id(found: dict[str, Json], provider: Provider) -> str:
-    if id_ := _text(found, "id"):
-        return id_
-    raise ProtocolError(f"{provider.name} returned no id for the uploaded file", provider=provider.name)
 
 
 def _text(found: dict[str, Json], name: str) -> str:
@@ -297,7 +282,104 @@ def _count(found: dict[str, Json], name: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _quoted(id_: str) -> str:
-    from urllib.parse import quote
+# --- what a run has on the disk meanwhile --------------------------------------------------------------------
 
-    return quote(id_, safe="")
+
+def row_id(row: Row) -> str:
+    """What a row is called in a job: the same for the same row, and another if its content changes."""
+    content = json.dumps([row.key, row.text, row.columns], sort_keys=True, default=str)
+    return hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def request_line(id_: str, plan: ChatPlan, opened: OpenProvider, endpoint: str) -> bytes:
+    """The request of a row, as a line of the file."""
+    body: dict[str, Json] = opened.client.body(opened.provider, plan.request)
+    for name in ("stream", "stream_options"):
+        body.pop(name, None)
+    line = {"custom_id": id_, "method": "POST", "url": endpoint, "body": body}
+    try:
+        return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    except UnicodeEncodeError:
+        raise InvalidInputError("the request contains text that is not valid Unicode") from None
+
+
+def replayed(line: Mapping[str, Json]) -> FakeTransport:
+    """A network whose server is one line of an answer: its status and its body."""
+    response = line.get("response")
+    found: Json = response.get("body") if isinstance(response, dict) else None
+    status = response.get("status_code") if isinstance(response, dict) else None
+    if found is None:
+        found = {"error": line.get("error") or "the provider returned no answer for the row"}
+        status = status if isinstance(status, int) and status >= 400 else 500
+    body = found if isinstance(found, str) else json.dumps(found)
+    return FakeTransport(
+        Scripted(
+            body=[body.encode("utf-8", "replace")],
+            status=status if isinstance(status, int) else 200,
+            headers={"content-type": "application/json"},
+        )
+    )
+
+
+def was_left(line: dict[str, Json]) -> bool:
+    """Whether a line of an error file says that the job ended before the row was run."""
+    error = line.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    return line.get("response") is None and code in ("batch_expired", "batch_cancelled")
+
+
+class Part:
+    """A file of requests to one model that is being written, and its job."""
+
+    def __init__(self, path: Path, target: Target, api: BatchApi) -> None:
+        self.path: Path = path
+        self.file: BinaryIO = path.open("wb")
+        provider = target.provider
+        self.job: Job = Job(
+            token=secrets.token_hex(12),
+            provider=provider.name,
+            base_url=provider.base_url,
+            model=target.model,
+        )
+        self.rows: int = 0
+        self._api = api
+        self._size = 0
+
+    def has_room(self, line: bytes) -> bool:
+        """Whether the limits of the API allow one more request."""
+        return self.rows < self._api.requests and self._size + len(line) <= self._api.megabytes * 1_000_000
+
+    def add(self, line: bytes) -> None:
+        self.file.write(line)
+        self.rows += 1
+        self._size += len(line)
+
+
+class Spool:
+    """Values by job and id, in a file that SQLite removes: rows of jobs, and answers whose rows are to come."""
+
+    def __init__(self) -> None:
+        self._file = sqlite3.connect("", isolation_level=None)
+        self._file.execute("PRAGMA journal_mode = OFF")
+        self._file.execute("CREATE TABLE spool (job, id, value, PRIMARY KEY (job, id)) WITHOUT ROWID")
+        self._file.execute("BEGIN")
+
+    def put(self, job: str, id_: str, value: object) -> None:
+        self._file.execute("INSERT OR REPLACE INTO spool VALUES (?, ?, ?)", (job, id_, pickle.dumps(value)))
+
+    def take(self, job: str, id_: str) -> Any:
+        """The value, which is removed; None if there is none."""
+        where = "FROM spool WHERE job = ? AND id = ?"
+        found = self._file.execute(f"SELECT value {where}", (job, id_)).fetchone()
+        if found is None:
+            return None
+        self._file.execute(f"DELETE {where}", (job, id_))
+        return pickle.loads(found[0])  # noqa: S301 - from this process
+
+    def left(self, job: str) -> Iterator[Any]:
+        """The values of a job that were not taken."""
+        for (value,) in self._file.execute("SELECT value FROM spool WHERE job = ?", (job,)):
+            yield pickle.loads(value)  # noqa: S301 - from this process
+
+    def close(self) -> None:
+        self._file.close()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 import math
 import os
@@ -20,6 +19,7 @@ from provider_core.redaction import printable
 from provider_core.structs import Struct, field
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from provider_core.errors import CoreError
@@ -55,7 +55,6 @@ class Row(Struct):
     """The line of the input on which it ends; 0 for a file."""
     error: CoreError | None = None
     """Why it cannot be used."""
-    has_own_id: bool = False
 
     @property
     def key(self) -> str:
@@ -72,8 +71,7 @@ class RowReader:
     """The rows of one input. Iterate once.
 
     Without a ``format``, the first byte decides: a brace or a quotation mark begins JSONL, anything else lines.
-    ``id_column`` names the column with the ids. ``columns`` are those of a CSV file's header, once iteration has begun.
-    Raises ``InvalidInputError`` for a header that cannot be used.
+    ``id_column`` names the column with the ids. Raises ``InvalidInputError`` for a header that cannot be used.
     """
 
     def __init__(
@@ -84,54 +82,51 @@ class RowReader:
         name: str = "stdin",
         id_column: str = "id",
     ) -> None:
-        self._file = file
+        self.file: io.BufferedReader = file
         self._name = name
         self._id_column = id_column
         self._format = format_
         self._size = 0
-        self._read: int | None = None  # bytes of CSV that became rows; its file is read in blocks
         with suppress(OSError, ValueError):
-            self._size = os.fstat(self._file.fileno()).st_size
-        self.columns: tuple[str, ...] | None = None
+            self._size = os.fstat(file.fileno()).st_size
 
     @property
     def fraction(self) -> float | None:
         """The part of the input that was read, from 0 to 1; None if its size is unknown."""
-        if not self._size:
-            return None
         with suppress(OSError, ValueError):
-            read = self._file.tell() if self._read is None else self._read
-            return min(1.0, read / self._size)
+            return min(1.0, self.file.tell() / self._size) if self._size else None
         return None
 
     def __iter__(self) -> Iterator[Row]:
         format_ = self._format
-        match self._file.peek(2)[:2]:
+        match self.file.peek(2)[:2]:
             case b"\x1f\x8b":
                 raise InvalidInputError(f"{self._name} is compressed. Pipe it through gunzip -c")
             case b"\xff\xfe" | b"\xfe\xff":
                 raise InvalidInputError(f"{self._name} is UTF-16. Pipe it through iconv -f utf-16 -t utf-8")
         if format_ is None:
-            first = self._file.peek(1 << 12).removeprefix(_BOM).lstrip()[:1]
+            first = self.file.peek(1 << 12).removeprefix(_BOM).lstrip()[:1]
             format_ = "jsonl" if first in (b"{", b'"', b"[") else "lines"
-        match format_:
-            case "csv" | "tsv":
-                yield from self._cells("," if format_ == "csv" else "\t")
-            case _:
-                yield from self._lines(as_json=format_ == "jsonl")
-
-    def _lines(self, *, as_json: bool) -> Iterator[Row]:
+        if format_ in ("csv", "tsv"):
+            csv.field_size_limit(limits.BATCH_ROW)
+            lines = map(_text_of_line, _bounded_lines(self.file))
+            delimiter = "," if format_ == "csv" else "\t"
+            yield from self._records(csv.reader(lines, delimiter=delimiter, strict=True))
+            return
         number = 0
-        for line, read in enumerate(_bounded_lines(self._file), start=1):
-            raw = None if read is None else read.strip(b" \t\r\n")
+        read = self._json_row if format_ == "jsonl" else self._line_row
+        for line, whole in enumerate(_bounded_lines(self.file), start=1):
+            raw = None if whole is None else whole.strip(b" \t\r\n")
             if raw == b"":
                 continue
             number += 1
-            yield self._json_row(number, line, raw) if as_json else self._line_row(number, line, raw)
+            if raw is None:
+                limit = f"it is longer than {limits.BATCH_ROW // 1_000_000} MB"
+                yield self._bad(number, line, str(line).encode(), limit)
+            else:
+                yield read(number, line, raw)
 
-    def _json_row(self, number: int, line: int, raw: bytes | None) -> Row:
-        if raw is None:
-            return self._too_long(number, line)
+    def _json_row(self, number: int, line: int, raw: bytes) -> Row:
         try:
             # NaN, which Python writes for a missing number, is not JSON: it is read as null.
             found = json.loads(raw, parse_constant=lambda _: None)
@@ -147,36 +142,16 @@ class RowReader:
         if isinstance(found, str):
             return Row(number=number, id=_own_id(number, raw), text=found, line=line)
         if not isinstance(found, dict):
-            hint = ""
-            if number == 1 and raw.lstrip().startswith(b"["):
-                hint = "; to convert an array: jq -c '.[]'"
+            hint = "; to convert an array: jq -c '.[]'" if number == 1 and raw.startswith(b"[") else ""
             return self._bad(number, line, raw, f"it is neither a JSON object nor a string{hint}")
-        return self._row(number, line, found, raw)
+        return _row(number, found, raw, self._id_column, line)
 
-    def _line_row(self, number: int, line: int, raw: bytes | None) -> Row:
-        if raw is None:
-            return self._too_long(number, line)
+    def _line_row(self, number: int, line: int, raw: bytes) -> Row:
         try:
             text = raw.decode()
         except UnicodeDecodeError:
             return self._bad(number, line, raw, "it is not UTF-8")
         return Row(number=number, id=_own_id(number, raw), text=text, line=line)
-
-    def _cells(self, delimiter: str) -> Iterator[Row]:
-        csv.field_size_limit(limits.BATCH_ROW)
-        # Bytes that are not UTF-8 become lone surrogates, so that they spoil one row and not the rest of the file.
-        text = io.TextIOWrapper(self._file, "utf-8", errors="surrogateescape", newline="")
-        try:
-            yield from self._records(csv.reader(self._counted(text), delimiter=delimiter, strict=True))
-        finally:
-            with suppress(ValueError):
-                text.detach()
-
-    def _counted(self, lines: Iterable[str]) -> Iterator[str]:
-        self._read = 0
-        for line in lines:
-            self._read += len(line) if line.isascii() else len(line.encode("utf-8", "surrogateescape"))
-            yield line
 
     def _records(self, reader: csv.Reader) -> Iterator[Row]:  # type: ignore[name-defined]
         number = 0
@@ -209,7 +184,7 @@ class RowReader:
             else:
                 columns = dict(zip(header, cells, strict=True))
                 columns.pop("", None)  # such as the index that pandas writes
-                yield self._row(number, line, columns, raw)
+                yield _row(number, columns, raw, self._id_column, line)
 
     def _header(self, cells: Sequence[str]) -> Sequence[str]:
         header = [cell.strip() for cell in cells]
@@ -221,21 +196,10 @@ class RowReader:
         if len(set(named)) < len(named):
             twice = next(name for name in named if named.count(name) > 1)
             raise InvalidInputError(f"{what} has two columns called {printable(twice, 60)}")
-        self.columns = tuple(named)
         return header
-
-    def _row(self, number: int, line: int, columns: Mapping[str, Json], raw: bytes) -> Row:
-        own = columns.get(self._id_column)
-        if not _is_id(own):
-            return Row(number=number, id=_own_id(number, raw), columns=columns, line=line)
-        return Row(number=number, id=own, columns=columns, line=line, has_own_id=True)
 
     def _bad(self, number: int, line: int, raw: bytes, why: str) -> Row:
         return bad_row(number, raw, f"line {line} of {self._name} cannot be used: {why}", line=line)
-
-    def _too_long(self, number: int, line: int) -> Row:
-        limit = f"it is longer than {limits.BATCH_ROW // 1_000_000} MB"
-        return self._bad(number, line, str(line).encode(), limit)
 
 
 def bad_row(number: int, raw: bytes, message: str, *, line: int = 0) -> Row:
@@ -256,13 +220,13 @@ def file_rows(names: Iterable[str]) -> Iterator[Row]:
         try:
             text = text_file(name).text
         except (FileError, InvalidInputError) as error:
-            yield Row(number=number, id=name, columns=columns, error=error, has_own_id=True)
+            yield Row(number=number, id=name, columns=columns, error=error)
         else:
             columns["text"] = text
-            yield Row(number=number, id=name, columns=columns, text=text, has_own_id=True)
+            yield Row(number=number, id=name, columns=columns, text=text)
 
 
-def rows_of(values: Iterable[Json | Row], *, id_column: str = "id") -> Iterator[Row]:
+def rows_of(values: Iterable[Json | Row]) -> Iterator[Row]:
     """A row for each value of a program: a text, a mapping of columns, or a ``Row``."""
     for number, value in enumerate(values, start=1):
         if isinstance(value, Row):
@@ -271,26 +235,19 @@ def rows_of(values: Iterable[Json | Row], *, id_column: str = "id") -> Iterator[
         raw = json.dumps(value, sort_keys=True, default=str).encode()
         if isinstance(value, str):
             yield Row(number=number, id=_own_id(number, raw), text=value)
-            continue
-        if not isinstance(value, dict):
+        elif isinstance(value, dict):
+            yield _row(number, value, raw, "id")
+        else:
             raise TypeError(f"a row is a text or a mapping, not {type(value).__name__}")
-        own = value.get(id_column)
-        has_own_id = _is_id(own)
-        made = own if has_own_id else _own_id(number, raw)
-        yield Row(number=number, id=made, columns=value, has_own_id=has_own_id)
 
 
-def _is_id(value: Json) -> bool:
-    """Whether a value can identify a row: a text or a number, which look the same in each format of the results."""
-    match value:
-        case bool():
-            return False
-        case float():
-            return math.isfinite(value)
-        case str() | int():
-            return value != ""
-        case _:
-            return False
+def _row(number: int, columns: Mapping[str, Json], raw: bytes, id_column: str, line: int = 0) -> Row:
+    """A row of columns. A text or a number can be its id: they look the same in each format of the results."""
+    own = columns.get(id_column)
+    is_id = own != "" and (isinstance(own, str | int) or (isinstance(own, float) and math.isfinite(own)))
+    if not is_id or isinstance(own, bool):
+        own = _own_id(number, raw)
+    return Row(number=number, id=own, columns=columns, line=line)
 
 
 def _own_id(number: int, raw: bytes) -> str:
@@ -315,3 +272,10 @@ def _bounded_lines(file: io.BufferedReader) -> Iterator[bytes | None]:
         while (rest := file.readline(1 << 20)) and not rest.endswith(b"\n"):
             pass
         yield None
+
+
+def _text_of_line(raw: bytes | None) -> str:
+    """A line of CSV. Bytes that are not UTF-8 become lone surrogates, so that they spoil one row and not the rest."""
+    if raw is None:
+        return "x" * (limits.BATCH_ROW + 1)  # too long for a cell, too
+    return raw.decode("utf-8", "surrogateescape")

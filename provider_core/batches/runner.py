@@ -14,7 +14,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from provider_core import errors
-from provider_core.batches.pace import rate_error, retry_after
+from provider_core.batches.lanes import rate_error, retry_after
 from provider_core.chat import ChatRun
 from provider_core.chat.fallback import may_fall_back, rest_after
 from provider_core.client import backoff, max_retries_for
@@ -27,13 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from decimal import Decimal
 
-    from provider_core.batches.pace import Lane
+    from provider_core.batches.lanes import Lane
     from provider_core.batches.planner import RowPlanner
     from provider_core.batches.rows import Row
     from provider_core.chat import ChatPlan
     from provider_core.events import Answer
     from provider_core.prices import Pricing
-    from provider_core.types import Notice
 
 _RATE_RETRIES: Final = 20
 """How often a row is sent again because of rate limits. The pauses between are the lane's."""
@@ -43,6 +42,7 @@ _SERVER_FAILED: Final = (errors.ServerError, errors.ProtocolError, errors.Networ
 """Failures that say more about a server than about a row."""
 _AHEAD: Final = 256
 """Results that may wait for the caller; then no further row is started."""
+_TICK: Final = 0.2
 _GRACE: Final = 30.0
 """Seconds after the deadline for the requests in flight."""
 
@@ -72,6 +72,14 @@ class Result(Struct):
         """The verdict of the answer; "failed" if there is none."""
         return Verdict.FAILED if self.answer is None else self.answer.verdict
 
+    def with_answers(self, change: Callable[[Answer], Answer]) -> Result:
+        """The result with its answer, and those of its requests, changed."""
+        return replace(
+            self,
+            answer=None if self.answer is None else change(self.answer),
+            requests=tuple(replace(each, answer=change(each.answer)) for each in self.requests),
+        )
+
 
 class BatchLimits(Struct):
     """When a batch ends early; None: never."""
@@ -82,6 +90,74 @@ class BatchLimits(Struct):
     """US dollars, as far as costs are known. What is in flight is expected to cost what others did."""
     deadline: float | None = None
     """Seconds after which no row is started. Those in flight have 30 seconds more."""
+
+
+class Run:
+    """A batch while it runs, in whatever way. Iterate for its results as they come, and None while there is none.
+
+    Rows that were not finished have no result. ``clock`` returns seconds.
+    """
+
+    resting: float = 0.0
+    """The seconds until a request may start again, because servers asked to wait."""
+    in_flight: int = 0
+    """Rows that are being asked."""
+
+    def __init__(
+        self,
+        rows: Iterable[Row],
+        *,
+        lanes: Sequence[Lane] = (),
+        limits: BatchLimits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.lanes: list[Lane] = list(lanes)
+        self.ended_by: str = ""
+        """What ended the batch early: "stop", "errors", "cost", "deadline", "error", or "" if all rows are done."""
+        self.error: CoreError | None = None
+        """The error that ended it."""
+        self.activity: str = ""
+        """What is being waited for, if it is not the requests in flight."""
+        self.done: int = 0
+        """Results that the caller has."""
+        self.failed: int = 0
+        self.spent: Decimal | None = None
+        """US dollars, as far as they are known; None if no cost is."""
+        self._rows = iter(rows)
+        self._limits = limits or BatchLimits()
+        self._clock = clock
+        self._deadline = inf
+
+    def stop(self, why: str = "stop", error: CoreError | None = None) -> None:
+        """Start no further row. Any thread, or a signal's handler, may call this."""
+        if not self.ended_by:
+            self.error = error
+            self.ended_by = why
+
+    def __iter__(self) -> Iterator[Result | None]:
+        raise NotImplementedError
+
+    def _is_over(self) -> bool:
+        if self._clock() >= self._deadline:
+            self.stop("deadline")
+        return bool(self.ended_by)
+
+    def _start_clock(self) -> None:
+        if self._limits.deadline is not None:
+            self._deadline = self._clock() + self._limits.deadline
+
+    def _add_costs(self, requests: Iterable[AnswerEnded]) -> None:
+        for request in requests:
+            if (cost := request.answer.cost) is not None:
+                self.spent = cost.amount + (self.spent or 0)
+
+    def _count(self, result: Result) -> None:
+        """Count a result that the caller gets, and its costs; end the batch if too many failed."""
+        self.done += 1
+        self.failed += not result.ok
+        self._add_costs(result.requests)
+        if not result.ok and self.failed == self._limits.max_errors:
+            self.stop("errors", result.error)
 
 
 class _Job:
@@ -102,15 +178,13 @@ class _Job:
         """Lanes that are not to be asked again, because others can be asked instead."""
 
 
-class BatchRun:
-    """A batch while it runs. Iterate for its results as they come, and None after ``tick`` seconds without one.
+class BatchRun(Run):
+    """A batch of requests that this process sends in threads; a None comes after each 0.2 seconds without a result.
 
-    ``rows`` is read in threads, one row at a time. ``lanes_for`` returns the lanes of a model that a row names;
-    without it, such rows fail. ``window`` is the number of rows that may be started before the oldest unfinished one
-    ends.
+    ``rows`` is read in threads, one row at a time. ``lanes_for`` returns the lanes of a model that a row names.
+    ``window`` is the number of rows that may be started before the oldest unfinished one ends.
 
-    ``stop`` starts no further row; the iteration ends when those in flight have. If you stop iterating, they are
-    abandoned. Rows that were not finished have no result.
+    After ``stop``, the iteration ends when the requests in flight have. If you stop iterating, they are abandoned.
     """
 
     def __init__(
@@ -119,32 +193,16 @@ class BatchRun:
         planner: RowPlanner,
         lanes: Sequence[Lane],
         *,
-        lanes_for: Callable[[str], Sequence[Lane]] | None = None,
+        lanes_for: Callable[[str], Sequence[Lane]],
         limits: BatchLimits | None = None,
         price: Pricing | None = None,
         window: int | None = None,
-        log: Callable[[str, str], None] | None = None,
-        tick: float = 0.2,
     ) -> None:
-        self.lanes: list[Lane] = list(lanes)
-        self.ended_by: str = ""
-        """What ended the batch early: "stop", "errors", "cost", "deadline", "error", or "" if all rows are done."""
-        self.error: CoreError | None = None
-        """The error that ended it."""
-        self.activity: str = ""
-        """What is being waited for, if it is not the requests in flight."""
-        self.done: int = 0
-        self.failed: int = 0
-        self.spent: Decimal | None = None
-        """US dollars, as far as they are known; None if no cost is."""
-        self._rows = iter(rows)
+        super().__init__(rows, lanes=lanes, limits=limits)
         self._planner = planner
         self._lanes_for = lanes_for
-        self._limits = limits or BatchLimits()
         self._price = price
         self._window = window
-        self._log = log
-        self._tick = tick
         self._results: queue.SimpleQueue[Result | BaseException | None] = queue.SimpleQueue()
         self._source = threading.Lock()
         self._changed = threading.Condition()
@@ -156,40 +214,28 @@ class BatchRun:
         self._errors = 0  # rows that failed, counted when they end
         self._priced = 0  # requests whose cost is known
         self._output_tokens = 0.0  # of an average answer
-        self._named: dict[str, Sequence[Lane]] = {}
-        self._deadline = inf
 
     # --- for the caller ------------------------------------------------------------------------------------
 
     @property
-    def in_flight(self) -> int:
+    def in_flight(self) -> int:  # type: ignore[override]
         return sum(lane.in_flight for lane in self.lanes)
 
     @property
-    def resting(self) -> float:
-        """The seconds until a request may start again, because servers asked to wait; 0 if one may start now."""
+    def resting(self) -> float:  # type: ignore[override]
         until = min((lane.rests_until for lane in self.lanes if lane.dead is None), default=-inf)
         return max(0.0, until - time.monotonic())
 
-    def stop(self, why: str = "stop", error: CoreError | None = None) -> None:
-        """Start no further row. Any thread, or a signal's handler, may call this."""
-        if not self.ended_by:
-            self.error = error
-            self.ended_by = why
-
     def __iter__(self) -> Iterator[Result | None]:
-        started = time.monotonic()
-        if self._limits.deadline is not None:
-            self._deadline = started + self._limits.deadline
+        self._start_clock()
         with self._changed:
             self._hire()
         try:
             while True:
                 try:
-                    item = self._results.get(timeout=self._tick)
+                    item = self._results.get(timeout=_TICK)
                 except queue.Empty:
-                    self._check_deadline()
-                    if self.ended_by:
+                    if self._is_over():
                         with self._changed:
                             self._changed.notify_all()
                     if self.ended_by == "deadline" and time.monotonic() > self._deadline + _GRACE:
@@ -213,33 +259,24 @@ class BatchRun:
                 self._changed.notify_all()
 
     def _count(self, result: Result) -> None:
+        """Count a result. Its costs, and whether it is one failure too many, were counted when it ended."""
         self.done += 1
         self.failed += not result.ok
-        self._check_deadline()
-        if self._window is not None:
+        self._is_over()
+        if self._window is not None or self._results.qsize() == _AHEAD // 2:
             with self._changed:
                 self._unfinished.pop(result.row.number, None)
                 self._changed.notify_all()
-        elif self._results.qsize() == _AHEAD // 2:
-            with self._changed:
-                self._changed.notify_all()
 
-    def _add_costs(self, requests: Iterable[AnswerEnded]) -> None:
+    def _check_costs(self, ended: Sequence[AnswerEnded]) -> None:
         """Add up costs when requests end: the caller may take their results much later. Called with the lock."""
-        for request in requests:
-            cost = request.answer.cost
-            if cost is not None:
-                self._priced += 1
-                self.spent = cost.amount if self.spent is None else self.spent + cost.amount
+        self._add_costs(ended)
+        self._priced += sum(request.answer.cost is not None for request in ended)
         limit = self._limits.max_cost
         if limit is not None and self.spent is not None:
             expected = self.spent / self._priced * self.in_flight
             if self.spent + expected >= limit:
                 self.stop("cost")
-
-    def _check_deadline(self) -> None:
-        if time.monotonic() >= self._deadline:
-            self.stop("deadline")
 
     # --- workers -------------------------------------------------------------------------------------------
 
@@ -307,13 +344,10 @@ class BatchRun:
         lanes: Sequence[Lane] = self._shared
         if name is not None:
             with self._changed:
-                if name not in self._named:
-                    if self._lanes_for is None:
-                        raise errors.InvalidInputError("rows of this batch cannot name a model")
-                    self._named[name] = self._lanes_for(name)
-                    self.lanes += [lane for lane in self._named[name] if lane not in self.lanes]
+                lanes = self._lanes_for(name)
+                if new := [lane for lane in lanes if lane not in self.lanes]:
+                    self.lanes += new
                     self._hire()
-                lanes = self._named[name]
         job = _Job(row, self._planner.plan(row, lanes[0].target, lanes[0].request), lanes)
         if any(throttle.tpm for lane in lanes for throttle in lane.throttles):
             from provider_core.attachments import estimate_tokens
@@ -330,7 +364,10 @@ class BatchRun:
             now = time.monotonic()
             job.started = job.started or now
             job.attempts += 1
-            answer, ended = self._ask(job, lane)
+            plan = job.plan
+            if plan.target is not lane.target:
+                plan = self._planner.plan(job.row, lane.target, lane.request)
+            answer, ended = ask(plan, lane, price=self._price)
             job.requests += ended
             result = Result(
                 row=job.row,
@@ -355,12 +392,6 @@ class BatchRun:
                 if self._errors >= self._limits.max_errors:
                     self.stop("errors", result.error)
         self._results.put(result)
-
-    def _ask(self, job: _Job, lane: Lane) -> tuple[Answer, list[AnswerEnded]]:
-        plan = job.plan
-        if plan.target is not lane.target:
-            plan = self._planner.plan(job.row, lane.target, lane.request)
-        return ask(plan, lane, price=self._price, log=self._log)
 
     def _acquire(self, job: _Job) -> Lane | None:
         """Wait for a lane; None if the batch has ended."""
@@ -392,7 +423,7 @@ class BatchRun:
         with self._changed:
             now = time.monotonic()
             lane.in_flight -= 1
-            self._add_costs(ended)
+            self._check_costs(ended)
             limit = lane.limit
             final = True
             if result.ok:
@@ -443,16 +474,9 @@ class BatchRun:
         return final
 
 
-def ask(
-    plan: ChatPlan,
-    lane: Lane,
-    *,
-    price: Pricing | None = None,
-    log: Callable[[str, str], None] | None = None,
-    notify: Callable[[Notice], None] | None = None,
-) -> tuple[Answer, list[AnswerEnded]]:
+def ask(plan: ChatPlan, lane: Lane, *, price: Pricing | None = None) -> tuple[Answer, list[AnswerEnded]]:
     """One turn to its end: the answer, which has the error if it failed; and its requests."""
-    run = ChatRun(plan, lambda _: nullcontext(lane.opened), price=price, log=log, notify=notify)
+    run = ChatRun(plan, lambda _: nullcontext(lane.opened), price=price)
     ended: list[AnswerEnded] = []
     try:
         ended.extend(event for event in run if type(event) is AnswerEnded)

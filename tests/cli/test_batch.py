@@ -8,7 +8,6 @@ import json
 import os
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -392,7 +391,7 @@ def test_retry_failed_limit_and_sample_choose_rows(telex: Inside, server: Script
     server.will(echo)
     ran = batch(telex, "-o", "out.jsonl", "--retry-failed", stdin=rows)
     assert (ran.code, prompts(server)) == (0, ["3"])
-    assert "95 rows left out" in ran.err
+    assert "left out by --limit, --sample or --retry-failed" in ran.err
     server.will(echo)
     batch(telex, "-o", "out.jsonl", "--limit", "2", stdin=rows)
     assert prompts(server) == ["5", "6"]
@@ -581,13 +580,14 @@ def test_no_column_and_no_answer_reaches_the_terminal_or_a_command(telex: Inside
 def test_without_a_terminal_a_line_every_ten_seconds_shows_the_progress(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from provider_core.batches import Result, Row
+    from provider_core.batches import Result, Row, Run
     from provider_core.errors import RateLimitError
     from telex.batch.progress import Progress
     from telex.console import Console
 
     now = 0.0
-    run: Any = SimpleNamespace(spent=None, ended_by="", activity="", resting=0.0, in_flight=4)
+    run = Run([])
+    run.in_flight = 4
     progress = Progress(
         Console(environ={}), before=lambda: 5, fraction=lambda: now / 100, quiet=False, clock=lambda: now
     )
@@ -595,7 +595,9 @@ def test_without_a_terminal_a_line_every_ten_seconds_shows_the_progress(
     for second in range(31):
         now = float(second)
         failed = RateLimitError("slow down", provider="lab", status=429)
-        progress.add(Result(row=Row(number=second, id=second), error=failed if second % 10 == 9 else None))
+        result = Result(row=Row(number=second, id=second), error=failed if second % 10 == 9 else None)
+        run._count(result)
+        progress.add(result)
         progress.show(run)
         if err := capsys.readouterr().err:
             shown.append((second, err))
@@ -604,7 +606,7 @@ def test_without_a_terminal_a_line_every_ten_seconds_shows_the_progress(
     run.in_flight, run.resting, now = 0, 42.0, 40.0
     progress.show(run)
     assert "waiting 42 s: rate limited or overloaded" in capsys.readouterr().err
-    progress.summary(run, skipped=0, limited=False, show_failed="jq")
+    progress.summary(run, skipped=0, show_failed="jq")
     assert "       3  RateLimitError (429): slow down\n" in capsys.readouterr().err
 
 

@@ -15,7 +15,7 @@ from servers import refusal
 
 import provider_core
 from provider_core import BatchLimits, BatchRun, Result, Row, batch, errors, provider
-from provider_core.batches import pace
+from provider_core.batches import lanes
 from provider_core.keys import MemoryStore
 from provider_core.runtime import Runtime
 from provider_core.settings import Settings
@@ -202,7 +202,7 @@ def test_what_would_fail_for_every_row_ends_the_batch(
 def test_refusals_alone_end_the_batch_at_last(
     runtime: Runtime, server: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pace, "_LONGEST_REFUSAL", 0.2)
+    monkeypatch.setattr(lanes, "_LONGEST_REFUSAL", 0.2)
     server.will(refusal(503))
     with pytest.raises(errors.OverloadedError):
         list(batch(map(str, range(1000)), lab(server), "m", runtime=runtime))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from provider_core.batches.pace import FIRST, MOST, Lane, Throttle, seconds
+from provider_core.batches.lanes import FIRST, MOST, Lane, Throttle, seconds
 from provider_core.errors import ConnectError, RateLimitError
 from provider_core.types import Provider, Target
 

@@ -64,6 +64,7 @@ class World:
             planner(request=Request(model="", messages=()), **self.options),
             [Lane(target, OpenProvider(client=Client(), provider=opened, key=KEY))],
             jobs=JobFile(self.path),
+            lanes_for=lambda _: [],
             note=self.notes.append,
             clock=lambda: self.time.now,
             sleep=self.time.sleep,
@@ -226,10 +227,10 @@ def test_a_cancelled_job_keeps_what_was_done(world: World) -> None:
 
 def test_a_refused_job_ends_the_batch_with_the_providers_words(world: World) -> None:
     world.api.ends = "failed"
-    world.api.errors = [{"code": "model_not_found", "message": "There is no m.", "line": 2}, {"message": "x"}]
+    world.api.errors = [{"code": "model_not_found", "message": "There is no m.", "line": 2}]
     run = world.run()
     assert [each for each in run if each] == []
-    assert str(run.error) == "lab refused the job batch0: There is no m. (line 2 of the file), and 1 more"
+    assert str(run.error) == "lab refused the job batch0: There is no m. (line 2 of the file)"
     assert not world.path.exists()
 
 
@@ -263,7 +264,7 @@ def test_a_stopped_run_leaves_the_job_running_and_the_next_one_fetches_it(world:
         pass
     run.stop()
     file = json.loads(world.path.read_text())
-    assert [job["id"] for job in file["jobs"]] == ["batch0"]
+    assert [job["id"] for job in file["telex_jobs"]] == ["batch0"]
     assert KEY not in world.path.read_text()
     if os.name == "posix":
         assert stat.S_IMODE(world.path.stat().st_mode) == 0o600
@@ -441,9 +442,9 @@ def test_the_upload_is_streamed_from_the_disk(world: World) -> None:
 def test_a_full_disk_ends_the_batch_before_anything_is_sent(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from provider_core.batches import spool
+    from provider_core.batches import jobs
 
-    class Full(spool.Part):
+    class Full(jobs.Part):
         def add(self, line: bytes) -> None:
             raise OSError(28, "No space left on device")
 

@@ -72,7 +72,7 @@ def test_each_format_yields_columns_or_a_text(format_: Any, data: bytes, expecte
 @pytest.mark.parametrize("value", ["null", "true", '""', "NaN", "1e999", '{"a": 1}', "[1]"])
 def test_what_is_no_text_and_no_finite_number_is_not_an_id(value: str) -> None:
     (row,) = read(f'{{"id": {value}}}\n'.encode(), "jsonl")
-    assert (row.error, row.has_own_id, str(row.id).startswith("1-")) == (None, False, True)
+    assert (row.error, str(row.id).startswith("1-")) == (None, True)
 
 
 def test_nan_is_read_as_null_and_half_a_surrogate_pair_is_refused() -> None:
@@ -140,7 +140,6 @@ def test_compressed_and_utf_16_input_is_refused(format_: Any) -> None:
 def test_rows_are_known_by_their_id_else_by_number_and_content() -> None:
     rows = read(b'{"id": 7}\n{"id": "x"}\n{"id": ""}\n{"id": null}\n"a"\n"a"\n')
     assert [row.key for row in rows[:2]] == ["7", "x"]
-    assert [row.has_own_id for row in rows] == [True, True, False, False, False, False]
     assert len({row.key for row in rows}) == 6
     again = read(b'{"id": 7}\n{"id": "x"}\n{"id": ""}\n{"id": null}\n"a"\n"b"')
     same = [one.key == other.key for one, other in zip(rows, again, strict=True)]

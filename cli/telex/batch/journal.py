@@ -1,11 +1,9 @@
-"""The output file of a batch: what is in it is done, and the same command does the rest.
+"""Where the results of a batch go: a stream, a file that can be resumed, and a folder with a file for each answer.
 
-Each result is appended in one write, so that ``kill -9`` loses only rows in flight; once a second the file is
+In the file, each result is appended in one write, so that ``kill -9`` loses only rows in flight; once a second it is
 synchronised with the disk, so that a power failure loses at most the rows of that second. A line that was torn is
-removed when the batch is resumed.
-
-A row that failed has a line, too. When it is run again, its new line is appended, and the old one is removed at the end
-of the batch, or by the next one: the file then has one line for each row.
+removed when the batch is resumed. A row that failed has a line, too. When it is run again, its new line is appended,
+and the old one is removed at the end of the batch: the file then has one line for each row.
 
 Beside the file is another, with ".state" after its name: what the results were made with. It is locked while a batch
 writes.
@@ -24,132 +22,172 @@ import tempfile
 import threading
 import time
 import weakref
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from provider_core import files
 from provider_core.errors import FileError
+from telex.batch.output import Entry
 from telex.console import OutputError
 
 if TYPE_CHECKING:
-    import io
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from provider_core.batches import Result
     from telex.batch.output import Layout
 
-_VERSION: Final = 1
+JOURNAL: Final = ".telex-batch.jsonl"
+"""The file of ``--output-dir`` that has the results without their answers."""
+JOBS: Final = ".jobs"
+"""What follows the name of the output in that of the file of its jobs."""
 _SYNC: Final = 1.0
 """Seconds between two synchronisations with the disk."""
 
 
 class KnownRows:
-    """The rows of an output file, and the ids of the input so far: in a temporary file, whatever their number.
+    """The rows of the output and of the input so far: in a temporary file, whatever their number.
 
     They are known by 8 bytes of a hash. That two of a million rows have the same is as likely as one in 37 million.
+    Methods raise ``OutputError`` if the temporary file cannot be written.
     """
 
     def __init__(self) -> None:
         # A private database on the disk, which SQLite removes; no transaction of it has to survive.
         self._rows = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         weakref.finalize(self, self._rows.close)
+        self._lock = threading.Lock()
         self._rows.execute("PRAGMA journal_mode = OFF")
         self._rows.execute(
-            "CREATE TABLE rows (key INTEGER PRIMARY KEY, ok, number, offset, length, lines DEFAULT 1, found DEFAULT 0)"
+            "CREATE TABLE rows (key INTEGER PRIMARY KEY, ok, number, offset, length, lines DEFAULT 0, found DEFAULT 0)"
         )
-        self._rows.execute("CREATE TABLE seen (key INTEGER PRIMARY KEY)")
         self._rows.execute("BEGIN")
-        self._lock = threading.Lock()
-        self.ok = self.failed = 0
 
-    def add(self, key: str, *, ok: bool, number: int, offset: int, length: int) -> None:
-        """Note a line of the output file; it replaces an earlier one of the same row."""
+    def add(self, entry: Entry) -> None:
+        """Note a line of the output; it replaces an earlier one of the same row."""
         self._execute(
-            "INSERT INTO rows (key, ok, number, offset, length) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
-            "SET ok = excluded.ok, offset = excluded.offset, length = excluded.length, lines = lines + 1",
-            (_hash(key), ok, number, offset, length),
+            "INSERT INTO rows (key, ok, number, offset, length, lines) VALUES (?, ?, ?, ?, ?, 1) "
+            "ON CONFLICT (key) DO UPDATE SET ok = excluded.ok, number = excluded.number, offset = excluded.offset, "
+            "length = excluded.length, lines = lines + 1",
+            _hash(entry.key), entry.ok, entry.number, entry.offset, entry.length,
+        )  # fmt: skip
+
+    def find(self, key: str) -> tuple[bool, bool | None]:
+        """Note that the input has a row. Returns whether that is new, and whether the row is complete.
+
+        None means that the output has no line of it.
+        """
+        number = _hash(key)
+        known = self._execute("SELECT found, ok FROM rows WHERE key = ?", number)
+        self._execute(
+            "INSERT INTO rows (key, found) VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET found = 1", number
         )
+        if known is None:
+            return True, None
+        return not known[0], None if known[1] is None else bool(known[1])
 
-    def count(self) -> None:
-        """Set ``ok`` and ``failed``."""
-        found = self._rows.execute("SELECT count(*), ifnull(sum(ok), 0) FROM rows").fetchone()
-        self.ok, self.failed = found[1], found[0] - found[1]
-
-    def state(self, key: str) -> bool | None:
-        """Whether the row is complete; None if it has no line."""
-        found, _ = self._execute("SELECT ok FROM rows WHERE key = ?", (_hash(key),))
-        return None if found is None else bool(found[0])
-
-    def note(self, key: str) -> None:
-        """Note that the input has a row of the output file."""
-        self._execute("UPDATE rows SET found = 1 WHERE key = ?", (_hash(key),))
-
-    def strays(self, *, ok: bool) -> int:
-        """The number of rows that the input does not have."""
-        found, _ = self._execute("SELECT count(*) FROM rows WHERE ok = ? AND NOT found", (ok,))
+    def strays(self) -> int:
+        """The number of complete rows that the input does not have."""
+        found = self._execute("SELECT count(*) FROM rows WHERE ok AND NOT found")
         return 0 if found is None else int(found[0])
 
-    def forget_strays(self, of: KnownRows) -> None:
-        """Remove the rows that failed, and that the input does not have according to ``of``."""
-        for (key,) in of._rows.execute("SELECT key FROM rows WHERE NOT ok AND NOT found"):
-            self._execute("DELETE FROM rows WHERE key = ?", (key,))
+    def forget_failed_strays(self) -> bool:
+        """Remove the rows that failed and that the input does not have; return whether there were any."""
+        self._execute("DELETE FROM rows WHERE NOT ok AND NOT found")
+        return self._execute("SELECT changes() > 0") == (1,)
 
-    def is_new(self, key: str) -> bool:
-        """Whether the input has this id for the first time."""
-        _, changed = self._execute("INSERT OR IGNORE INTO seen VALUES (?)", (_hash(key),))
-        return changed == 1
+    def is_compact(self) -> bool:
+        """Whether no row has two lines."""
+        return self._execute("SELECT 1 FROM rows WHERE lines > 1 LIMIT 1") is None
 
-    def _execute(self, statement: str, values: tuple[object, ...]) -> tuple[tuple[Any, ...] | None, int]:
-        """The first row that a statement returns, and how many it changed.
-
-        Raises ``OutputError`` if the temporary file cannot be written.
-        """
-        try:
-            with self._lock:
-                cursor = self._rows.execute(statement, values)
-                return cursor.fetchone(), cursor.rowcount
-        except sqlite3.OperationalError as error:
-            raise OutputError(f"the folder for temporary files: {error}") from None
+    def is_sorted(self) -> bool:
+        """Whether the lines are in the order of the input."""
+        return (
+            self._execute(
+                "SELECT 1 FROM (SELECT number < lag(number) OVER (ORDER BY offset) AS back FROM rows WHERE lines) "
+                "WHERE back LIMIT 1"
+            )
+            is None
+        )
 
     def places(self, *, ordered: bool) -> sqlite3.Cursor:
         """Offset and length of the last line of each row, in the order of the file, or of the input."""
-        if ordered:
-            return self._rows.execute("SELECT offset, length FROM rows ORDER BY number, offset")
-        return self._rows.execute("SELECT offset, length FROM rows ORDER BY offset")
+        order = "number, offset" if ordered else "offset"
+        return self._rows.execute(f"SELECT offset, length FROM rows WHERE lines ORDER BY {order}")  # noqa: S608
 
-    @property
-    def is_compact(self) -> bool:
-        """Whether no row has two lines."""
-        return self._rows.execute("SELECT 1 FROM rows WHERE lines > 1 LIMIT 1").fetchone() is None
-
-    @property
-    def is_sorted(self) -> bool:
-        """Whether the lines are in the order of the input."""
-        last = 0
-        for (number,) in self._rows.execute("SELECT number FROM rows ORDER BY offset"):
-            if number < last:
-                return False
-            last = number
-        return True
-
-    def close(self) -> None:
-        self._rows.close()
-
-
-def read_known(path: Path, layout: Layout) -> KnownRows:
-    """The rows of an output file, as far as it can be read. Nothing is written."""
-    known = KnownRows()
-    with contextlib.suppress(OSError, ValueError), path.open("rb") as file:
-        for entry in layout.entries(file):
-            known.add(entry.key, ok=entry.ok, number=entry.number, offset=entry.offset, length=entry.length)
-    known.count()
-    return known
+    def _execute(self, statement: str, *values: object) -> tuple[Any, ...] | None:
+        """The first row that a statement returns."""
+        try:
+            with self._lock:
+                found: tuple[Any, ...] | None = self._rows.execute(statement, values).fetchone()
+                return found
+        except sqlite3.OperationalError as error:
+            raise OutputError(f"the folder for temporary files: {error}") from None
 
 
 def _hash(key: str) -> int:
     data = key.encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big", signed=True)
+
+
+def read_known(name: str | None, layout: Layout) -> KnownRows:
+    """The rows of an output file, as far as it can be read. Nothing is written."""
+    known = KnownRows()
+    if name is not None:
+        with contextlib.suppress(OSError, ValueError), Path(name).open("rb") as file:
+            for entry in layout.entries(file):
+                known.add(entry)
+    return known
+
+
+class Stream:
+    """An output that is written once: stdout, a pipe or a device."""
+
+    name: str = ""
+
+    def __init__(self, layout: Layout, write: Callable[[bytes], object]) -> None:
+        self.known = KnownRows()
+        self._write = write
+        self._layout = layout
+        self._header = layout.header
+
+    def add(self, result: Result) -> None:
+        """Write a result, whole or not at all. Raises ``OutputError`` and ``OutputClosed``."""
+        self._write(self._header + self._layout.line(result))
+        self._header = b""
+
+    def finish(self, *, is_whole: bool) -> None:
+        """Nothing is left to do."""
+
+    def close(self) -> None:
+        """The stream is left to the process."""
+
+
+def is_stream(name: str) -> bool:
+    """Whether the output cannot be read again: a pipe, a device, or an open descriptor."""
+    try:
+        mode = os.stat(name).st_mode  # noqa: PTH116
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def open_stream(name: str, layout: Layout) -> Stream:
+    """A pipe or a device as the output. Raises ``click.UsageError``."""
+    try:
+        stream = os.fdopen(os.open(name, os.O_WRONLY | getattr(os, "O_NOCTTY", 0)), "wb")
+    except OSError as error:
+        raise click.UsageError(f"cannot write {name}: {error.strerror}") from None
+
+    def write(line: bytes) -> None:
+        try:
+            stream.write(line)
+            stream.flush()
+        except OSError as error:
+            raise OutputError(f"{name}: {error.strerror}") from None
+
+    return Stream(layout, write)
 
 
 class Journal:
@@ -162,7 +200,7 @@ class Journal:
 
     def __init__(
         self,
-        path: Path,
+        name: str,
         layout: Layout,
         made_with: Mapping[str, Any],
         *,
@@ -170,24 +208,24 @@ class Journal:
         ordered: bool = False,
         is_begun: bool = False,
     ) -> None:
-        self.path = path
+        self.name = name
+        self.path = Path(name)
         self.known = KnownRows()
         self._layout = layout
         self._ordered = ordered
-        self._replaced = False
         self._synced = time.monotonic()
-        self._state_path = path.with_name(f"{path.name}.state")
+        self._state_path = self.path.with_name(f"{self.path.name}.state")
         self._file = -1
         self._end = 0
         self._state = self._open(self._state_path)
         try:
             if not files.try_lock(self._state):
-                raise click.UsageError(f"another telex batch is writing {path}")
-            hashes = {name: _digest(value) for name, value in made_with.items()}
-            self._file = self._open(path)
+                raise click.UsageError(f"another telex batch is writing {name}")
+            hashes = {each: _digest(value) for each, value in made_with.items()}
+            self._file = self._open(self.path)
             if not stat.S_ISREG(os.fstat(self._file).st_mode):
-                raise click.UsageError(f"cannot write {path}: it is not a regular file")
-            if os.fstat(self._file).st_size or (is_begun and _read_all(self._state)):
+                raise click.UsageError(f"cannot write {name}: it is not a regular file")
+            if os.fstat(self._file).st_size or (is_begun and self._read_state()):
                 self._check(hashes, fresh=fresh)
             if fresh:
                 os.ftruncate(self._file, 0)
@@ -210,36 +248,27 @@ class Journal:
 
     def _check(self, hashes: Mapping[str, str], *, fresh: bool) -> None:
         """Compare what the results in the file were made with. A ``fresh`` start needs a file of telex batch, too."""
-        start = "\nTo discard its results and start over, add --fresh."
         try:
-            state = json.loads(_read_all(self._state))
-            before = dict(state["made_with"])
-            version = state["telex_batch"]
+            before = dict(json.loads(self._read_state())["telex_batch"])
         except (ValueError, TypeError, LookupError):
-            if not _read_all(self._state):
+            if not self._read_state():
                 with contextlib.suppress(OSError):
                     os.unlink(self._state_path)  # noqa: PTH108 - made just now
             raise click.UsageError(
                 f"{self.path} exists, and is not the output of telex batch ({self._state_path.name} is missing)"
                 "\nUse another file, or remove this one."
             ) from None
-        if fresh:
-            return
-        if version != _VERSION:
-            raise click.UsageError(f"{self.path} was written by another release of telex{start}")
         changed = [name for name in {**before, **hashes} if before.get(name) != hashes.get(name)]
-        if changed:
-            names = (
-                " and ".join(changed) if len(changed) < 3 else f"{', '.join(changed[:-1])} and {changed[-1]}"
-            )
-            verb = "has" if len(changed) == 1 and not names.endswith("s") else "have"
+        if changed and not fresh:
+            verb = "has" if len(changed) == 1 and not changed[0].endswith("s") else "have"
             raise click.UsageError(
-                f"{self.path} has results of another command: {names} {verb} changed"
-                f"\nUse another file, or repeat the earlier command to resume it.{start}"
+                f"{self.path} has results of another command: {', '.join(changed)} {verb} changed"
+                "\nUse another file, or repeat the earlier command to resume it."
+                "\nTo discard its results and start over, add --fresh."
             )
 
     def _read(self) -> None:
-        """Note what is in the file; remove a torn line at its end, and lines that later ones replace."""
+        """Note what is in the file; remove a torn line at its end."""
         header = self._layout.header
         with self.path.open("rb") as file:
             if (begun := file.read(len(header))) != header:
@@ -254,25 +283,21 @@ class Journal:
             self._end = len(header)
             try:
                 for entry in self._layout.entries(file):
-                    self.known.add(
-                        entry.key, ok=entry.ok, number=entry.number, offset=entry.offset, length=entry.length
-                    )
+                    self.known.add(entry)
                     self._end = entry.offset + entry.length
             except ValueError as error:
                 raise click.UsageError(
                     f"{error} of {self.path} is not a result of telex batch"
                     "\nRemove the line, or use another file. To start over, add --fresh."
                 ) from None
-        if not self.known.is_compact:
-            self._rewrite(self.known)
-        else:
-            os.ftruncate(self._file, self._end)
-        self.known.count()
+        os.ftruncate(self._file, self._end)
 
-    def append(self, line: bytes, *, replaces: bool) -> None:
-        """Append the line of a row, which ``replaces`` one of a row that failed before. Raises ``OutputError``."""
-        self._replaced = self._replaced or replaces
+    def add(self, result: Result) -> None:
+        """Append the line of a row. Raises ``OutputError``."""
+        line, offset = self._layout.line(result), self._end
         self._append(line)
+        row = result.row
+        self.known.add(Entry(key=row.key, number=row.number, ok=result.ok, offset=offset, length=len(line)))
         if time.monotonic() - self._synced > _SYNC:
             self._sync()
 
@@ -294,28 +319,17 @@ class Journal:
         self._synced = time.monotonic()
 
     def finish(self, *, is_whole: bool) -> None:
-        """Leave one line for each row, in the order of the input if it is ``ordered``.
+        """Leave one line for each row, in the order of the input if that is wanted.
 
         If the input ``is_whole``, failed rows that it does not have any more, such as a line that was corrected, are
         removed.
         """
         self._sync()
-        strays = is_whole and self.known.strays(ok=False)
-        if not (self._replaced or self._ordered or strays):
-            return
-        rows = KnownRows()  # those that were known are still used, if the input was not read to its end
-        with self.path.open("rb") as file:
-            for entry in self._layout.entries(file):
-                rows.add(
-                    entry.key, ok=entry.ok, number=entry.number, offset=entry.offset, length=entry.length
-                )
-        if strays:
-            rows.forget_strays(self.known)
-        if strays or not rows.is_compact or (self._ordered and not rows.is_sorted):
-            self._rewrite(rows)
-        rows.close()
+        has_strays = is_whole and self.known.forget_failed_strays()
+        if has_strays or not self.known.is_compact() or (self._ordered and not self.known.is_sorted()):
+            self._rewrite()
 
-    def _rewrite(self, rows: KnownRows) -> None:
+    def _rewrite(self) -> None:
         """Replace the file by one with the last line of each row only."""
         target = Path(os.path.realpath(self.path))
         try:
@@ -325,12 +339,11 @@ class Journal:
                     if sys.platform != "win32":
                         os.fchmod(new.fileno(), stat.S_IMODE(os.fstat(old.fileno()).st_mode))
                     new.write(self._layout.header)
-                    for offset, length in rows.places(ordered=self._ordered):
+                    for offset, length in self.known.places(ordered=self._ordered):
                         old.seek(offset)
                         new.write(old.read(length))
                     new.flush()
                     os.fsync(new.fileno())
-                    end = new.tell()
                 os.replace(name, target)  # noqa: PTH105
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -339,12 +352,13 @@ class Journal:
         except OSError as error:
             raise OutputError(f"{self.path}: {error.strerror or error}") from None
         files.sync_folder(target.parent)
-        os.close(self._file)
-        self._file = self._open(self.path)
-        self._end = end
+
+    def _read_state(self) -> bytes:
+        os.lseek(self._state, 0, os.SEEK_SET)
+        return os.read(self._state, 1 << 16)
 
     def _write_state(self, hashes: Mapping[str, str]) -> None:
-        data = (json.dumps({"telex_batch": _VERSION, "made_with": hashes}) + "\n").encode()
+        data = (json.dumps({"telex_batch": hashes}) + "\n").encode()
         try:
             os.ftruncate(self._state, 0)
             os.lseek(self._state, 0, os.SEEK_SET)
@@ -361,13 +375,6 @@ class Journal:
             if handle >= 0:
                 with contextlib.suppress(OSError):
                     os.close(handle)
-        self.known.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _digest(value: Any) -> str:
@@ -375,23 +382,68 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _read_all(handle: int) -> bytes:
-    os.lseek(handle, 0, os.SEEK_SET)
-    return os.read(handle, 1 << 16)
+class OutputFolder:
+    """A folder with one file for each input file, which has the name of that file.
 
+    A relative name keeps its folders below this one; of any other, only the last part is used: no name leads out of the
+    folder, whatever the input is called. ``suffix`` replaces that of the input, "" keeps it. ``names`` are all inputs:
+    raises ``click.UsageError`` if two would have the same output, or if an output is one of the inputs.
+    """
 
-def is_stream(name: str) -> bool:
-    """Whether the output cannot be read again: a pipe, a device, or an open descriptor."""
-    try:
-        mode = os.stat(name).st_mode  # noqa: PTH116
-    except (OSError, ValueError):
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    def __init__(self, folder: str, names: Iterable[str], *, suffix: str = "") -> None:
+        self.path = Path(folder)
+        self._suffix = suffix
+        self._real = os.path.realpath(self.path)
+        taken: dict[str, str] = {}
+        inputs = {os.path.realpath(name) for name in names}
+        for name in names:
+            target = str(self.target(name))
+            folded = target.casefold()  # one file where case is ignored
+            if folded in taken:
+                both = f"{taken[folded]} and {name}"
+                raise click.UsageError(f"{both} would both be written to {target}\nUse one folder for each.")
+            taken[folded] = name
+            if os.path.realpath(target) in inputs:
+                raise click.UsageError(
+                    f"{target} is an input, and would be overwritten\nUse another --output-dir."
+                )
 
+    def create(self) -> None:
+        """Make the folder. Raises ``click.UsageError``."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise click.UsageError(f"cannot write to {self.path}: {error.strerror}") from None
 
-def open_stream(name: str) -> io.BufferedWriter:
-    """A pipe or a device, open for writing."""
-    try:
-        return os.fdopen(os.open(name, os.O_WRONLY | getattr(os, "O_NOCTTY", 0)), "wb")
-    except OSError as error:
-        raise click.UsageError(f"cannot write {name}: {error.strerror}") from None
+    def target(self, name: str) -> Path:
+        """Where the answer about the input file ``name`` is written."""
+        path = PurePath(name)
+        parts = [part for part in path.parts if part != "."]
+        if path.is_absolute() or ".." in parts or path.drive:
+            parts = [path.name]
+        if not parts or parts[-1] in ("", ".", ".."):
+            raise click.UsageError(f"{name!r} is not the name of a file")
+        last = f"{PurePath(parts[-1]).stem}{self._suffix}" if self._suffix else parts[-1]
+        if last.startswith(".telex-batch."):
+            raise click.UsageError(
+                f"{name}: the output folder uses names that begin with .telex-batch itself"
+            )
+        return self.path.joinpath(*parts[:-1], last)
+
+    def write(self, name: str, text: str) -> None:
+        """Replace the file for the input ``name``. Raises ``OutputError``, also if a link leads out of the folder."""
+        target = self.target(name)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # A link in the folder may have been made since.
+            parent = os.path.realpath(target.parent)
+            if parent != self._real and not parent.startswith(self._real.rstrip(os.sep) + os.sep):
+                raise OutputError(f"{target} is outside {self.path}, because a folder is a link")
+            if target.is_symlink():
+                target.unlink()  # it is replaced, and not followed
+            os.umask(mask := os.umask(0o077))
+            data = text if text.endswith("\n") else f"{text}\n"
+            files.replace(Path(parent, target.name), data.encode("utf-8", "replace"), mode=0o666 & ~mask)
+        except (OSError, FileError) as error:
+            reason = error.reason if isinstance(error, FileError) else error.strerror
+            raise OutputError(f"{target}: {reason or error}") from None

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import heapq
 import io
+import itertools
 import os
 import stat
 import sys
@@ -13,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from provider_core import limits, templates
-from provider_core.batches import RowReader, file_rows, planner, suffix_format
-from provider_core.chat.fallback import Fallback
-from provider_core.settings import REQUEST_OPTIONS
+from provider_core.batches import RowReader, bad_row, file_rows, planner, suffix_format
+from provider_core.batches.lanes import with_options
+from provider_core.batches.planner import as_variable
+from provider_core.errors import InvalidInputError
 from provider_core.structs import Struct, replace
 from provider_core.types import Request
 from telex.batch.output import Layout
@@ -23,14 +28,16 @@ from telex.chat.input import template_values
 from telex.options import require_utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import ExitStack
 
     from provider_core.batches import InputFormat, Row, RowPlanner
+    from provider_core.chat.fallback import Fallback
     from provider_core.options import Candidate
     from provider_core.templates import Template
     from provider_core.types import Json, Target
     from telex.app import App
+    from telex.batch.journal import KnownRows, OutputFolder
     from telex.batch.output import OutputFormat
 
 _NAMES: Final = 10_000_000
@@ -108,50 +115,42 @@ class Plan(Struct):
 
 
 class Source:
-    """The rows of the input, and the part of it that was read. ``files`` are the inputs of ``--each-file``."""
+    """The rows of the input: those of a file, or a row for each of ``files``."""
 
-    def __init__(
-        self,
-        file: io.BufferedReader | None = None,
-        reader: RowReader | None = None,
-        files: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, reader: RowReader | None = None, files: Sequence[str] = ()) -> None:
         self.files = tuple(files)
-        self._file = file
         self._reader = reader
         self._taken = 0
-        self._started = False
+        self._is_read = False
 
     @property
     def fraction(self) -> float | None:
+        """The part that was read."""
         if self._reader is not None:
             return self._reader.fraction
         return self._taken / len(self.files) if self.files else None
 
     def __iter__(self) -> Iterator[Row]:
-        self._started = True
-        if self._reader is None or self._file is None:
-            for row in file_rows(self.files):
+        self._is_read = True
+        with self._reader.file if self._reader is not None else contextlib.nullcontext():
+            for row in self._reader or file_rows(self.files):
                 self._taken += 1
                 yield row
-            return
-        with self._file:
-            yield from self._reader
 
     def is_file(self, name: str) -> bool:
         """Whether the file ``name`` is an input."""
         try:
+            inputs = self.files if self._reader is None else (self._reader.file.fileno(),)
             found = os.stat(name)  # noqa: PTH116
-            if self._file is not None:
-                return os.path.samestat(found, os.fstat(self._file.fileno())) and stat.S_ISREG(found.st_mode)
-            return any(os.path.samestat(found, os.stat(each)) for each in self.files)  # noqa: PTH116
+            is_input = any(os.path.samestat(found, os.stat(each)) for each in inputs)  # noqa: PTH116
+            return is_input and stat.S_ISREG(found.st_mode)
         except (OSError, ValueError):
             return False
 
     def close(self) -> None:
         """Close the file, unless its rows were asked for: then a thread may still be reading it."""
-        if self._file is not None and not self._started:
-            self._file.close()
+        if self._reader is not None and not self._is_read:
+            self._reader.file.close()
 
 
 def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
@@ -175,7 +174,7 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
     stack.callback(source.close)
     schema = _schema(options, template)
     request = Request(model="", messages=(), max_characters=limits.ANSWER, schema=schema)
-    models = tuple(tuple(model_of(each, request) for each in group) for group in found)
+    models = tuple(tuple(with_options(each, request) for each in group) for group in found)
     system = None if options.system is None else require_utf8(options.system, "the system message")
     if system is None and len(found) == 1:
         # That of an alias or of the settings is not a template: braces in it are literal.
@@ -204,11 +203,12 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
         extract=extract,
     )
     text = (template.prompt, template.system) if template is not None else None
+    requests = [replace(each.request or request, schema=None) for group in models for each in group]
     made_with = {
         "the prompt": [prompt, text, system, values],
         "the model": sorted([each.name for each in group] for group in models),
         "the schema": schema,
-        "the parameters": sorted({repr(_own_options(each)) for group in found for each in group}),
+        "the parameters": sorted(set(map(repr, requests))),
         "the format": [layout.format, columns, options.csv_safe, options.id_column, extract],
     }  # fmt: skip
     return Plan(source=source, planner=made, models=models, layout=layout, made_with=made_with)
@@ -232,21 +232,6 @@ def candidates(
     return found
 
 
-def model_of(found: Candidate, request: Request) -> Fallback:
-    """A model with its options; ``request`` has what is the same for all models."""
-    return Fallback(
-        name=str(found.target or found.name),
-        target=found.target,
-        request=replace(request, **_own_options(found)),
-        error=found.error,
-    )
-
-
-def _own_options(found: Candidate) -> dict[str, Any]:
-    """The fields of ``Request`` that the options of a model set."""
-    return {name: found.options.values[name] for name in REQUEST_OPTIONS if name in found.options.values}
-
-
 def _configured_system(found: Sequence[Candidate]) -> str | None:
     """The system message of the alias, the model or the settings, if the template has no say in it."""
     options = next(each.options for each in found if each.target is not None)
@@ -257,42 +242,35 @@ def _configured_system(found: Sequence[Candidate]) -> str | None:
 
 def _check(options: Options) -> None:
     """Raise ``click.UsageError`` for options that contradict each other or lack another one."""
-    saved = options.output is not None or options.output_dir is not None
-    by_provider = options.via == "provider"
-    for name, given, needs, there in (
-        (
-            "--var",
-            options.variables,
-            "--template or a prompt",
-            options.template or options.words or options.system,
-        ),
-        ("--output-dir", options.output_dir is not None, "--each-file", options.each_file),
-        ("--retry-failed", options.retry_failed, "--output or --output-dir", saved),
-        ("--via dask", options.via == "dask", "--scheduler", options.scheduler is not None),
-        ("--scheduler", options.scheduler is not None, "--via dask", options.via == "dask"),
-        ("--via provider", by_provider, "--output or --output-dir", saved and options.output != "-"),
-        ("--fresh", options.fresh, "--output or --output-dir", saved),
-        (
-            "--csv-safe",
-            options.csv_safe,
-            "--format csv or tsv",
-            (options.format or _format(options.output)) != "jsonl",
-        ),
+    given = options
+    saved = given.output is not None or given.output_dir is not None
+    is_table = (given.format or _format(given.output)) != "jsonl"
+    for_variables = given.template or given.words or given.system
+    by_provider, by_dask = given.via == "provider", given.via == "dask"
+    for name, value, needs, there in (
+        ("--var", given.variables, "--template or a prompt", for_variables),
+        ("--output-dir", given.output_dir is not None, "--each-file", given.each_file),
+        ("--retry-failed", given.retry_failed, "--output or --output-dir", saved),
+        ("--fresh", given.fresh, "--output or --output-dir", saved),
+        ("--csv-safe", given.csv_safe, "--format csv or tsv", is_table),
+        ("--via provider", by_provider, "--output or --output-dir", saved and given.output != "-"),
+        ("--via dask", by_dask, "--scheduler", given.scheduler is not None),
+        ("--scheduler", given.scheduler is not None, "--via dask", by_dask),
     ):
-        if given and not there:
+        if value and not there:
             raise click.UsageError(f"{name} requires {needs}")
     for one, other, both in (
-        ("--fresh", "--retry-failed", options.fresh and options.retry_failed),
-        ("--input-format", "--each-file", options.input_format is not None and options.each_file),
-        ("--via provider", "several models", by_provider and len(options.models) > 1),
-        ("--via provider", "--jobs", by_provider and options.jobs is not None),
-        (f"--via {options.via}", "--rpm", options.via is not None and options.rpm is not None),
-        (f"--via {options.via}", "--tpm", options.via is not None and options.tpm is not None),
-        ("--limit", "--sample", options.limit is not None and options.sample is not None),
+        ("--fresh", "--retry-failed", given.fresh and given.retry_failed),
+        ("--input-format", "--each-file", given.input_format is not None and given.each_file),
+        ("--limit", "--sample", given.limit is not None and given.sample is not None),
+        ("--via provider", "several models", by_provider and len(given.models) > 1),
+        ("--via provider", "--jobs", by_provider and given.jobs is not None),
+        (f"--via {given.via}", "--rpm", given.via is not None and given.rpm is not None),
+        (f"--via {given.via}", "--tpm", given.via is not None and given.tpm is not None),
     ):
         if both:
             raise click.UsageError(f"{one} and {other} cannot be used together")
-    for name, _ in options.params:
+    for name, _ in given.params:
         if name in ("messages", "model", "stream"):
             raise click.UsageError(f"-p {name}: telex sets this field")
 
@@ -348,7 +326,7 @@ def _input(app: App, options: Options) -> tuple[Source, str]:
         if name is None and app.console.stdin_is_terminal():
             raise click.UsageError("no input\nName a file, or pipe rows in.")
         file = _stdin()
-        return Source(file, RowReader(file, options.input_format, id_column=options.id_column)), prompt
+        return Source(RowReader(file, options.input_format, id_column=options.id_column)), prompt
     assert name is not None  # noqa: S101 - for the type checker
     try:
         file = Path(name).open("rb")  # noqa: SIM115 - it is read until the end of the command
@@ -364,7 +342,7 @@ def _input(app: App, options: Options) -> tuple[Source, str]:
         )
         raise click.UsageError(f"{name} cannot be read: {error.strerror}{hint}") from None
     format_ = options.input_format or suffix_format(name)
-    return Source(file, RowReader(file, format_, name=name, id_column=options.id_column)), prompt
+    return Source(RowReader(file, format_, name=name, id_column=options.id_column)), prompt
 
 
 def _is_file(word: str) -> bool:
@@ -414,3 +392,122 @@ def _files(app: App, words: list[str]) -> tuple[Source, str]:
     if twice is not None or len(set(words)) < len(words):
         raise click.UsageError(f"the file {twice or ''} is named twice")
     return Source(files=words), prompt
+
+
+# --- rows that are left to do -------------------------------------------------------------------------------
+
+_CONVERT: Final = (
+    "jq -c '{id: .custom_id, messages: .body.messages, params: (.body | del(.model, .messages, .stream))}'"
+)
+
+
+class Pending:
+    """The rows that are to be run: not those that are complete, nor more than was asked for.
+
+    ``known`` are the rows of the output; with a ``folder``, a row whose file is gone is not complete.
+    """
+
+    def __init__(self, plan: Plan, options: Options, known: KnownRows, folder: OutputFolder | None) -> None:
+        self._plan = plan
+        self._options = options
+        self._known = known
+        self._folder = folder
+        self.done = 0
+        """Rows that were complete before."""
+        self.left_out = 0
+        """Rows that this run leaves out, by ``--limit``, ``--sample`` or ``--retry-failed``."""
+        self.is_whole = False
+        """Whether the input was read to its end."""
+
+    def __iter__(self) -> Iterator[Row]:
+        options = self._options
+        found = self._found()
+        if options.sample is not None:
+            found = iter(self._sampled(found, options.sample))
+        rows = self._left(found)
+        if options.limit is not None:
+            rows = self._limited(rows, options.limit)
+        return self._checked(rows)
+
+    def _found(self) -> Iterator[tuple[Row, bool | None]]:
+        """All rows, and whether each is complete; None if it has no result. A repeated id is an error."""
+        for row in self._plan.source:
+            is_new, ok = self._known.find(row.key)
+            if not is_new:
+                raw = f"{row.number}\0{row.key}".encode("utf-8", "surrogatepass")
+                message = f"{_place(row)} has the id {row.key[:60]!r} of an earlier row"
+                row = bad_row(row.number, raw, message, line=row.line)  # noqa: PLW2901
+                _, ok = self._known.find(row.key)
+            yield row, ok
+        self.is_whole = True
+
+    def _sampled(self, rows: Iterable[tuple[Row, bool | None]], count: int) -> list[tuple[Row, bool | None]]:
+        """``count`` rows, the same ones for the same input, in its order."""
+
+        def rank(row: Row) -> bytes:
+            return hashlib.blake2b(row.key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+        total = itertools.count()
+        chosen = heapq.nsmallest(count, ((rank(found[0]), next(total), found) for found in rows))
+        self.left_out += next(total) - len(chosen)
+        return [found for _, _, found in sorted(chosen, key=lambda each: each[1])]
+
+    def _left(self, rows: Iterable[tuple[Row, bool | None]]) -> Iterator[Row]:
+        """The rows that are missing, failed or incomplete."""
+        for row, ok in rows:
+            folder = self._folder
+            if ok and (folder is None or folder.target(str(row.columns["file"])).exists()):
+                self.done += 1
+            elif self._options.retry_failed and ok is None:
+                self.left_out += 1
+            else:
+                yield row
+
+    def _limited(self, rows: Iterator[Row], count: int) -> Iterator[Row]:
+        for taken, row in enumerate(rows):
+            if taken == count:
+                self.left_out += 1  # and more, which are not counted
+                return
+            yield row
+
+    def _checked(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Plan the first usable row before anything is sent: what it lacks, all others are likely to lack."""
+        head = []
+        for row in rows:
+            head.append(row)
+            if row.error is None:
+                self._check_first(row)
+                break
+        return itertools.chain(head, rows)
+
+    def _check_first(self, first: Row) -> None:
+        try:
+            self._plan.planner.plan(first, *self._plan.first)
+        except InvalidInputError as error:
+            if error.code in ("no_column", "no_text"):
+                hint = _hint(first) if error.code == "no_column" or "custom_id" in first.columns else ""
+                raise click.UsageError(f"{_place(first)}: {error.message}{hint}") from None
+        needed = [("--columns", name) for name in listed(self._options.columns)]
+        if self._options.id_column != "id":
+            needed.append(("--id-column", self._options.id_column))
+        for option, name in needed:
+            if name not in first.columns:
+                columns = ", ".join(first.columns) or "none: each row is a text"
+                raise click.UsageError(
+                    f"{option} {name}: the input has no such column\nIts columns: {columns}"
+                )
+
+
+def _place(row: Row) -> str:
+    return f"line {row.line}" if row.line else f"row {row.number}"
+
+
+def _hint(row: Row) -> str:
+    """What the row has, if the prompt uses none of it."""
+    if not row.columns:
+        return "\nIt has no columns, because each row is a text. For CSV, add --input-format csv."
+    if {"custom_id", "body"} <= row.columns.keys():  # https://developers.openai.com/api/docs/guides/batch
+        return f"\nTo convert requests of OpenAI's Batch API: {_CONVERT}"
+    odd = next((name for name in row.columns if as_variable(name) != name), None)
+    how = "" if odd is None else f"\nIn the prompt, {{{{ {as_variable(odd)} }}}} is the column {odd}."
+    return f"\nIts columns: {', '.join(row.columns)}{how}"

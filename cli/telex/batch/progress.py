@@ -12,7 +12,7 @@ from telex.humanize import dollars, duration, number, plural, short_number
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from provider_core.batches import AnyRun, Result
+    from provider_core.batches import Result, Run
     from provider_core.errors import CoreError
     from telex.console import Console
 
@@ -44,41 +44,31 @@ class Progress:
     ) -> None:
         self._clock = clock
         self._console = console
+        self._before = before
         self._fraction = fraction
         self._quiet = quiet
         self._draws = console.err_can_move and not quiet
-        self._started = clock()
-        self._shown_at = self._started
+        self._started = self._shown_at = clock()
         self._line = ""
         self._stopping = False
         self._samples: deque[tuple[float, int, int]] = deque([(self._started, 0, 0)])
-        self.before = before
-        self.done = 0
-        """Rows with a result in this run."""
-        self.complete = 0
-        self.input_tokens = self.output_tokens = 0
-        self.errors: Counter[str] = Counter()
+        self._input_tokens = self._output_tokens = 0
+        self._errors: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
 
-    @property
-    def failed(self) -> int:
-        return self.done - self.complete
-
     def add(self, result: Result) -> None:
-        """Count a result."""
-        self.done += 1
-        self.complete += result.ok
+        """Count the tokens and the error of a result."""
         for request in result.requests:
             if (usage := request.answer.usage) is not None:
-                self.input_tokens += usage.input or 0
-                self.output_tokens += usage.output or 0
+                self._input_tokens += usage.input or 0
+                self._output_tokens += usage.output or 0
         if not result.ok:
-            kind = describe(result.error, result.verdict)
-            self.errors[kind] += 1
+            kind = _kind(result.error, result.verdict)
+            self._errors[kind] += 1
             if result.error is not None:
                 self._examples.setdefault(kind, result.error.message)
 
-    def show(self, run: AnyRun) -> None:
+    def show(self, run: Run) -> None:
         """Draw the line, or print one, if it is time."""
         now = self._clock()
         if run.ended_by == "stop" and not (self._draws or self._stopping or run.activity):
@@ -89,14 +79,16 @@ class Progress:
         if self._quiet or now - self._shown_at < (_REDRAW if self._draws else _LINE_EVERY):
             return
         self._shown_at = now
-        self._samples.append((now, self.done, self.output_tokens))
+        self._samples.append((now, run.done, self._output_tokens))
         while len(self._samples) > 2 and now - self._samples[0][0] > _SPAN:
             self._samples.popleft()
         text = self._text(run, now)
-        if self._draws:
-            self._draw(text)
-        else:
+        if not self._draws:
             self._console.err(f"{text}\n")
+        elif (text := text[: min(self._console.width() - 1, _WIDEST)]) != self._line:
+            self._line = text
+            text = self._console.painted(text, "grey") if self._console.err_has_colour else text
+            self._console.raw_err(f"\r\x1b[K{text}")
 
     def note(self, text: str) -> None:
         """Print a note above the line."""
@@ -109,27 +101,18 @@ class Progress:
             self._console.raw_err("\r\x1b[K")
             self._line = ""
 
-    def _draw(self, text: str) -> None:
-        text = text[: min(self._console.width() - 1, _WIDEST)]
-        if text != self._line:
-            self._line = text
-            self._console.raw_err(
-                f"\r\x1b[K{self._console.painted(text, 'grey') if self._console.err_has_colour else text}"
-            )
-
-    def _text(self, run: AnyRun, now: float) -> str:
-        fraction, total = self._fraction(), self.before() + self.done
+    def _text(self, run: Run, now: float) -> str:
+        fraction, total = self._fraction(), self._before() + run.done
         if fraction:  # of the input that was read, which includes rows in flight
             fraction *= total / max(1, total + run.in_flight)
         parts = [f"{number(total)} done" + (f" ({fraction:.0%})" if fraction is not None else "")]
-        if self.failed:
-            parts.append(f"{number(self.failed)} failed")
+        if run.failed:
+            parts.append(f"{number(run.failed)} failed")
         since, done, tokens = self._samples[0]
         seconds = max(now - since, 1e-6)
-        rate = (self.done - done) / seconds
-        if rate:
+        if rate := (run.done - done) / seconds:
             parts.append(f"{rate:.1f} rows/s" if rate >= 0.95 else f"{rate * 60:.1f} rows/min")
-        if token_rate := (self.output_tokens - tokens) / seconds:
+        if token_rate := (self._output_tokens - tokens) / seconds:
             parts.append(f"{short_number(round(token_rate))} tokens/s")
         if run.spent is not None:
             parts.append(dollars(run.spent))
@@ -145,50 +128,40 @@ class Progress:
             parts.append(f"{run.in_flight} in flight")
         return " · ".join(parts)
 
-    def summary(self, run: AnyRun, *, skipped: int, limited: bool, show_failed: str) -> None:
-        """Print what came of the batch; ``show_failed`` is the command that shows the rows that failed.
+    def summary(self, run: Run, *, skipped: int, show_failed: str) -> None:
+        """Print what came of the batch, of which ``skipped`` rows or more were left out.
 
-        ``skipped`` rows were left out, or more if the batch was ``limited`` and did not count them.
+        ``show_failed`` is the command that shows the rows that failed.
         """
         self.clear()
-        if self._quiet and not self.failed:
+        if self._quiet and not run.failed:
             return
-        if not (self.done or self.before() or skipped):
+        earlier = self._before()
+        if not (run.done or earlier or skipped):
             if not run.ended_by:
                 self._console.note("The input has no rows.")
             return
-        took = self._clock() - self._started
-        earlier = self.before()
-        verb = "was" if earlier == 1 else "were"
-        before = f", {number(earlier)} {verb} done before" if earlier else ""
-        lines = [f"{plural(self.complete, 'row')} complete in {duration(took)}{before}."]
-        if self.output_tokens or self.input_tokens:
+        before = f", {number(earlier)} {'was' if earlier == 1 else 'were'} done before" if earlier else ""
+        took = duration(self._clock() - self._started)
+        self._console.note(f"{plural(run.done - run.failed, 'row')} complete in {took}{before}.")
+        if self._output_tokens or self._input_tokens:
             spent = f", {dollars(run.spent)}" if run.spent is not None else ""
-            counts = f"{number(self.input_tokens)} tokens in, {number(self.output_tokens)} out"
-            lines.append(f"{counts}{spent}.")
-        if self.failed:
-            verb = "is" if self.failed == 1 else "are"
-            lines.append(f"{plural(self.failed, 'row')} {verb} not complete:")
-            common = self.errors.most_common(_MOST_ERRORS)
-            for kind, count in common:
-                example = self._examples.get(kind, "")
+            counts = f"{number(self._input_tokens)} tokens in, {number(self._output_tokens)} out"
+            self._console.note(f"{counts}{spent}.")
+        if run.failed:
+            verb = "is" if run.failed == 1 else "are"
+            self._console.note(f"{plural(run.failed, 'row')} {verb} not complete:")
+            for kind, count in self._errors.most_common(_MOST_ERRORS):
+                example = " ".join(self._examples.get(kind, "").split())
                 shown = example if len(example) <= _EXAMPLE else f"{example[: _EXAMPLE - 1]}…"
-                lines.append(
-                    f"{number(count):>8}  {kind}" + (f": {' '.join(shown.split())}" if shown else "")
-                )
-            rest = self.failed - sum(count for _, count in common)
-            if rest:
-                lines.append(f"{number(rest):>8}  other errors")
+                self._console.note(f"{number(count):>8}  {kind}{shown and ': '}{shown}")
             if show_failed:
-                lines.append(f"To show them: {show_failed}")
+                self._console.note(f"To show them: {show_failed}")
         if skipped:
-            left = "The other rows are" if limited else f"{plural(skipped, 'row')}"
-            lines.append(f"{left} left out by --limit, --sample or --retry-failed.")
-        for line in lines:
-            self._console.note(line)
+            self._console.note("The other rows are left out by --limit, --sample or --retry-failed.")
 
 
-def describe(error: CoreError | None, verdict: Verdict) -> str:
+def _kind(error: CoreError | None, verdict: Verdict) -> str:
     """The kind of a failure: its class, the status and the verdict, so that similar rows are counted together."""
     if error is None:
         return f"the answer is {verdict.value}"
