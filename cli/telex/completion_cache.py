@@ -49,10 +49,10 @@ def _settings(runtime: Runtime) -> dict[str, Any]:
     exists = (runtime.paths.cache / "completion" / "settings").exists()
     if "pydantic" not in sys.modules and exists:
         return {}
-    from provider_core.settings import names
+    from provider_core.settings.values import all_names, all_values
 
     models = [*runtime.catalog.aliases, *runtime.catalog.providers]
-    return {"settings": names.settings(runtime.settings), "values": names.values(runtime.settings, models)}
+    return {"settings": all_names(runtime.settings), "values": all_values(runtime.settings, models)}
 
 
 def items(kind: str, incomplete: str, owner: str | None = None) -> list[CompletionItem]:

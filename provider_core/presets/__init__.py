@@ -49,19 +49,19 @@ def of(provider: Provider) -> Preset | None:
 
 def problems(folder: Path) -> Mapping[str, SettingsError]:
     """The errors of the user's own presets that cannot be used, by id."""
-    return {id_: each for id_, each in _files(folder).items() if not isinstance(each, Preset)}
+    from provider_core.presets import user
+
+    found = user.read(folder, _by_id())
+    return {id_: each for id_, each in found.items() if not isinstance(each, Preset)}
 
 
 def _own(folder: Path | None) -> Mapping[str, Preset]:
-    return {id_: each for id_, each in _files(folder).items() if isinstance(each, Preset)}
-
-
-def _files(folder: Path | None) -> Mapping[str, Preset | SettingsError]:
     if folder is None or not os.path.isdir(folder):  # noqa: PTH112 - Path raises if a folder above is not readable
         return {}
     from provider_core.presets import user
 
-    return user.read(folder, _by_id())
+    found = user.read(folder, _by_id())
+    return {id_: each for id_, each in found.items() if isinstance(each, Preset)}
 
 
 def search(text: str, folder: Path | None = None) -> tuple[Preset, ...]:

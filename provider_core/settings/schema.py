@@ -7,7 +7,7 @@ import json
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -20,7 +20,6 @@ from pydantic import (
     create_model,
     model_validator,
 )
-from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, SettingsConfigDict
 
 from provider_core.errors import InvalidInputError, SettingsError
 from provider_core.settings import mcp, tree, validators
@@ -35,9 +34,6 @@ from provider_core.settings.provider_fields import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from pydantic.fields import FieldInfo
-    from pydantic_settings import PydanticBaseSettingsSource
 
     from provider_core.settings.provider_fields import ProviderField
 
@@ -156,7 +152,7 @@ ProviderEntry = create_model("ProviderEntry", __config__=_STRICT, **_fields(PROV
 class McpEntry(BaseModel):
     """One ``[mcp.NAME]`` table: see ``McpServer``."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = _STRICT
 
     command: (
         Annotated[list[Annotated[str, Field(max_length=8192)]], Field(min_length=1, max_length=512)] | None
@@ -188,7 +184,7 @@ class McpEntry(BaseModel):
 class BudgetEntry(BaseModel):
     """The ``[budget]`` table: limits in US dollars."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = _STRICT
 
     day: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     month: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -197,7 +193,7 @@ class BudgetEntry(BaseModel):
 class ProfileEntry(BaseModel):
     """One ``[profiles.NAME]`` table: settings that ``--profile NAME`` puts in the place of the file's own."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = _STRICT
 
     model: Line | None = None
     providers: list[Line] | None = None
@@ -219,16 +215,10 @@ ProviderName = Annotated[str, _by(validators.validate_name)]
 ProfileName = Annotated[str, _by(validators.validate_profile)]
 
 
-class File(BaseSettings):
-    """The whole file. Every field may also come from the variable ``TELEX_<FIELD>``; those of tables are JSON.
+class File(BaseModel):
+    """The whole file."""
 
-    ``File(file=TABLES, variables=Variables(ENVIRON))`` takes both from the caller; without ``variables``, they are
-    those of the process.
-    """
-
-    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
-        env_prefix="TELEX_", env_ignore_empty=True, extra="forbid"
-    )
+    model_config: ClassVar[ConfigDict] = _STRICT
 
     model: Line | None = None
     aliases: dict[AliasName, Annotated[AliasEntry, BeforeValidator(_alias_entry)]] = {}  # type: ignore[valid-type]
@@ -254,19 +244,6 @@ class File(BaseSettings):
     mcp: dict[McpName, McpEntry] = {}
     providers: dict[ProviderName, ProviderEntry] = {}  # type: ignore[valid-type]
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment overrides the settings file, table by table."""
-        given = cast("InitSettingsSource", init_settings).init_kwargs
-        return given.get("variables", env_settings), InitSettingsSource(settings_cls, given.get("file", {}))
-
 
 _project_fields: dict[str, Any] = {
     "model": (Line | None, None),
@@ -279,7 +256,7 @@ _project_fields: dict[str, Any] = {
     "params": (Annotated[dict[Line, Any], _by(validators.validate_params)], {}),
     "allow": (list[Annotated[str, _by(mcp.validate_pattern)]] | None, None),
 }
-ProjectFile = create_model("ProjectFile", __config__=ConfigDict(extra="forbid"), **_project_fields)
+ProjectFile = create_model("ProjectFile", __config__=_STRICT, **_project_fields)
 """A project's ``.telex.toml``; see ``project`` for what it may not contain, and why."""
 
 _PROJECT_ALIAS = frozenset(
@@ -298,38 +275,22 @@ _PROJECT_ALIAS = frozenset(
 """The fields of an alias that a project may set."""
 
 
-class Variables(EnvSettingsSource):
-    """The ``TELEX_`` variables of any mapping; an empty one is unset.
+class Variables:
+    """The ``TELEX_`` variables of any mapping, as tables; an empty one is unset.
 
-    ``TELEX_PROVIDERS__LAB__BASE_URL`` is the setting ``providers.lab.base_url``, as with ``env_nested_delimiter`` of
-    pydantic-settings. Unlike there, a name in ``tables`` (the settings file) is found in any case and with hyphens for
-    underscores, because names of variables have no hyphens; and a variable that is not a setting is an error.
+    ``TELEX_PROVIDERS__LAB__BASE_URL`` is the setting ``providers.lab.base_url``, and ``TELEX_PROVIDERS`` has JSON. A
+    name in ``tables`` (the settings file) is found in any case and with hyphens for underscores, because names of
+    variables have no hyphens. A variable for a part that is not a setting is an error.
     """
 
     def __init__(self, environ: Mapping[str, str], tables: Mapping[str, Any] | None = None) -> None:
-        super().__init__(File)
-        self.env_vars: Mapping[str, str | None] = {
-            name.lower(): value for name, value in environ.items() if value and "__" not in name
-        }
+        self.values: dict[str, Any] = {}
         self.problems: dict[str, SettingsError] = {}
         """The errors of variables that cannot be read, by the settings' names."""
-        self.values: dict[str, Any] = super().__call__()
         self._nested: dict[tuple[str, ...], str] = {}
-        for name, value in environ.items():
-            if value and "__" in name:
-                self._add_nested(name, value, tables or {})
-
-    def __call__(self) -> dict[str, Any]:
-        return self.values
-
-    def prepare_field_value(
-        self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool
-    ) -> Any:
-        try:
-            return super().prepare_field_value(field_name, field, value, value_is_complex)
-        except (ValueError, RecursionError):
-            self.problems[field_name] = SettingsError(f"TELEX_{field_name.upper()} is not valid JSON")
-            return None
+        for name in sorted(environ, key=lambda name: "__" in name):  # whole tables first
+            if environ[name] and ("__" in name or name.lower().removeprefix("telex_") in File.model_fields):
+                self._add(name, environ[name], tables or {})
 
     def name_of(self, place: Sequence[str]) -> str | None:
         """The name of this place with the variable that holds it; None if it is only in the file."""
@@ -345,12 +306,13 @@ class Variables(EnvSettingsSource):
             return None
         return ".".join([f"TELEX_{place[0].upper()}", *place[1:]])
 
-    def _add_nested(self, variable: str, text: str, tables: Mapping[str, Any]) -> None:
-        parts = variable.lower().split("__")
-        group = parts[0] = parts[0].removeprefix("telex_")
-        if group in _TABLES and len(parts) > 1:
+    def _add(self, variable: str, text: str, tables: Mapping[str, Any]) -> None:
+        parts = variable.lower().removeprefix("telex_").split("__")
+        group = parts[0]
+        if group in ENTRIES and len(parts) > 1:
             parts[1] = self._spelling(group, parts[1], tables)
-        entry = f"{group}.{parts[1]}" if group in ENTRIES else group if group == "budget" else variable
+        is_part_of_no_table = len(parts) > 1 and group not in (*ENTRIES, "budget")
+        entry = variable if is_part_of_no_table else ".".join(parts[:2]) if group in ENTRIES else group
         try:
             place = tree.locate(File, parts, joint="__")
         except tree.UnknownKeyError as error:
@@ -371,7 +333,8 @@ class Variables(EnvSettingsSource):
             below = holder.get(key)
             holder[key] = holder = dict(below) if isinstance(below, dict) else {}
         holder[place.keys[-1]] = value
-        self._nested[place.keys] = variable
+        if len(parts) > 1:
+            self._nested[place.keys] = variable
 
     def _spelling(self, group: str, part: str, tables: Mapping[str, Any]) -> str:
         """The name of a table as it is written elsewhere, which the part of a variable's name means."""
@@ -389,7 +352,7 @@ def _unknown_variable(variable: str, error: tree.UnknownKeyError) -> SettingsErr
         close = close_matches(f"TELEX_{group}", known, most=1)
         hint = f"; did you mean {close[0]}{joint}{rest}?" if close else ""
         return SettingsError(f"{variable} is not a setting{hint}")
-    if error.keys[0] not in (*_TABLES, "budget") and len(error.keys) == 2:
+    if error.keys[0] not in (*ENTRIES, "budget") and len(error.keys) == 2:
         return SettingsError(f"{variable} is not a setting. TELEX_{error.keys[0].upper()} takes one value")
     start = variable[: variable.rindex("__") + 2]
     known = [f"{start}{name.upper()}" for name in error.known]
@@ -408,15 +371,13 @@ def _value_of_variable(place: tree.Place, text: str) -> Any:
     is_json = text.lstrip().startswith(("{", "["))
     if is_json and {"list", "table", "json"} & set(place.kinds):
         return json.loads(text)
-    if set(place.kinds) <= {"list", "table"} and place.keys[0] != "aliases":
+    is_alias = place.keys[0] == "aliases" and len(place.keys) == 2  # a model is one, too
+    if set(place.kinds) <= {"list", "table"} and not is_alias:
         return json.loads(text)
     if "json" in place.kinds:
         with contextlib.suppress(ValueError):
             return json.loads(text)
     return text
-
-
-_TABLES = ("aliases", "mcp", "profiles", "providers")
 
 
 def check(
@@ -444,18 +405,27 @@ def check(
     _unite_names(data, overrides, problems, path)
     while True:
         try:
-            checked = File(file=data, variables=variables)  # type: ignore[call-arg]
+            checked = File.model_validate(_merged(data, overrides))
             return checked.model_dump(mode="json", exclude_defaults=True), problems
         except ValidationError as error:
             before = set(problems)
             for each in error.errors(include_url=False, include_input=False, include_context=False):
                 place = _place(each["loc"])
-                entry = place[:2] if place[0] in _TABLES else place[:1]
+                entry = place[:2] if place[0] in ENTRIES else place[:1]
                 if ".".join(entry) in before:  # not found by this name: pydantic replaces surrogates in it
                     entry = entry[:1]
                 problem = _refused(place, each["type"], each["msg"], variables, path)
                 problems.setdefault(".".join(entry), problem)
                 _remove_entry(entry, data, overrides)
+
+
+def _merged(tables: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables with the values of others, table by table."""
+    merged = {**tables, **overrides}
+    for name, value in overrides.items():
+        if isinstance(value, dict) and isinstance(tables.get(name), dict):
+            merged[name] = _merged(tables[name], value)
+    return merged
 
 
 def check_project(data: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Single settings by their dotted names: their values in force with the sources, and new values from text."""
+"""Single settings by their dotted names: values in force with their sources, new values from text, and completion."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import InvalidInputError, SettingsError
 from provider_core.settings import file, project, schema, tree, validators
+from provider_core.settings.provider_fields import PROVIDER_FIELDS
 from provider_core.structs import Struct, pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from provider_core.settings import Settings
     from provider_core.settings.tree import Place
     from provider_core.types import Json
 
@@ -24,6 +26,15 @@ _KEY = pattern(
     r"|AIza[\w-]{20,}|AKIA\w{12,}|eyJ[\w-]{8,}(?:\.[\w-]+)+"
 )
 """What the keys of providers look like."""
+
+_EXAMPLES = {
+    "providers": "providers.NAME.retries",
+    "mcp": "mcp.NAME.enabled",
+    "aliases": "aliases.NAME",
+    "profiles": "profiles.NAME.model",
+    "budget": "budget.day",
+}
+"""One setting of each table."""
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -149,10 +160,18 @@ def locate(name: str, written: Mapping[str, Any]) -> Place:
 def parse(place: Place, words: Sequence[str]) -> Json:
     """The value that ``words`` of a command line stand for; raises ``InvalidInputError``.
 
-    Lists are several words, or one in JSON or TOML, as are tables. Whether the value is allowed is checked when it is
-    written, except that no secret is.
+    Lists are several words, or one in JSON, as are tables. Whether the value is allowed is checked when it is written,
+    except that no secret is.
     """
-    _refuse_others(place, words)
+    group, name = (*place.keys, "NAME")[:2]
+    if group == "providers" and place.keys[2:] == ("key",) and words[0] != "none":
+        own = f"telex providers set-key {name}"
+        raise InvalidInputError(f"{place} is set by the command that stores the key: {own}")
+    has_fields = len(place.keys) == 1 or (len(place.keys) == 2 and group in ("providers", "mcp", "profiles"))
+    if group in _EXAMPLES and has_fields:
+        example = _EXAMPLES[group].replace("NAME", tree.dotted([name]))
+        add = f", or use telex {group} add" if group in ("providers", "mcp") else ""
+        raise InvalidInputError(f"{place} is a table: set one of its fields, such as {example}{add}")
     text, kinds = words[0], set(place.kinds)
     value: Json = text
     if "list" in kinds and not (len(words) == 1 and text.lstrip().startswith("[")):
@@ -160,7 +179,10 @@ def parse(place: Place, words: Sequence[str]) -> Json:
     elif len(words) > 1:
         raise InvalidInputError(f"{place} takes one value; put it in quotes")
     elif kinds & {"list", "table", "json"} and text.lstrip().startswith(("{", "[")):
-        value = _structured(place, text)
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            raise InvalidInputError(f"{place}: the value is not valid JSON") from None
     elif "switch" in kinds and text.lower() in (*_TRUE, *_FALSE):
         value = text.lower() in _TRUE
     elif "number" in kinds:
@@ -168,64 +190,11 @@ def parse(place: Place, words: Sequence[str]) -> Json:
     elif "json" in kinds:
         value = _json_or_text(text)
     if _is_secret(place.keys, value):
+        owner = name if group in ("mcp", "providers") else "NAME"
+        own = f"mcp set-secret {owner}" if group == "mcp" else f"providers set-key {owner}"
         words = f"{place}: this looks like a key, and keys are not stored in the settings"
-        raise InvalidInputError(f"{words}.{_store(place)}")
+        raise InvalidInputError(f"{words}. Store it: telex {own}")
     return value
-
-
-def _refuse_others(place: Place, words: Sequence[str]) -> None:
-    """Refuse what has a command of its own."""
-    match place.keys:
-        case ("providers", name, "key") if words[0] != "none":
-            own = f"telex providers set-key {name}"
-            raise InvalidInputError(f"{place} is set by the command that stores the key: {own}")
-        case ("providers" | "mcp" as group,) | ("providers" | "mcp" as group, _):
-            add = f", or use telex {group} add"
-        case ("aliases" | "profiles" | "budget",) | ("profiles", _):
-            add = ""
-        case _:
-            return
-    raise InvalidInputError(f"{place} is a table: set one of its fields, such as {_example(place)}{add}")
-
-
-def _example(place: Place) -> str:
-    match place.keys:
-        case ("providers",):
-            return "providers.NAME.retries"
-        case ("mcp",):
-            return "mcp.NAME.enabled"
-        case ("aliases",):
-            return "aliases.NAME"
-        case ("profiles",):
-            return "profiles.NAME.model"
-        case ("budget",):
-            return "budget.day"
-        case (group, _):
-            field = {"providers": "retries", "mcp": "enabled"}.get(group, "model")
-            return f"{place}.{field}"
-    return str(place)
-
-
-def _store(place: Place) -> str:
-    match place.keys:
-        case ("providers", name, *_):
-            return f" Store it: telex providers set-key {name}"
-        case ("mcp", name, *_):
-            return f" Store it: telex mcp set-secret {name}"
-    return " Store it: telex providers set-key NAME"
-
-
-def _structured(place: Place, text: str) -> Json:
-    import tomllib
-
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        raise InvalidInputError(f"{place}: the value is neither JSON nor TOML") from None
 
 
 def _number(text: str) -> Json:
@@ -267,3 +236,32 @@ def problems(content: bytes, before: bytes, path: Path) -> list[SettingsError]:
     return [
         error for entry, error in found.items() if entry not in known or known[entry].message != error.message
     ]
+
+
+# --- for completion ------------------------------------------------------------------------------------------------
+
+
+def all_names(found: Settings) -> dict[str, str]:
+    """The dotted names of all settings, also of the user's own tables, with what they are for where that is known."""
+    help_of = {row.name: row.help for row in PROVIDER_FIELDS}
+    return {
+        str(place): help_of.get(place.keys[2], "") if place.keys[0] == "providers" else ""
+        for place in _places(found)
+    }
+
+
+def all_values(found: Settings, models: Iterable[str]) -> Iterator[str]:
+    """NAME/VALUE for each value of the settings that have a few, and for ``models`` as the default model."""
+    for place in _places(found):
+        # A key is stored by a command of its own.
+        yield from (f"{place}/{choice}" for choice in place.choices if choice != "keyring")
+    yield from (f"model/{model}" for model in models)
+
+
+def _places(found: Settings) -> Iterator[Place]:
+    yield from tree.names(schema.File)
+    for group, names in (("profiles", found.profiles), ("mcp", found.mcp), ("providers", found.providers)):
+        for name in names:
+            yield from tree.names(schema.ENTRIES[group], (group, name))
+    for name in found.aliases:
+        yield tree.locate(schema.File, ["aliases", name])

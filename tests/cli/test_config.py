@@ -107,7 +107,7 @@ def test_set_writes_one_value_of_its_type_and_unset_removes_it(
         ("local_threads many", 3, "local_threads: must be a whole number"),
         ("budget.day -- -1", 3, "budget.day: must be greater than 0"),
         ("reasoning show hide", 2, "reasoning takes one value"),
-        ("providers.lab.headers {x", 2, "is neither JSON nor TOML"),
+        ("providers.lab.headers {x", 2, "is not valid JSON"),
         ("providers.lab x", 2, "is a table: set one of its fields, such as providers.Lab.retries"),
         ("profiles x", 2, "such as profiles.NAME.model"),
         ("providers.lba.retries 3", 3, "unknown provider: lba"),

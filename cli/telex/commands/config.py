@@ -1,20 +1,47 @@
-"""``telex config list``, ``get``, ``set`` and ``unset``: single settings, by their dotted names."""
+"""``telex config``: read and change settings without knowing where the file is."""
 
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from telex.app import pass_app
 from telex.exit_codes import ExitCode, Stop
-from telex.main import Command
+from telex.main import Command, Group
 from telex.options import Name
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from provider_core.settings.values import Value
     from telex.app import App
+
+COMMANDS = {
+    "list": (f"{__name__}:list_", "List the settings with their sources."),
+    "get": (f"{__name__}:get", "Print one setting."),
+    "set": (f"{__name__}:set_", "Change one setting."),
+    "unset": (f"{__name__}:unset", "Remove one setting from the file."),
+    "edit": (f"{__name__}:edit", "Edit the settings file in your editor."),
+    "path": (f"{__name__}:path", "Print the path of the settings file."),
+}
+
+
+@click.command(
+    cls=Group,
+    rows=COMMANDS,
+    name="config",
+    examples=("telex config set reasoning summary", "telex config list | grep -v default$"),
+)
+def command() -> None:
+    """Read and change the settings.
+
+    A setting is named by its place in the file, with dots: reasoning, aliases.fast, providers.lab.retries. See
+    telex help settings for all of them.
+    """
+
 
 _HEADERS = ("SETTING", "VALUE", "SOURCE")
 _SINGLE = frozenset({"model", "markdown", "reasoning", "usage", "history", "ledger", "code_theme"})
@@ -62,7 +89,12 @@ def get(app: App, *, key: str, as_json: bool) -> None:
 
     Lists and tables are printed as JSON. A setting that has no value prints nothing, and exits with 1.
     """
-    value = getattr(app.runtime.settings, key) if key in _SINGLE else _value(app, key)
+    if key in _SINGLE:
+        value = getattr(app.runtime.settings, key)
+    else:
+        from provider_core.settings.values import locate, value_at
+
+        value = value_at(_as_tree(_in_force(app)), locate(key, _written(app)).keys)
     if value is None:
         app.console.note(f"{key} is not set.")
         raise Stop(ExitCode.OTHER)
@@ -93,12 +125,16 @@ def set_(app: App, *, key: str, values: tuple[str, ...]) -> None:
     """
     from provider_core.settings import edit
     from provider_core.settings.values import as_text, locate, parse, shown
+    from telex import provider_commands
 
     place = locate(key, _written(app))
     value = parse(place, values)
-    if place.keys[0] == "providers":
-        _require_provider(app, place.keys[1], place.keys[2])
     path = app.runtime.paths.settings_file
+    group, name, field = (*place.keys, "", "")[:3]
+    makes_one = field in ("preset", "base_url", "gguf")
+    if group == "providers" and not makes_one and name not in edit.entries(path):
+        provider_commands.require_in_file(app, name)
+        provider_commands.configured_provider(app, name)
     edit.set_value(path, place.keys, value)
     app.console.note(f"{place} is now {as_text(shown(place.keys, value))}.")
     app.runtime.reload()
@@ -130,18 +166,10 @@ def unset(app: App, *, key: str) -> None:
             raise
     if keys[0] in ("providers", "mcp") and len(keys) < 3:
         raise click.UsageError(f"{key} is more than one setting\nTo remove it: telex {keys[0]} remove NAME")
-    if edit.unset_value(app.runtime.paths.settings_file, keys):
-        app.console.note(f"{tree.dotted(keys)} is removed from the settings file.")
-    else:
-        app.console.note(f"{tree.dotted(keys)} is not in the settings file.")
+    done = "removed from" if edit.unset_value(app.runtime.paths.settings_file, keys) else "not in"
+    app.console.note(f"{tree.dotted(keys)} is {done} the settings file.")
     app.runtime.reload()
     _note_stronger(app, keys)
-
-
-def _value(app: App, key: str) -> Any:
-    from provider_core.settings.values import locate, value_at
-
-    return value_at(_as_tree(_in_force(app)), locate(key, _written(app)).keys)
 
 
 def _written(app: App) -> dict[str, Any]:
@@ -177,24 +205,6 @@ def _as_tree(found: list[Value]) -> dict[str, Any]:
     return made
 
 
-def _require_provider(app: App, name: str, field: str) -> None:
-    """Raise the error for an unknown provider, unless the setting is what makes one."""
-    from provider_core.settings import edit
-
-    known = edit.entries(app.runtime.paths.settings_file)
-    if name not in known and field not in ("preset", "base_url", "gguf"):
-        from provider_core.errors import UnknownProviderError
-        from provider_core.presets import get as preset_of
-        from provider_core.redaction import close_matches
-
-        raise UnknownProviderError(
-            f"unknown provider: {name}",
-            name=name,
-            candidates=close_matches(name, known),
-            preset=preset_of(name) is not None,
-        )
-
-
 def _note_stronger(app: App, keys: tuple[str, ...]) -> None:
     """Say if another source overrides what the file has now."""
     source = next((each.source for each in _in_force(app) if each.keys == keys), "")
@@ -205,3 +215,88 @@ def _note_stronger(app: App, keys: tuple[str, ...]) -> None:
     }.get(source)
     if where:
         app.console.note(f"It has no effect now, because {where} overrides it.")
+
+
+# --- the whole file ----------------------------------------------------------------------------------------------
+
+_NEW = b"""\
+# The settings of telex: see telex help settings. Lines that begin with "#" are ignored.
+# Keys do not belong here: store them with telex providers set-key.
+
+# model = "PROVIDER/MODEL"
+# reasoning = "summary"
+
+# [aliases]
+# fast = "PROVIDER/MODEL"
+"""
+
+
+@click.command(
+    cls=Command,
+    examples=("telex config path", "telex config path | xargs ls -l"),
+    exits=(ExitCode.SETTINGS,),
+)
+@pass_app
+def path(app: App) -> None:
+    """Print the path of the settings file, which may not exist yet."""
+    app.console.out(f"{app.runtime.paths.settings_file}\n")
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex config edit",
+        'EDITOR="sed -i s/qwen3-8b/qwen3-14b/" telex config edit && telex config list | grep qwen3',
+    ),
+    exits=(ExitCode.SETTINGS,),
+)
+@pass_app
+def edit(app: App) -> None:
+    """Edit the settings file in your editor.
+
+    The editor is $VISUAL, or else $EDITOR, and works on a copy, which is checked when you leave it. If it has mistakes,
+    they are reported, and on a terminal you can edit it again; the settings do not change until it has none. A copy
+    that is not used is saved, and its path is printed.
+    """
+    from provider_core.files import private_folder, replace
+    from provider_core.settings import file
+
+    settings_file = app.runtime.paths.settings_file
+    if settings_file.exists():
+        file.text(settings_file)  # refuses a file that others can change
+    before = file.content(settings_file)
+    private_folder(settings_file.parent)
+    copy = settings_file.with_name(f"settings-edit-{time.time_ns()}.toml")
+    replace(copy, before or _NEW)
+    saved = False
+    try:
+        saved = _edit_until_valid(app, copy, before)
+    finally:
+        edited = copy.read_bytes() if copy.exists() else b""
+        if saved or edited in (b"", before or _NEW):
+            copy.unlink(missing_ok=True)
+        else:
+            app.console.note(f"The settings are unchanged. Your edit is in {copy}")
+    app.console.note(f"Saved {settings_file}." if saved else "Nothing was changed.")
+
+
+def _edit_until_valid(app: App, copy: Path, before: bytes) -> bool:
+    """Run the editor, and save what it leaves; False if that is what there was before. Raises ``Stop``."""
+    from provider_core.settings import edit as settings_edit
+    from provider_core.settings import file, values
+    from telex.editor import edit_file
+
+    settings_file = app.runtime.paths.settings_file
+    while True:
+        edit_file(app, copy, is_copy=True)
+        edited = file.content(copy)
+        if edited in (before, before or _NEW):
+            return False
+        found = values.problems(edited, before, copy)
+        if not found:
+            settings_edit.replace_text(settings_file, before, edited)
+            return True
+        for error in found:
+            app.console.error(error.message)
+        if not app.console.can_prompt() or not click.confirm("Edit it again?", default=True, err=True):
+            raise Stop(ExitCode.SETTINGS)
