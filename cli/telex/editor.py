@@ -79,16 +79,17 @@ def _run(app: App, path: Path, terminal: int | None = None) -> str | None:
 
     named = _editor(app, has_terminal=terminal is not None or app.console.stdin_is_terminal())
     command: str | list[str]
+    name = named
     try:
         if sys.platform == "win32":  # it splits the line itself, by its own rules for quotes and backslashes
-            command, name = f"{named} {subprocess.list2cmdline([str(path)])}", named
+            command = f"{named} {subprocess.list2cmdline([str(path)])}"
         else:
             command = [*shlex.split(named), str(path)]
             name = command[0]
         code = run_in_foreground(app.console, command, terminal)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "a quote is not closed"
-        raise click.ClickException(f"the editor {named} cannot be started: {why}") from None
+        raise click.ClickException(f"the editor {name} cannot be started: {why}") from None
     return f"the editor {name} exited with code {code}" if code else None
 
 

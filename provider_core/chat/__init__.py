@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from provider_core.client import OpenProvider
     from provider_core.events import Answer, Approval, Event, Spill, Toolbox
     from provider_core.prices import Pricing
-    from provider_core.tools.loop import ToolLoop
+    from provider_core.tools import ToolLoop
     from provider_core.types import AnswerEvent, Notice, Request, Target
 
 
@@ -218,7 +218,7 @@ class ChatRun:
                 yield event
         yield Connecting(target=self.target)
         if self._toolboxes:
-            from provider_core.tools.loop import ToolLoop
+            from provider_core.tools import ToolLoop
 
             self._tools = ToolLoop(self._toolboxes, self._approve, plan.request.tool_choice, self._notified)
         tools = self._tools

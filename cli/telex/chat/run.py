@@ -530,7 +530,7 @@ def _request_object(
     from telex.render.json import request_object
 
     if tools is not None:
-        from provider_core.tools.loop import ToolLoop
+        from provider_core.tools import ToolLoop
 
         request = ToolLoop(tools.toolboxes, None, request.tool_choice, lambda _: None).offer(request)
     return {
