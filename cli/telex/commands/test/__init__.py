@@ -12,8 +12,6 @@ from telex.main import Command
 from telex.options import Name, max_cost_option, network_options
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from telex.app import App
 
 
@@ -72,22 +70,7 @@ if TYPE_CHECKING:
 @click.option("-q", "--quiet", is_flag=True, help="Print only the cases that do not pass, and errors.")
 @network_options
 @pass_app
-def command(
-    app: App,
-    /,
-    *,
-    paths: tuple[str, ...],
-    models: tuple[str, ...],
-    judge: str | None,
-    only: tuple[str, ...],
-    fresh: bool,
-    junit: str | None,
-    as_json: bool,
-    jobs: int | None,
-    max_cost: Decimal | None,
-    quiet: bool,
-    **network: Any,
-) -> None:
+def command(app: App, /, **given: Any) -> None:
     """Check the answers to prompts and templates.
 
     PATH is a file of cases, or a folder: its .jsonl files, and its .toml files with [[cases]]. A case has a prompt or a
@@ -102,17 +85,4 @@ def command(
     """
     from telex.commands.test.run import Options, run
 
-    options = Options(
-        paths=paths,
-        models=models,
-        judge=judge,
-        only=only,
-        fresh=fresh,
-        junit=junit,
-        max_cost=max_cost,
-        jobs=jobs,
-        as_json=as_json,
-        quiet=quiet,
-        network=network,
-    )
-    run(app, options)
+    run(app, Options(**given))

@@ -43,8 +43,6 @@ class Outcome(Struct):
     seconds: float | None = None
     is_saved: bool = False
     """Whether the answer is that of an earlier run."""
-    pending: str = "passed"
-    """The worst status among the judgements so far."""
 
 
 class Reporter:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import threading
 import time
 from collections import Counter
 from decimal import Decimal
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from provider_core import files, limits
-from provider_core.batches import BatchRun, Row, RowPlanner
+from provider_core.batches import BatchLimits, BatchRun, Row, RowPlanner
 from provider_core.batches.lanes import Lanes, model_of
 from provider_core.budget import dollars
 from provider_core.chat import ChatPlan
@@ -23,28 +22,26 @@ from provider_core.errors import BudgetError, CoreError, FileError, SchemaMismat
 from provider_core.structs import Struct, replace
 from provider_core.structured import failures, judge_request, verdict_of
 from provider_core.types import Message, Request
+from telex.batch import Accounts
 from telex.chat.costs import report_limits
 from telex.commands.test.cases import find_files, read_cases
 from telex.commands.test.report import Outcome, Reporter, write_junit
 from telex.exit_codes import ExitCode, Interrupts, Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from provider_core.batches import Result
-    from provider_core.history import LedgerEntry
-    from provider_core.prices import Cost, Pricing
-    from provider_core.types import Json, Target, Usage
+    from provider_core.types import Target
     from telex.app import App
     from telex.commands.test.cases import Case
 
-_LEDGER_SECONDS: Final = 1.0
 _UNUSED: Final = 30 * 86_400
 """Seconds after which a saved answer that no run has used is deleted."""
 
 
-class Options(Struct):
-    """The command line of ``telex test``."""
+class Options:
+    """The command line of ``telex test``, an attribute for each option."""
 
     paths: tuple[str, ...]
     models: tuple[str, ...]
@@ -56,7 +53,9 @@ class Options(Struct):
     jobs: int | None
     as_json: bool
     quiet: bool
-    network: Mapping[str, Any]
+
+    def __init__(self, **given: Any) -> None:
+        self.__dict__.update(given)
 
 
 class Job(Struct):
@@ -79,41 +78,16 @@ class SavedAnswer(Struct):
     seconds: float | None
 
 
-class _Spending:
-    """Prices answers, and adds up their costs in all threads; ``check`` raises ``BudgetError`` at the limit."""
-
-    def __init__(self, price: Pricing, limit: Decimal | None) -> None:
-        self._price = price
-        self._limit = limit
-        self._lock = threading.Lock()
-        self.spent: Decimal = Decimal(0)
-
-    def __call__(self, target: Target, usage: Usage) -> Cost | None:
-        cost = self._price(target, usage)
-        if cost is not None:
-            with self._lock:
-                self.spent += cost.amount
-        return cost
-
-    def check(self) -> None:
-        limit, spent = self._limit, self.spent
-        if limit is not None and spent >= limit:
-            words = f"the cost limit of {dollars(limit)} is reached: {dollars(spent)} spent"
-            raise BudgetError(words, code="max_cost", limit=limit, spent=spent)
-
-
 class _JobPlanner(RowPlanner):
-    """Plans the jobs, as long as they may cost more: the number of a row is that of its job."""
+    """Plans the jobs: the number of a row is that of its job."""
 
     jobs: Sequence[Job] = ()
-    spending: _Spending
 
     def model(self, row: Row) -> str | None:
         return str(self.jobs[row.number - 1].target)
 
     def plan(self, row: Row, target: Target, request: Request | None = None) -> ChatPlan:
         job = self.jobs[row.number - 1]
-        self.spending.check()
         return ChatPlan(
             target=target,
             request=job.request,
@@ -147,72 +121,65 @@ class _Run:
         self._options = options
         self._targets: dict[str, Target] = {}
         self._saved = SavedAnswers(app.runtime.paths.cache / "tests", fresh=options.fresh)
-        self._spending = _Spending(app.runtime.prices, options.max_cost)
-        self._stopped: tuple[ExitCode, str, str | None] | None = None
+        self._spent = Decimal(0)
+        self._error: CoreError | None = None
+        """What ended the run."""
         self._jobs: list[Job] = []
         self._outcomes: list[Outcome] = []
         self._judges: dict[int, Target] = {}
         for case in cases:
             for name in options.models or case.models or ("",):
                 target = self._target(name)
-                request = self._request(case, target)
                 index = len(self._outcomes)
                 self._outcomes.append(Outcome(case=case, model=str(target)))
+                request = _request(case, target)
                 self._jobs.append(Job(target=target, request=request, case=case, index=index))
                 if case.expected.judge:
                     self._judges[index] = self._judge(case)
         self._reporter = Reporter(app.console, self._outcomes, as_json=options.as_json, quiet=options.quiet)
 
     def run(self, stack: contextlib.ExitStack) -> None:
-        lanes = stack.enter_context(
-            Lanes(
-                self._app.runtime, find=lambda name: [model_of(self._target(name))], most=self._options.jobs
-            )
-        )
+        app, options = self._app, self._options
+
+        def find(name: str) -> list[Any]:
+            return [model_of(self._target(name))]
+
+        lanes = stack.enter_context(Lanes(app.runtime, find=find, most=options.jobs))
         interrupted = False
-        if not self._options.quiet:
-            targets = (job.target for job in self._jobs)
-            report_limits(self._app, targets, self._options.max_cost, self._app.console.note)
+        if not options.quiet:
+            report_limits(app, (job.target for job in self._jobs), options.max_cost, app.console.note)
         try:
             questions: list[Job] = []
-            for job, saved in self._answers(self._jobs, lanes):
-                outcome = self._checked(job, saved)
-                self._outcomes[job.index] = outcome
+            for job, answer in self._answers(self._jobs, lanes):
+                outcome = self._checked(job, answer)
                 if outcome.status == "passed" and job.case.expected.judge:
-                    self._outcomes[job.index] = replace(outcome, status="not run")
                     questions += self._questions(job, outcome)
+                    outcome = replace(outcome, status="not run")
+                self._outcomes[job.index] = outcome
                 self._reporter.show(self._outcomes)
-            if questions and self._stopped is None:
+            if questions and self._error is None:
                 self._ask_judges(questions, lanes)
         except KeyboardInterrupt:
             interrupted = True
-        self._reporter.finish(self._outcomes, self._spending.spent)
-        if self._options.junit is not None:
-            write_junit(self._options.junit, self._outcomes)
+        self._reporter.finish(self._outcomes, self._spent)
+        if options.junit is not None:
+            write_junit(options.junit, self._outcomes)
         self._saved.prune()
-        self._end(interrupted=interrupted)
-
-    def _end(self, *, interrupted: bool) -> None:
-        """Raise ``Stop`` with the exit code unless that is 0."""
         if interrupted:
-            self._app.console.note(
+            app.console.note(
                 "Interrupted. Answers that have come are saved: repeat the command to do the rest."
             )
             raise Stop(ExitCode.INTERRUPTED)
-        if self._stopped is not None:
-            code, message, hint = self._stopped
-            self._app.console.error(message, hint)
-            raise Stop(code)
+        if self._error is not None:
+            raise self._error
         if any(outcome.status != "passed" for outcome in self._outcomes):
             raise Stop(ExitCode.TEST)
-
-    # --- planning ------------------------------------------------------------------------------------------
 
     def _target(self, name: str) -> Target:
         from telex.options import with_network
 
         if name not in self._targets:
-            target = with_network(self._app.target(name or None), self._options.network)
+            target = with_network(self._app.target(name or None), vars(self._options))
             self._targets[name] = self._targets[str(target)] = target
         return self._targets[name]
 
@@ -224,17 +191,6 @@ class _Run:
                 'Name one: --judge MODEL, or judge = "MODEL" in the file.'
             )
         return self._target(name)
-
-    @staticmethod
-    def _request(case: Case, target: Target) -> Request:
-        system = (Message(role="system", content=case.system),) if case.system else ()
-        return Request(
-            model=target.model,
-            messages=(*system, Message(role="user", content=case.prompt)),
-            max_characters=limits.ANSWER,
-            schema=case.schema,
-            **case.fields,
-        )
 
     # --- answers -------------------------------------------------------------------------------------------
 
@@ -253,75 +209,48 @@ class _Run:
             yield from self._asked(missing, lanes)
 
     def _asked(self, jobs: Sequence[Job], lanes: Lanes) -> Iterator[tuple[Job, SavedAnswer | CoreError]]:
-        budget = self._app.runtime.budget
-        targets = dict.fromkeys(str(job.target) for job in jobs)
+        limit = self._options.max_cost
         batch = BatchRun(
             (Row(number=number, id=number) for number in range(1, len(jobs) + 1)),
-            _JobPlanner(request=Request(model="", messages=()), jobs=jobs, spending=self._spending),
-            [lane for name in targets for lane in lanes.open([model_of(self._targets[name])])],
+            _JobPlanner(request=Request(model="", messages=()), jobs=jobs),
+            [lane for name in {str(job.target): None for job in jobs} for lane in lanes.lanes_for(name)],
             lanes_for=lanes.lanes_for,
-            price=self._spending,
+            limits=BatchLimits(max_cost=None if limit is None else limit - self._spent),
+            price=self._app.runtime.prices,
         )
-        if budget is not None:
-            budget.interval = _LEDGER_SECONDS
-        entries: list[LedgerEntry] = []
+        accounts = Accounts(self._app, "test", self._app.console.note)
+        accounts.check(batch)
+        if limit is not None and self._spent >= limit:
+            batch.stop("cost")
         try:
-            if budget is not None:
-                budget.check()
             for result in batch:
                 if result is not None:
-                    if isinstance(result.error, BudgetError):
-                        raise result.error
                     job = jobs[result.row.number - 1]
-                    entries += self._entries(job, result)
+                    accounts.add(result, job.case.template)
                     yield job, self._answer(job, result)
                 self._reporter.tick(self._outcomes, batch.in_flight)
-                if entries and (result is None or len(entries) > 100):
-                    self._count(entries)
-                if budget is not None:
-                    budget.check()
-        except BudgetError as error:
-            batch.stop("error", error)
+                accounts.flush(late=result is None)
+                accounts.check(batch)
         finally:
-            self._count(entries)
-        if batch.ended_by == "error":
-            why = batch.error or CoreError("the run ended early")
-            code, hint = self._app.advice(why)
-            self._stopped = code, why.message, hint
+            self._spent += batch.spent or 0
+            accounts.flush(late=True)
+        if batch.ended_by == "cost" and limit is not None:
+            words = f"the cost limit of {dollars(limit)} is reached: {dollars(self._spent)} spent"
+            self._error = BudgetError(words, code="max_cost", limit=limit, spent=self._spent)
+        elif batch.ended_by == "error":
+            self._error = batch.error or CoreError("the run ended early")
 
     def _answer(self, job: Job, result: Result) -> SavedAnswer | CoreError:
         """The answer of a result, which is saved if it is complete; or why there is none."""
         answer = result.answer
-        costs = [request.answer.cost for request in result.requests if not request.answer.is_free]
-        known = [cost.amount for cost in costs if cost is not None]
         if answer is None or not result.ok:
             return result.error or CoreError(f"the answer is {result.verdict.value}")
-        saved = SavedAnswer(
-            text=answer.text,
-            cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,
-            seconds=answer.timing.total,
-        )
+        costs = [request.answer.cost for request in result.requests if not request.answer.is_free]
+        known = [cost.amount for cost in costs if cost is not None]
+        cost = sum(known, Decimal(0)) if len(known) == len(costs) else None
+        saved = SavedAnswer(text=answer.text, cost=cost, seconds=answer.timing.total)
         self._saved.add(job, saved)
         return saved
-
-    def _entries(self, job: Job, result: Result) -> Iterator[LedgerEntry]:
-        if self._app.runtime.settings.ledger:
-            from provider_core.history import entry_of
-
-            for request in result.requests:
-                if (entry := entry_of(request, time.time(), "test", template=job.case.template)) is not None:
-                    yield entry
-
-    def _count(self, entries: list[LedgerEntry]) -> None:
-        """Add the entries to the ledger; a failure is reported and does not end the run."""
-        if entries:
-            try:
-                self._app.runtime.history.ledger.add(entries)
-            except CoreError as error:
-                self._app.console.note(
-                    f"Warning: the tokens of {len(entries)} requests are not counted: {error.message}"
-                )
-            entries.clear()
 
     # --- checks --------------------------------------------------------------------------------------------
 
@@ -354,27 +283,39 @@ class _Run:
 
     def _ask_judges(self, questions: Sequence[Job], lanes: Lanes) -> None:
         left = Counter(question.index for question in questions)
+        verdicts: dict[int, set[str]] = {}
         for question, answer in self._answers(questions, lanes):
-            outcome = self._outcomes[question.index]
-            left[question.index] -= 1
-            status, reason = "passed", ""
+            index, found, reason = question.index, verdicts.setdefault(question.index, set()), ""
             try:
                 if isinstance(answer, CoreError):
                     raise answer
                 holds, why = verdict_of(answer.text)
                 if not holds:
-                    status, reason = "failed", f"is not judged so: {question.statement} ({why})"
+                    found.add("failed")
+                    reason = f"is not judged so: {question.statement} ({why})"
             except CoreError as error:
-                status, reason = "error", f"{question.target} did not judge: {error.message}"
-            reasons = (*outcome.reasons, *([reason] if reason else []))
-            worst = next(
-                (each for each in ("error", "failed") if each in (status, outcome.pending)), "passed"
-            )
-            outcome = replace(outcome, reasons=reasons, pending=worst)
-            if not left[question.index]:
+                found.add("error")
+                reason = f"{question.target} did not judge: {error.message}"
+            outcome = self._outcomes[index]
+            if reason:
+                outcome = replace(outcome, reasons=(*outcome.reasons, reason))
+            left[index] -= 1
+            if not left[index]:
+                worst: Any = "error" if "error" in found else "failed" if found else "passed"
                 outcome = replace(outcome, status=worst)
-            self._outcomes[question.index] = outcome
+            self._outcomes[index] = outcome
             self._reporter.show(self._outcomes)
+
+
+def _request(case: Case, target: Target) -> Request:
+    system = (Message(role="system", content=case.system),) if case.system else ()
+    return Request(
+        model=target.model,
+        messages=(*system, Message(role="user", content=case.prompt)),
+        max_characters=limits.ANSWER,
+        schema=case.schema,
+        **case.fields,
+    )
 
 
 class SavedAnswers:
@@ -394,23 +335,16 @@ class SavedAnswers:
             text, cost, seconds = found["text"], found["cost"], found["seconds"]
             if not isinstance(text, str):
                 return None
-            saved = SavedAnswer(
-                text=text,
-                cost=None if cost is None else Decimal(cost),
-                seconds=None if seconds is None else float(seconds),
-            )
+            cost, seconds = cost and Decimal(cost), seconds and float(seconds)
             path.touch()
         except (FileError, OSError, ValueError, KeyError, TypeError, ArithmeticError):
             return None  # it is asked for again
-        return saved
+        return SavedAnswer(text=text, cost=cost, seconds=seconds)
 
     def add(self, job: Job, answer: SavedAnswer) -> None:
         """Save an answer, if the folder can be written."""
-        stored = {
-            "text": answer.text,
-            "cost": None if answer.cost is None else f"{answer.cost:f}",
-            "seconds": answer.seconds,
-        }
+        cost = None if answer.cost is None else f"{answer.cost:f}"
+        stored = {"text": answer.text, "cost": cost, "seconds": answer.seconds}
         with contextlib.suppress(FileError, OSError):
             files.private_folder(self._folder)
             files.replace(self._path(job), json.dumps(stored).encode())
@@ -427,9 +361,6 @@ class SavedAnswers:
         from provider_core.request import build_body
 
         provider = job.target.provider
-        body: Mapping[str, Json] = build_body(provider, job.request)
-        content = json.dumps([provider.name, provider.base_url, body], sort_keys=True, default=str)
-        return (
-            self._folder
-            / f"{hashlib.blake2b(content.encode('utf-8', 'surrogatepass'), digest_size=20).hexdigest()}.json"
-        )
+        request = [provider.name, provider.base_url, build_body(provider, job.request)]
+        content = json.dumps(request, sort_keys=True, default=str).encode("utf-8", "surrogatepass")
+        return self._folder / f"{hashlib.blake2b(content, digest_size=20).hexdigest()}.json"
