@@ -57,74 +57,48 @@ def _key_advice(ctx: click.Context) -> str:
 
 # --- options --------------------------------------------------------------------------------------------------------
 
-_OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
-    "--api-base": ("--base-url",),
-    "--attach": ("--file", "--image"),
-    "--attachment": ("--image", "--file"),
-    "--cid": ("--conversation",),
-    "--budget": ("--max-cost",),
-    "--code": ("--extract",),
-    "--concurrency": ("--jobs",),
-    "--continue-last": ("--continue",),
-    "--daily": ("--by",),
-    "--days": ("--since",),
-    "--debug": ("--verbose",),
-    "--effort": ("--reasoning-effort",),
-    "--force": ("--yes", "--replace"),
-    "--format": ("--json",),
-    "--group-by": ("--by",),
-    "--host": ("--base-url",),
-    "--no-cache": ("--no-save",),
-    "--no-history": ("--no-save",),
-    "--no-log": ("--no-save",),
-    "--no-md": ("--plain",),
-    "--no-think": ("--reasoning-effort",),
-    "--no-verify-ssl": ("--ca-bundle",),
-    "--output-format": ("--json",),
-    "--parallel": ("--jobs",),
-    "--prompt": ("--system",),
-    "--provider": ("--model",),
-    "--raw": ("--plain",),
-    "--resume": ("--continue",),
-    "--retry": ("--retries",),
-    "--role": ("--template", "--system"),
-    "--session": ("--conversation",),
-    "--temp": ("--temperature",),
-    "--think": ("--reasoning-effort",),
-    "--tool": ("--tools",),
-    "--today": ("--since",),
-    "--url": ("--base-url",),
-    "--workers": ("--jobs",),
-    "-C": ("--continue",),
-    "-S": ("--no-stream",),
-    "-T": ("--tools",),
-    "-a": ("--image", "--file"),
-    "-n": ("--no-save",),
-    "-r": ("--template", "--plain"),
-    "-y": ("--yes",),
+_OTHER_NAMES: Mapping[str, str] = {
+    "-C --continue-last --resume": "--continue",
+    "--cid --session": "--conversation",
+    "--no-cache --no-history --no-log -n": "--no-save",
+    "--prompt": "--system",
+    "--role": "--template --system",
+    "-r": "--template --plain",
+    "--no-md --raw": "--plain",
+    "--format --output-format": "--json",
+    "--code": "--extract",
+    "-S": "--no-stream",
+    "--debug": "--verbose",
+    "--attach": "--file --image",
+    "--attachment -a": "--image --file",
+    "--temp": "--temperature",
+    "--effort --think --no-think": "--reasoning-effort",
+    "--provider": "--model",
+    "--tool -T": "--tools",
+    "--retry": "--retries",
+    "--concurrency --parallel --workers": "--jobs",
+    "--api-base --host --url": "--base-url",
+    "--no-verify-ssl": "--ca-bundle",
+    "--budget": "--max-cost",
+    "--daily --group-by": "--by",
+    "--days --today": "--since",
+    "--force": "--yes --replace",
+    "-y": "--yes",
 }
-"""An option of other programs -> the options of telex that do the same."""
+"""Options of other programs -> the options of telex that do the same."""
 
-_COLOR = "Colors are for terminals only. To turn them off: NO_COLOR=1"
-_SHELL = "Get a command for your shell: telex shell"
-_SENTENCES = {
-    "--color": _COLOR,
-    "--no-color": _COLOR,
-    "--execute": _SHELL,
+_SENTENCES: Mapping[str, str] = {
+    **dict.fromkeys(("--color", "--no-color"), "Colors are for terminals only. To turn them off: NO_COLOR=1"),
+    **dict.fromkeys(("--execute", "--shell", "-e"), "Get a command for your shell: telex shell"),
     "--interactive": "Leave out the prompt for a conversation: telex chat",
-    "--shell": _SHELL,
-    "-e": _SHELL,
-    "--list-models": "List the models: telex models list",
-    "--model-list": "List the models: telex models list",
+    **dict.fromkeys(("--list-models", "--model-list"), "List the models: telex models list"),
     "--list-sessions": "List the conversations: telex history list",
     "--settings": "Where the settings are: telex doctor",
-    "--top-p": "Set it as a field of the request: -p top_p=0.9",
-    "--topp": "Set it as a field of the request: -p top_p=0.9",
+    **dict.fromkeys(("--top-p", "--topp"), "Set it as a field of the request: -p top_p=0.9"),
     "--seed": "Set it as a field of the request: -p seed=1",
     "--stop": "Set it as a field of the request: -p stop=END",
     "--n": "Set it as a field of the request: -p n=2",
-    "--version": "Show the version: telex --version",
-    "-V": "Show the version: telex --version",
+    **dict.fromkeys(("--version", "-V"), "Show the version: telex --version"),
 }
 """An option of other programs -> advice where telex has a command or a field; for commands that send a prompt."""
 
@@ -176,7 +150,7 @@ def _option_advice(ctx: click.Context, word: str, given: Sequence[str], otherwis
 
 def _similar_options(word: str, options: Sequence[str]) -> list[str]:
     """Options that ``word`` may stand for: it is another program's name, a beginning, or misspelled."""
-    known = [name for name in _OTHER_NAMES.get(word, ()) if name in options]
+    known = [name for name in _meant(word, _OTHER_NAMES) if name in options]
     if known or not word.startswith("--"):
         return known or [name for name in options if name.lower() == word.lower()]
     wanted = word.replace("_", "-").lower()
@@ -188,6 +162,11 @@ def _similar_options(word: str, options: Sequence[str]) -> list[str]:
     # The dashes would make any two options alike.
     names = [name[2:] for name in options]
     return [f"--{name}" for name in close_matches(wanted[2:], names, most=1, cutoff=_CUTOFF)]
+
+
+def _meant(word: str, table: Mapping[str, str]) -> list[str]:
+    """The words that a table has for ``word``, which is one of several in a key."""
+    return next((meant.split() for words, meant in table.items() if word in words.split()), [])
 
 
 def _flag_message(ctx: click.Context, word: str) -> str:
@@ -204,49 +183,26 @@ def _flag_message(ctx: click.Context, word: str) -> str:
 
 # --- commands -------------------------------------------------------------------------------------------------------
 
-_VERBS: Mapping[str, tuple[str, ...]] = {
-    "auth": ("set-key",),
-    "cat": ("show",),
-    "change": ("edit",),
-    "check": ("test",),
-    "clean": ("prune", "remove"),
-    "clear": ("prune", "remove"),
-    "configure": ("edit",),
-    "create": ("add", "edit"),
-    "default": ("default",),
-    "del": ("remove",),
-    "delete": ("remove",),
-    "describe": ("show",),
-    "find": ("search", "discover"),
-    "get": ("show",),
-    "grep": ("search",),
-    "info": ("show",),
-    "init": ("add",),
-    "inspect": ("show",),
-    "key": ("set-key", "set-secret"),
-    "login": ("set-key",),
-    "ls": ("list",),
-    "modify": ("edit",),
-    "move": ("rename",),
-    "mv": ("rename",),
-    "new": ("add", "edit"),
-    "ping": ("test",),
-    "purge": ("prune", "remove"),
-    "reset": ("prune", "remove"),
-    "rm": ("remove",),
-    "save": ("export",),
-    "scan": ("discover",),
-    "set": ("edit", "default"),
-    "uninstall": ("remove",),
-    "unset": ("edit",),
-    "update": ("edit",),
-    "use": ("default",),
-    "verify": ("test",),
-    "view": ("show",),
-    "wipe": ("prune", "remove"),
-    "write": ("edit",),
+_VERBS: Mapping[str, str] = {
+    "cat describe get info inspect view": "show",
+    "ls": "list",
+    "find": "search discover",
+    "grep": "search",
+    "scan": "discover",
+    "create new": "add edit",
+    "init": "add",
+    "change configure modify unset update write": "edit",
+    "set": "edit default",
+    "default use": "default",
+    "move mv": "rename",
+    "del delete rm uninstall": "remove",
+    "clean clear purge reset wipe": "prune remove",
+    "auth login": "set-key",
+    "key": "set-key set-secret",
+    "check ping verify": "test",
+    "save": "export",
 }
-"""A verb -> the commands that do it; those that the group has are suggested."""
+"""Verbs -> the commands that do them; those that the group has are suggested."""
 
 _ADD = "Set up a provider: telex providers add {name}\nReplace its key: telex providers set-key {name}"
 _SETTINGS = "Change a setting: telex config set KEY VALUE (telex config list shows them all)"
@@ -282,22 +238,21 @@ _ROOT: Mapping[str, str] = {
 """A command of other programs -> advice."""
 
 
-def unknown_command(ctx: click.Context, group: click.Group, arguments: Sequence[str]) -> str:
-    """The message for ``arguments``, which begin with a command that ``group`` does not have, without keys."""
+def unknown_command(
+    ctx: click.Context, group: click.Group, arguments: Sequence[str], names: Sequence[str]
+) -> str:
+    """The message for ``arguments``, which begin with none of ``names``, the commands of ``group``; without keys."""
     if _KEY.fullmatch(arguments[0]):
         return _key_advice(ctx)
-    message = f"unknown command: {arguments[0]}\n{_command_advice(ctx, group, arguments)}"
+    message = f"unknown command: {arguments[0]}\n{_command_advice(ctx, group, arguments, names)}"
     return without_keys(message, arguments)
 
 
-def _command_advice(ctx: click.Context, group: click.Group, arguments: Sequence[str]) -> str:
+def _command_advice(
+    ctx: click.Context, group: click.Group, arguments: Sequence[str], names: Sequence[str]
+) -> str:
     name, rest = arguments[0].lower(), list(arguments[1:])
-    names = group.list_commands(ctx)
     is_root = ctx.parent is None
-    if is_root and (app := ctx.obj) is not None:
-        from telex import plugins
-
-        names += [*plugins.names(app.runtime.environ)]
     if is_root and name in _ROOT:
         return _root_advice(ctx, name, rest)
     if is_root and name == "run":
@@ -305,13 +260,12 @@ def _command_advice(ctx: click.Context, group: click.Group, arguments: Sequence[
         return f"To ask a model: {shlex.join(['telex', 'chat', *model, *rest[1:]])}"
     if is_root and not rest and f"{name}.md" in _topic_files():
         return f"{name} is a help topic: telex help {name}"
-    meant = [verb for verb in _VERBS.get(name, ()) if verb in names]
+    verbs = _meant(name, _VERBS)
+    meant = [verb for verb in verbs if verb in names]
     meant = meant or list(close_matches(name, names, most=1, cutoff=_CUTOFF))
     found = [shlex.join([*ctx.command_path.split(), each, *rest]) for each in meant]
     if is_root and not found:
-        found = [
-            f"telex {noun} {verb}" for noun, verb in subcommands(ctx, group, {name, *_VERBS.get(name, ())})
-        ]
+        found = [f"telex {noun} {verb}" for noun, verb in subcommands(ctx, group, {name, *verbs})]
     if found:
         return f"Did you mean {' or '.join(f'`{each}`' for each in found)}?"
     return f"To ask a model: telex chat {shlex.join(arguments)}" if is_root else f"It has: {', '.join(names)}"
@@ -329,7 +283,7 @@ def _root_advice(ctx: click.Context, name: str, rest: Sequence[str]) -> str:
     from telex.error_hints import upgrade_command
 
     app = ctx.find_object(App)
-    names = [word for word in rest if word not in _VERBS]  # keys set openai
+    names = [word for word in rest if not _meant(word, _VERBS)]  # keys set openai
     advice = _ROOT[name].format(
         name=shlex.quote(names[0]) if names and not _KEY.fullmatch(names[0]) else "NAME",
         rest=shlex.join(rest),
