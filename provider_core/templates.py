@@ -6,20 +6,22 @@ variables in it are not replaced, and nothing is run.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from provider_core import files, limits
-from provider_core.errors import TemplateError, VariableError
+from provider_core.errors import SettingsError, TemplateError, VariableError
 from provider_core.redaction import close_matches
+from provider_core.settings import file as settings_file
 from provider_core.structs import Struct, field
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from provider_core.types import Json
 
@@ -121,10 +123,8 @@ def load(folder: Path, name: str) -> Template:
         raise TemplateError(f"{path} cannot be read: {error.strerror}", path=path) from None
     if len(raw) > limits.TEMPLATE:
         raise TemplateError(f"{path} is larger than 1 MB", path=path)
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _invalid("it is not UTF-8", path, raw.count(b"\n", 0, error.start) + 1) from None
+    with _as_template_errors():
+        text = settings_file.decode(raw, path)
     return parse(text, path)
 
 
@@ -135,7 +135,8 @@ def parse(text: str, path: Path) -> Template:
     """
     text = text.replace("\r\n", "\n")
     header, body = _split(text, path) if path.suffix == ".md" else (text, None)
-    table = _toml(header, path)
+    with _as_template_errors():
+        table = settings_file.parse(header, path)
     for key, value in table.items():
         if key not in _FIELDS:
             close = close_matches(key, sorted(_FIELDS), most=1)
@@ -174,19 +175,12 @@ def _split(text: str, path: Path) -> tuple[str, str]:
     raise _invalid("the TOML header is not closed; add a line with +++ after it", path, 1)
 
 
-def _toml(text: str, path: Path) -> dict[str, Any]:
-    import tomllib
-
+@contextlib.contextmanager
+def _as_template_errors() -> Iterator[None]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        words = str(error)
-        found = re.search(r"\s*\(at line (\d+), column \d+\)", words)
-        line = int(found[1]) if found else text.rstrip().count("\n") + 1
-        reason = words.replace(found[0], "") if found else words.replace(" (at end of document)", "")
-        raise _invalid(reason[:1].lower() + reason[1:], path, line) from None
-    except RecursionError:
-        raise _invalid("its values are nested too deeply", path, None) from None
+        yield
+    except SettingsError as error:
+        raise TemplateError(error.message, path=error.path, line=error.line) from None
 
 
 def _invalid(what: str, path: Path, line: int | None) -> TemplateError:
@@ -198,21 +192,8 @@ def _line(text: str, position: int) -> int | None:
     return text.count("\n", 0, position) + 1 if position >= 0 else None
 
 
-def _is_text(value: Json) -> bool:
-    return isinstance(value, str)
-
-
 def _is_filled(value: Json) -> bool:
     return isinstance(value, str) and bool(value.strip())
-
-
-def _is_number(value: Json) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and value >= 0
-
-
-def _is_count(value: Json) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _is_json_table(value: Json) -> bool:
@@ -223,20 +204,27 @@ def _is_json_table(value: Json) -> bool:
     return isinstance(value, dict)
 
 
+# A bool is an int, so that types are compared.
+_TEXT: Final = (lambda value: isinstance(value, str), "text, in quotes")
+_FILLED: Final = (_is_filled, "text, in quotes, and not empty")
+_SWITCH: Final = (lambda value: isinstance(value, bool), "true or false")
 _FIELDS: Final[Mapping[str, tuple[Callable[[Json], bool], str]]] = {
-    "description": (_is_text, "text, in quotes"),
-    "model": (_is_filled, "text, in quotes, and not empty"),
-    "system": (_is_text, "text, in quotes"),
-    "prompt": (_is_text, "text, in quotes"),
-    "temperature": (_is_number, "a number, 0 or greater"),
-    "max_tokens": (_is_count, "a whole number, 1 or greater"),
-    "reasoning_effort": (_is_filled, "text, in quotes, and not empty"),
+    "description": _TEXT,
+    "model": _FILLED,
+    "system": _TEXT,
+    "prompt": _TEXT,
+    "temperature": (
+        lambda value: type(value) in (int, float) and math.isfinite(value) and value >= 0,
+        "a number, 0 or greater",
+    ),
+    "max_tokens": (lambda value: type(value) is int and value > 0, "a whole number, 1 or greater"),
+    "reasoning_effort": _FILLED,
     "schema": (
         lambda value: isinstance(value, dict) or _is_filled(value),
         "a file's name, the short form of a schema, or a table",
     ),
-    "web": (lambda value: isinstance(value, bool), "true or false"),
-    "extract": (lambda value: isinstance(value, bool), "true or false"),
+    "web": _SWITCH,
+    "extract": _SWITCH,
     "params": (_is_json_table, "a table, as in [params], without dates, inf and nan"),
 }
 """The check of each field, and what its value must be."""

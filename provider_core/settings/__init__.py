@@ -265,53 +265,35 @@ def load(
     *,
     profile: str | None = None,
     project: Found | None = None,
+    text: str | None = None,
 ) -> Settings:
     """The settings in force. From weak to strong: defaults, the file, a profile, a project's file, the environment.
 
-    ``profile`` is the name of a profile, by default that of ``TELEX_PROFILE``. ``project`` is a trusted file. Invalid
-    entries, and a file that this user may not read, are ignored and reported in ``problems``. Raises ``SettingsError``
-    with path and line for a file that cannot be parsed, and for an unknown profile.
+    ``profile`` is the name of a profile, by default that of ``TELEX_PROFILE``. ``project`` is a trusted file. With
+    ``text``, the content of the file, nothing is read or written. Invalid entries, and a file that this user may not
+    read, are ignored and reported in ``problems``. Raises ``SettingsError`` with path and line for a file that cannot
+    be parsed, and for an unknown profile.
     """
     from provider_core.settings import file
 
     environ = os.environ if environ is None else environ
     unreadable: SettingsError | None = None
-    try:
-        text = file.text(paths.settings_file)
-    except SettingsError as error:
-        if not isinstance(error.__cause__, PermissionError):
-            raise
-        text, unreadable = "", error
+    is_saved = text is None
+    if text is None:
+        try:
+            text = file.text(paths.settings_file)
+        except SettingsError as error:
+            if not isinstance(error.__cause__, PermissionError):
+                raise
+            text, unreadable = "", error
     layers = layers_of(text, environ, profile, project)
-    recall = bool(layers.key or layers.variables)
-    checked = file.load_snapshot(paths.cache, layers.key, layers.variables) if recall else {}
+    is_empty = not layers.key and not layers.variables
+    checked = {} if is_empty else file.load_snapshot(paths.cache, layers.key, layers.variables)
     if checked is None:
         checked = check(layers, paths)
-        file.save_snapshot(paths.cache, layers.key, layers.variables, checked)
+        if is_saved:
+            file.save_snapshot(paths.cache, layers.key, layers.variables, checked)
     return _settings(checked, layers, paths, unreadable)
-
-
-def load_text(
-    text: str,
-    paths: Paths,
-    environ: Mapping[str, str],
-    *,
-    profile: str | None = None,
-    project: Found | None = None,
-) -> Settings:
-    """As ``load`` for a file with this text; writes nothing."""
-    layers = layers_of(text, environ, profile, project)
-    checked = _recall(layers, paths)
-    return _settings(check(layers, paths) if checked is None else checked, layers, paths)
-
-
-def _recall(layers: Layers, paths: Paths) -> Mapping[str, Any] | None:
-    """The values as they were checked by an earlier command; None if they were others."""
-    from provider_core.settings import file
-
-    if not layers.key and not layers.variables:
-        return {}
-    return file.load_snapshot(paths.cache, layers.key, layers.variables)
 
 
 def layers_of(text: str, environ: Mapping[str, str], profile: str | None, project: Found | None) -> Layers:
@@ -411,10 +393,15 @@ def _settings(
             if checked.get("sources", {}).get(f"providers.{name}") == "variable":
                 error = SettingsError(error.message.replace("providers.", "TELEX_PROVIDERS.", 1))
             problems[f"providers.{name}"] = error
+    servers: Mapping[str, McpServer] = {}
+    if "mcp" in checked:
+        from provider_core.settings import mcp
+
+        servers = mcp.of_tables(checked["mcp"])
     allowed = checked.get("profile_providers")
     settings = Settings(
         **values,
-        mcp=_servers(checked["mcp"]) if "mcp" in checked else {},
+        mcp=servers,
         providers=providers,
         profiles=tuple(checked.get("profiles", ())),
         profile=layers.profile,
@@ -478,12 +465,6 @@ def _with_project(settings: Settings, values: Mapping[str, Any], found: Found) -
     )
 
 
-def _servers(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, McpServer]:
-    from provider_core.settings import mcp
-
-    return mcp.of_tables(tables)
-
-
 def _check_entry(
     group: str, name: str, table: Mapping[str, Any], paths: Paths, variables: Mapping[str, str]
 ) -> dict[str, Any]:
@@ -501,7 +482,9 @@ def _check_entry(
 
 def preview_server(name: str, table: Mapping[str, Any], paths: Paths) -> McpServer:
     """The server that ``[mcp.NAME]`` with these fields would be; raises ``SettingsError``."""
-    return _servers({name: _check_entry("mcp", name, table, paths, {})})[name]
+    from provider_core.settings import mcp
+
+    return mcp.of_tables({name: _check_entry("mcp", name, table, paths, {})})[name]
 
 
 def preview(

@@ -121,34 +121,25 @@ _LONGEST_VALUE = 200
 def line_of(text: str, keys: Sequence[str]) -> int | None:
     """The line, from 1, where the value of ``keys`` (a table's name, then those below it) begins, or None.
 
-    A line that contains the word may be a comment or part of a string, so the text up to it is parsed.
+    A line that contains the word may be a comment or part of a string, so the text up to the end of the value that
+    begins on it is parsed.
     """
+    import tomllib
+
     word = re.compile(rf"(?<![\w-]){re.escape(keys[-1])}(?![\w-])")
     lines = text.replace("\r\n", "\n").split("\n")
     for number, line in enumerate(lines, 1):
-        if word.search(line) and _has(_tables_up_to(lines, number), keys):
-            return number
-    return None
-
-
-def _tables_up_to(lines: list[str], number: int) -> dict[str, Any]:
-    """The tables up to this line, and to the end of the value that begins on it."""
-    import tomllib
-
-    for end in range(number, min(number + _LONGEST_VALUE, len(lines)) + 1):
-        try:
-            return tomllib.loads("\n".join(lines[:end]))
-        except (tomllib.TOMLDecodeError, RecursionError):
+        if not word.search(line):
             continue
-    return {}
-
-
-def _has(data: Any, keys: Sequence[str]) -> bool:
-    for key in keys:
-        if not isinstance(data, dict) or key not in data:
-            return False
-        data = data[key]
-    return True
+        for end in range(number, min(number + _LONGEST_VALUE, len(lines)) + 1):
+            with contextlib.suppress(tomllib.TOMLDecodeError, RecursionError):
+                found: Any = tomllib.loads("\n".join(lines[:end]))
+                for key in keys:
+                    found = found.get(key) if isinstance(found, dict) else None
+                if found is not None:
+                    return number
+                break
+    return None
 
 
 # --- snapshots ---------------------------------------------------------------------------------------------
@@ -162,7 +153,7 @@ def load_snapshot(cache: Path, text: str, variables: Mapping[str, str]) -> dict[
     """The values that were saved for this text and these variables, or None."""
     try:
         mark, _, content = files.read_bytes(_snapshot_path(cache, text, variables)).partition(b"\n")
-        if mark != _checksum(content):  # somebody changed it
+        if mark != digest(content).encode():  # somebody changed it
             return None
         saved = json.loads(content)
         if saved["made_from"] != _digest(text, variables):
@@ -194,7 +185,7 @@ def save_snapshot(cache: Path, text: str, variables: Mapping[str, str], checked:
     with contextlib.suppress(FileError, OSError, UnicodeEncodeError):
         files.private_folder(cache / _FOLDER)
         whole = content.encode()
-        files.replace(_snapshot_path(cache, text, variables), _checksum(whole) + b"\n" + whole)
+        files.replace(_snapshot_path(cache, text, variables), digest(whole).encode() + b"\n" + whole)
         found = list((cache / _FOLDER).glob("*.json"))
         for old in sorted(found, key=lambda path: path.stat().st_mtime_ns)[:-_SNAPSHOTS]:
             old.unlink()
@@ -223,12 +214,6 @@ def _snapshot_path(cache: Path, text: str, variables: Mapping[str, str]) -> Path
     return cache / _FOLDER / f"{_digest(text.partition(chr(0))[2], variables)[:8]}.json"
 
 
-def _checksum(content: bytes) -> bytes:
-    """The first line of a snapshot with this content, which shows whether somebody changed it."""
-    return blake2b(content, digest_size=32).hexdigest().encode()
-
-
 def _digest(text: str, variables: Mapping[str, str]) -> str:
     # The version, because another one may check differently.
-    made_from = json.dumps([__version__, text, sorted(variables.items())])
-    return blake2b(made_from.encode(), digest_size=32).hexdigest()
+    return digest(json.dumps([__version__, text, sorted(variables.items())]).encode())

@@ -25,23 +25,9 @@ MOST_PER_MINUTE = 1_000_000_000
 """The largest value of "rate"."""
 
 FieldType: TypeAlias = Literal[
-    "text",
-    "lines",
-    "path",
-    "seconds",
-    "number",
-    "count",
-    "tokens",
-    "dollars",
-    "rate",
-    "switch",
-    "choice",
-    "pairs",
-    "params",
-    "names",
-    "models",
-    "addresses",
-]
+    "text", "lines", "path", "seconds", "number", "count", "tokens", "dollars", "rate", "switch", "choice", "pairs",
+    "params", "names", "models", "addresses",
+]  # fmt: skip
 """How a value is written. "text" is one line, "lines" are any number; "seconds", "number" and "dollars" are numbers,
 "count" and "tokens" whole numbers, "rate" one from 1 per minute; "pairs" is a table of strings, "params" one of JSON
 values; "names", "models" and "addresses" are lists."""
@@ -85,54 +71,26 @@ def _base_url(text: str) -> str:
     return validators.parse_base_url(text).url
 
 
+# fmt: off
 REQUEST_FIELDS = (
-    _row(
-        "temperature",
-        "number",
-        "Set the sampling temperature; sent only if given.",
-        "T",
-        short="-t",
-    ),
+    _row("temperature", "number", "Set the sampling temperature; sent only if given.", "T", short="-t"),
     _row("max_tokens", "tokens", "Limit answers to N tokens.", "N"),
     _row("reasoning_effort", "text", "How much the model reasons: none, low, medium, high, …", "LEVEL"),
-    _row(
-        "stream",
-        "switch",
-        "Request answers as they are generated, or all at once.",
-        option="stream/--no-stream",
-    ),
+    _row("stream", "switch", "Request answers as they are generated, or all at once.", option="stream/--no-stream"),
     _row("web", "switch", "Let the provider search the web for each answer, or not.", option="web/--no-web"),
-    _row(
-        "params",
-        "params",
-        "Set a field of the request body. VALUE is JSON, or else a string. Repeatable.",
-        "KEY=VALUE",
-        option="param",
-        short="-p",
-        validator=validators.validate_params,
-    ),
+    _row("params", "params", "Set a field of the request body. VALUE is JSON, or else a string. Repeatable.",
+        "KEY=VALUE", option="param", short="-p", validator=validators.validate_params),
 )
 """What a request asks for: settings of a provider, a model and an alias."""
 
 _WAITS = (
-    _row(
-        "connect_timeout",
-        "seconds",
-        "Give up when no connection is made within this many seconds.",
-        "SECONDS",
-    ),
+    _row("connect_timeout", "seconds", "Give up when no connection is made within this many seconds.", "SECONDS"),
     _row("timeout", "seconds", "Give up when the server sends nothing for this many seconds.", "SECONDS"),
     _row("retries", "count", "Times to retry a request that fails before any text arrives.", "N"),
 )
 
-_HEADERS = _row(
-    "headers",
-    "pairs",
-    "Send a header with every request. Repeatable.",
-    "NAME:VALUE",
-    option="header",
-    validator=validators.validate_header,
-)
+_HEADERS = _row("headers", "pairs", "Send a header with every request. Repeatable.",
+    "NAME:VALUE", option="header", validator=validators.validate_header)
 
 MODEL_FIELDS = (
     _row("name", "text", "Name to show in lists.", "TEXT"),
@@ -155,19 +113,9 @@ ALIAS_FIELDS = (
     _row("system", "lines", "Set the system message.", "TEXT", short="-s"),
     _row("template", "text", "Use a saved prompt (see telex templates).", "NAME", completes="template"),
     *REQUEST_FIELDS,
-    _row(
-        "tools",
-        "names",
-        "Let the model call the tools of these MCP servers. Repeatable.",
-        "NAME,…",
-        completes="server",
-    ),
-    _row(
-        "allow",
-        "names",
-        "Run tools matching PATTERN without asking for approval. Repeatable.",
-        "PATTERN",
-    ),
+    _row("tools", "names", "Let the model call the tools of these MCP servers. Repeatable.",
+        "NAME,…", completes="server"),
+    _row("allow", "names", "Run tools matching PATTERN without asking for approval. Repeatable.", "PATTERN"),
     *_WAITS,
     _row("max_cost", "number", "Stop before a request that would bring the cost above this.", "USD"),
 )
@@ -175,109 +123,40 @@ ALIAS_FIELDS = (
 
 PROVIDER_FIELDS = (
     _row("preset", "text", "Take all settings you do not give from this preset.", "ID", completes="preset"),
-    _row(
-        "base_url",
-        "text",
-        "The base address of the API, without /chat/completions.",
-        "URL",
-        validator=_base_url,
-    ),
-    _row(
-        "base_urls",
-        "addresses",
-        "A further address of the same models, to share the rows of a batch. Repeatable.",
-        "URL",
-        option="replica",
-        validator=_base_url,
-    ),
-    _row(
-        "variables",
-        "pairs",
-        "Set a part of the preset's address, such as account_id=ID. Repeatable.",
-        "PART=VALUE",
-        option="set",
-        validator=validators.validate_variable,
-    ),
+    _row("base_url", "text", "The base address of the API, without /chat/completions.", "URL", validator=_base_url),
+    _row("base_urls", "addresses", "A further address of the same models, to share the rows of a batch. Repeatable.",
+        "URL", option="replica", validator=_base_url),
+    _row("variables", "pairs", "Set a part of the preset's address, such as account_id=ID. Repeatable.",
+        "PART=VALUE", option="set", validator=validators.validate_variable),
     _row("gguf", "path", "Run this model file on this machine, without a server.", "FILE"),
-    _row(
-        "key",
-        "choice",
-        '"keyring" for a stored key, or "none" if no key is needed. Never the key itself.',
-        choices=("keyring", "none"),
-    ),
-    _row(
-        "key_env",
-        "text",
-        "Read the key from an environment variable.",
-        "VAR",
-        validator=validators.validate_key_env,
-    ),
+    _row("key", "choice", '"keyring" for a stored key, or "none" if no key is needed. Never the key itself.',
+        choices=("keyring", "none")),
+    _row("key_env", "text", "Read the key from an environment variable.",
+        "VAR", validator=validators.validate_key_env),
     _row("key_command", "text", "Read the key from the output of a command, run for each chat.", "CMD"),
-    _row(
-        "display_name", "text", "Name to show in lists.", "TEXT", validator=validators.validate_display_name
-    ),
-    _row(
-        "models",
-        "models",
+    _row("display_name", "text", "Name to show in lists.", "TEXT", validator=validators.validate_display_name),
+    _row("models", "models",
         "List this model instead of the preset's models; the first one given is the default. Repeatable.",
-        "ID",
-        option="model",
-    ),
-    _row(
-        "default_model",
-        "text",
-        "Model to use when only the provider is named.",
-        "ID",
-        completes="model",
-        edit_only=True,
-    ),
-    _row(
-        "enabled",
-        "switch",
-        "Enable or disable the provider.",
-        option="enable/--disable",
-        default=True,
-        edit_only=True,
-    ),
+        "ID", option="model"),
+    _row("default_model", "text", "Model to use when only the provider is named.",
+        "ID", completes="model", edit_only=True),
+    _row("enabled", "switch", "Enable or disable the provider.",
+        option="enable/--disable", default=True, edit_only=True),
     _HEADERS,
     *REQUEST_FIELDS,
-    _row(
-        "proxy",
-        "text",
-        "Use this proxy; none: no proxy for this provider.",
-        "URL",
-        validator=validators.validate_proxy,
-    ),
+    _row("proxy", "text", "Use this proxy; none: no proxy for this provider.",
+        "URL", validator=validators.validate_proxy),
     _row("ca_bundle", "path", "Trust these certificates instead of the system's.", "PATH"),
     _row("client_cert", "path", "Present a client certificate: a PEM file with its key.", "FILE"),
-    _row(
-        "allow_http",
-        "switch",
-        "Allow sending the key over plain http to a host that is not local.",
-        default=False,
-    ),
-    _row(
-        "connect_timeout",
-        "seconds",
-        "Give up when no connection is made within this many seconds. [default: 10]",
-        "SECONDS",
-    ),
-    _row(
-        "first_byte_timeout",
-        "seconds",
-        "Give up when no answer begins within this many seconds. [default: 600]",
-        "SECONDS",
-    ),
-    _row(
-        "idle_timeout",
-        "seconds",
-        "Give up when an answer pauses for this many seconds. [default: 120]",
-        "SECONDS",
-    ),
-    _row(
-        "retries", "count", "Times to retry a request that fails before any text arrives. [default: 2]", "N"
-    ),
+    _row("allow_http", "switch", "Allow sending the key over plain http to a host that is not local.", default=False),
+    _row("connect_timeout", "seconds", "Give up when no connection is made within this many seconds. [default: 10]",
+        "SECONDS"),
+    _row("first_byte_timeout", "seconds", "Give up when no answer begins within this many seconds. [default: 600]",
+        "SECONDS"),
+    _row("idle_timeout", "seconds", "Give up when an answer pauses for this many seconds. [default: 120]", "SECONDS"),
+    _row("retries", "count", "Times to retry a request that fails before any text arrives. [default: 2]", "N"),
     _row("retry_budget", "seconds", "Start no retry after this many seconds. [default: 120]", "SECONDS"),
     _row("rpm", "rate", "Most requests a minute that telex batch sends.", "N"),
     _row("tpm", "rate", "Most tokens a minute, of prompts and answers, that telex batch uses.", "N"),
 )
+# fmt: on

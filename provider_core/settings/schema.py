@@ -326,7 +326,11 @@ class Variables:
         try:
             value = _value_of_variable(place, text)
         except (ValueError, RecursionError):
-            self.problems[entry] = SettingsError(f"{variable} is not valid JSON; {_form(variable, place)}")
+            form = f'{variable}__FIELD=VALUE, or {variable}=\'{{"FIELD": "VALUE"}}\''
+            if "table" not in place.kinds:
+                form = f"{variable}='[\"VALUE\"]'"
+            hint = f"; write {form}" if len(parts) > 1 else ""
+            self.problems[entry] = SettingsError(f"{variable} is not valid JSON{hint}")
             return
         holder = self.values
         for key in place.keys[:-1]:
@@ -357,13 +361,6 @@ def _unknown_variable(variable: str, error: tree.UnknownKeyError) -> SettingsErr
     start = variable[: variable.rindex("__") + 2]
     known = [f"{start}{name.upper()}" for name in error.known]
     return not_a_setting(variable, [*error.keys[:-1], variable.upper()], None, known)
-
-
-def _form(variable: str, place: tree.Place) -> str:
-    """How to write the value of a variable that is a list or a table."""
-    if "table" not in place.kinds:
-        return f"""write {variable}='["VALUE"]'"""
-    return f'write {variable}__FIELD=VALUE, or {variable}=\'{{"FIELD": "VALUE"}}\''
 
 
 def _value_of_variable(place: tree.Place, text: str) -> Any:

@@ -97,13 +97,15 @@ class DoctorContext:
 
     @cached_property
     def _loaded(self) -> tuple[Settings, SettingsError | None]:
-        from provider_core.settings import load_text
+        from provider_core import settings
 
         project = self.runtime.project
         trusted = project if project is not None and project.state == "trusted" else None
 
         def load(profile: str | None) -> Settings:
-            return load_text(self.file[0], self.paths, self.environ, profile=profile, project=trusted)
+            return settings.load(
+                self.paths, self.environ, profile=profile, project=trusted, text=self.file[0]
+            )
 
         try:
             return load(self.runtime.profile), None
