@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provider_core.chat import ChatPlan
-    from provider_core.events import Event
+    from provider_core.events import Answer, Event
     from provider_core.types import Message
     from telex.app import App
     from telex.chat.plan import Options, Plan
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from telex.commands.shell.system import ShellProgram
     from telex.console import Console
     from telex.exit_codes import Interrupts
-    from telex.render import CommandEvent
+    from telex.render import CommandEvent, Renderer
 
 WIDGETS: Final = ("bash", "zsh", "fish")
 
@@ -181,11 +181,20 @@ def command(
 
         run(app, options)
         return
-    proposal = Proposal(app, program, about, options)
-    if explain is None:
-        proposal.run()
-    else:
-        proposal.explain()
+    from telex.chat.plan import check, make_plan
+    from telex.chat.tools import TerminalPrompt
+    from telex.exit_codes import Interrupts
+
+    with TerminalPrompt(app.console) as prompt:
+        with Interrupts() as interrupts:
+            check(options)
+            proposal = Proposal(app, program, about, make_plan(app, options, None), prompt, interrupts)
+            if explain is not None:
+                proposal.print_answer(proposal.plan, proposal.chat)
+                return
+            runs = proposal.make()
+        if runs:
+            raise Stop(proposal.execute())
 
 
 def _to_explain(command_line: str, question: str = "") -> str:
@@ -225,111 +234,98 @@ class _WithoutText:
 
 
 class Proposal:
-    """A proposed command, and what the user does with it."""
+    """A proposed command, and what the user does with it. ``plan`` is that of a chat about it."""
 
-    def __init__(self, app: App, program: ShellProgram, about: str, options: Options) -> None:
-        self._app = app
-        self._program = program
-        self._about = about
-        self._options = options
-        self._messages: tuple[Message, ...] = ()
-        """The conversation so far, in which another command can be asked for."""
-        self.command = ""
-        self.explanation = ""
-        self._edited = False
-        """Whether the command is the user's own text, with lines as they want them."""
-
-    def explain(self) -> None:
-        """Send the options' own prompt, which asks for an explanation, and print the answer as a chat does."""
-        from telex.exit_codes import Interrupts
-
-        with Interrupts() as interrupts:
-            plan, chat = self._plan()
-            self._print_answer(plan, chat, interrupts)
-
-    def run(self) -> None:
-        """Propose a command; in a pipe, print it, and on a terminal, ask what to do.
-
-        Raises ``Stop`` with the exit code of a command that was run.
-        """
-        from telex.chat.tools import TerminalPrompt
-        from telex.exit_codes import Interrupts
-
-        console = self._app.console
-        with TerminalPrompt(console) as prompt:
-            with Interrupts() as interrupts:
-                plan, chat = self._plan()
-                self._propose(plan, chat, interrupts)
-                if not (console.out_is_terminal and prompt.is_available):
-                    self._print()
-                    return
-                runs = self._choose(plan, chat, prompt, interrupts)
-            if runs:
-                raise Stop(self._execute(prompt))
-
-    def _plan(self) -> tuple[Plan, ChatPlan]:
-        from telex.chat.plan import check, make_plan
-
-        check(self._options)
-        plan = make_plan(self._app, self._options, None)
+    def __init__(
+        self,
+        app: App,
+        program: ShellProgram,
+        about: str,
+        plan: Plan,
+        prompt: TerminalPrompt,
+        interrupts: Interrupts,
+    ) -> None:
         model = plan.models[0]
         if model.chat is None:  # only one of several models can be without
             raise Stop(ExitCode.OTHER)
         if model.recorder is not None:
             model.recorder.command = "shell"
-        return plan, model.chat
+        self.plan = plan
+        self.chat: ChatPlan = model.chat
+        self._app = app
+        self._program = program
+        self._about = about
+        self._prompt = prompt
+        self._interrupts = interrupts
+        self._messages: tuple[Message, ...] = ()
+        """The conversation so far, in which another command can be asked for."""
+        self._command = ""
+        self._explanation = ""
+        self._edited = False
+        """Whether the command is the user's own text, with lines as they want them."""
 
-    def _print_answer(self, plan: Plan, chat: ChatPlan, interrupts: Interrupts) -> None:
-        from telex.chat.run import Turn, report_outcome
-        from telex.render.text import renderer_for
-
-        renderer = renderer_for(self._app.console, plan.render, explain=self._app.hint)
-        turn = Turn(self._app, plan, chat, renderer, recorder=plan.models[0].recorder)
-        report_outcome(self._app, turn.run(interrupts))
-
-    def _propose(self, plan: Plan, chat: ChatPlan, interrupts: Interrupts) -> None:
-        from provider_core.redaction import one_line, printable
-        from telex.chat.run import Turn, report_outcome
-
-        renderer = _WithoutText(self._app.console)
-        turn = Turn(self._app, plan, chat, renderer, recorder=plan.models[0].recorder)
-        answer = turn.run(interrupts)
-        report_outcome(self._app, answer)
-        found = json.loads(answer.text)
-        proposed, self.explanation = _bare(found["command"]), one_line(printable(found["explanation"], 500))
-        if not proposed:
-            self._app.console.error("the model proposed no command", self.explanation or None)
-            raise Stop(ExitCode.PROVIDER)
-        self.command, self._edited = proposed, False
-        self._messages = turn.messages or ()
-
-    def _print(self) -> None:
-        """Print the command alone; a note on stderr says why it is dangerous."""
+    def make(self) -> bool:
+        """Propose a command; in a pipe, print it, and on a terminal, ask what to do: whether to run it."""
         from telex.commands.shell.dangers import marks
 
+        console = self._app.console
+        self._propose(self.chat)
+        if console.out_is_terminal and self._prompt.is_available:
+            return self._choose()
         self._refuse_hidden()
-        if found := marks(self.command):
-            self._app.console.note(f"Careful: the command {'; '.join(found)}.")
-        self._app.console.out(f"{self.command}\n")
+        if found := marks(self._command):
+            console.note(f"Careful: the command {'; '.join(found)}.")
+        console.out(f"{self._command}\n")
+        return False
+
+    def print_answer(self, plan: Plan, chat: ChatPlan) -> None:
+        """Send the plan's prompt, and print the answer as a chat does."""
+        from telex.render.text import renderer_for
+
+        self._send(plan, chat, renderer_for(self._app.console, plan.render, explain=self._app.hint))
+
+    def _send(
+        self, plan: Plan, chat: ChatPlan, renderer: Renderer
+    ) -> tuple[Answer, tuple[Message, ...] | None]:
+        """The answer, and the conversation with it; raises ``Stop`` if it is incomplete."""
+        from telex.chat.run import Turn, report_outcome
+
+        turn = Turn(self._app, plan, chat, renderer, recorder=plan.models[0].recorder)
+        answer = turn.run(self._interrupts)
+        report_outcome(self._app, answer)
+        return answer, turn.messages
+
+    def _propose(self, chat: ChatPlan) -> None:
+        from provider_core.redaction import one_line, printable
+
+        answer, messages = self._send(self.plan, chat, _WithoutText(self._app.console))
+        found = json.loads(answer.text)
+        proposed, self._explanation = _bare(found["command"]), one_line(printable(found["explanation"], 500))
+        if not proposed:
+            self._app.console.error("the model proposed no command", self._explanation or None)
+            raise Stop(ExitCode.PROVIDER)
+        self._command, self._edited = proposed, False
+        self._messages = messages or ()
 
     def _refuse_hidden(self) -> None:
         from telex.commands.shell.dangers import hidden_characters, revealed
 
-        if found := hidden_characters(self.command):
+        if found := hidden_characters(self._command):
             self._app.console.error(
-                f"the command has hidden characters: {', '.join(found)}", f"It is: {revealed(self.command)}"
+                f"the command has hidden characters: {', '.join(found)}", f"It is: {revealed(self._command)}"
             )
             raise Stop(ExitCode.PROVIDER)
 
     # --- on a terminal ---------------------------------------------------------------------------------------------
 
-    def _choose(self, plan: Plan, chat: ChatPlan, prompt: TerminalPrompt, interrupts: Interrupts) -> bool:
+    def _choose(self) -> bool:
         """Ask what to do until the user has decided; returns whether to run the command."""
         from provider_core.errors import CoreError
 
         console = self._app.console
+        keys = _KEYS if len(_KEYS) < console.width() else _FEWER_KEYS
         self._show()
-        while (typed := prompt.ask(_KEYS if len(_KEYS) < console.width() else _FEWER_KEYS)) is not None:
+        while (typed := self._prompt.ask(keys)) is not None:
             word = typed.lower()
             try:
                 match _CHOICES.get(word, word):
@@ -337,14 +333,17 @@ class Proposal:
                         if self._can_run():
                             return True
                     case "edit":
-                        self._edit(prompt)
+                        self._edit()
                     case "explain":
-                        self._explain(plan, chat, interrupts)
+                        self._explain()
                     case "copy":
-                        self._copy()
+                        from telex.clipboard import copy
+
+                        self._refuse_hidden()
+                        console.note(copy(console, self._command))
                         return False
                     case "another":
-                        self._another(plan, chat, interrupts)
+                        self._another()
                     case "no":
                         break
                     case _:
@@ -364,15 +363,15 @@ class Proposal:
         from telex.commands.shell.dangers import hidden_characters, marks, revealed
 
         console = self._app.console
-        text = revealed(self.command)
+        text = revealed(self._command)
         console.raw_out(f"\x1b[1m{text}\x1b[m\n" if console.out_has_colour else f"{text}\n")
-        if self.explanation and not self._edited:
-            console.note(self.explanation)
-        if found := marks(self.command):
+        if self._explanation and not self._edited:
+            console.note(self._explanation)
+        if found := marks(self._command):
             self._warn(f"Careful: it {'; '.join(found)}.")
-        if unseen := hidden_characters(self.command):
+        if unseen := hidden_characters(self._command):
             self._warn(f"It has hidden characters, so it cannot be run: {', '.join(unseen)}.")
-        elif "\n" in self.command and not self._edited:
+        elif "\n" in self._command and not self._edited:
             self._warn("It has several lines. To run it, open it in the editor first (e).")
 
     def _warn(self, text: str) -> None:
@@ -385,61 +384,51 @@ class Proposal:
     def _can_run(self) -> bool:
         from telex.commands.shell.dangers import hidden_characters
 
-        if hidden_characters(self.command) or ("\n" in self.command and not self._edited):
+        if hidden_characters(self._command) or ("\n" in self._command and not self._edited):
             self._app.console.error(
                 "the command cannot be run as it stands", "Edit it (e), or ask for another (a)."
             )
             return False
         return True
 
-    def _edit(self, prompt: TerminalPrompt) -> None:
+    def _edit(self) -> None:
         from telex.editor import edit_text
 
         suffix = ".sh" if self._program.name not in ("pwsh", "powershell", "cmd") else ".txt"
-        edited = edit_text(self._app, self.command, suffix=suffix, terminal=prompt.terminal).strip()
+        edited = edit_text(self._app, self._command, suffix=suffix, terminal=self._prompt.terminal).strip()
         if not edited:
             raise click.ClickException("the edited command is empty; it is unchanged")
-        self.command, self._edited = edited, True
+        self._command, self._edited = edited, True
         self._show()
 
-    def _copy(self) -> None:
-        from telex.clipboard import copy
-
-        self._refuse_hidden()
-        self._app.console.note(copy(self._app.console, self.command))
-
-    def _explain(self, plan: Plan, chat: ChatPlan, interrupts: Interrupts) -> None:
+    def _explain(self) -> None:
         """Ask the model about the command, in a conversation of its own."""
         from provider_core.structs import replace
         from telex.chat.plan import new_messages
 
-        messages = new_messages(_to_explain(self.command), _EXPLAIN.format(about=self._about))
-        request = replace(chat.request, messages=messages, schema=None, max_characters=None)
+        messages = new_messages(_to_explain(self._command), _EXPLAIN.format(about=self._about))
+        request = replace(self.chat.request, messages=messages, schema=None, max_characters=None)
         # A plan with a schema prints no Markdown.
-        render = replace(plan.render, markdown=self._app.runtime.settings.markdown)
-        self._print_answer(
-            replace(plan, render=render),
-            replace(chat, request=request, new_messages=messages, schema_retries=None),
-            interrupts,
-        )
+        render = replace(self.plan.render, markdown=self._app.runtime.settings.markdown)
+        chat = replace(self.chat, request=request, new_messages=messages, schema_retries=None)
+        self.print_answer(replace(self.plan, render=render), chat)
 
-    def _another(self, plan: Plan, chat: ChatPlan, interrupts: Interrupts) -> None:
+    def _another(self) -> None:
         from provider_core.structs import replace
         from provider_core.types import Message
 
         new = (Message(role="user", content="Propose another command, in a different way."),)
-        request = replace(chat.request, messages=(*self._messages, *new))
-        self._propose(plan, replace(chat, request=request, new_messages=new), interrupts)
+        request = replace(self.chat.request, messages=(*self._messages, *new))
+        self._propose(replace(self.chat, request=request, new_messages=new))
         self._show()
 
-    def _execute(self, prompt: TerminalPrompt) -> int:
+    def execute(self) -> int:
         """Run the command in the user's shell, on the terminal; returns its exit code as shells do."""
         from telex.editor import run_in_foreground
 
+        command = self._program.command_line(self._command)
         try:
-            code = run_in_foreground(
-                self._app.console, self._program.command_line(self.command), prompt.terminal
-            )
+            code = run_in_foreground(self._app.console, command, self._prompt.terminal)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise click.ClickException(
