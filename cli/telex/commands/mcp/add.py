@@ -297,8 +297,7 @@ def _table(
     url = table.get("url")
     if url and allow_http:
         table["allow_http"] = True
-    place = "headers" if url else "env"
-    values = dict(table.get(place, {}))
+    values: dict[str, str] = {}
     for name, secret in server.secrets.items():
         if secrets == "keyring":
             # A header's name may contain what a secret's name may not.
@@ -310,7 +309,8 @@ def _table(
             written = f"env:{re.sub(r'[^A-Z0-9_]', '_', f'{server.name}_{name}'.upper()) if url else name}"
         values[name] = f"{secret.before}{written}"
     if values:
-        table[place] = values
+        place = "headers" if url else "env"
+        table[place] = {**table.get(place, {}), **values}
     return table, entries
 
 
@@ -333,10 +333,8 @@ def _skip_reason(
         return f"it needs {', '.join(wanted)}, a provider's key, which is never imported; add it yourself"
     try:
         _require_encryption(app, preview_server(server.name, table, app.runtime.paths))
-    except SettingsError as error:
+    except (SettingsError, click.UsageError) as error:
         return error.message.removeprefix(f"mcp.{server.name}: ")
-    except click.UsageError as error:
-        return error.message
     return ""
 
 

@@ -75,7 +75,7 @@ def set_provider_secret(app: App, *, name: str, from_stdin: bool, url: str | Non
 
 
 def _set(app: App, name: str, *, from_stdin: bool, url: str | None, remove: bool) -> None:
-    from provider_core.errors import KeyStoreError
+    from provider_core.errors import KeyStoreError, SettingsError
     from provider_core.keys import seal
     from provider_core.settings.validators import parse_reference
 
@@ -88,15 +88,15 @@ def _set(app: App, name: str, *, from_stdin: bool, url: str | None, remove: bool
         raise click.UsageError("--remove and --stdin cannot be used together")
     try:
         if remove:
-            _require_stored(app, wanted)
+            if app.runtime.key_store.get(wanted.entry) is None:
+                raise SettingsError(f"unknown secret: {name}")
             app.runtime.key_store.delete(wanted.entry)
             app.console.note(f"{name} was removed from the keyring.")
             return
         users = _users(app).get(wanted, [])
         destinations = _destinations(users, url)
-        app.runtime.key_store.set(
-            wanted.entry, seal(_read(app) if from_stdin else _ask(app, wanted), destinations)
-        )
+        secret = _read(app, wanted, from_stdin=from_stdin)
+        app.runtime.key_store.set(wanted.entry, seal(secret, destinations))
     except KeyStoreError as error:
         app.console.error(
             error.message,
@@ -114,30 +114,19 @@ def _set(app: App, name: str, *, from_stdin: bool, url: str | None, remove: bool
         )
 
 
-def _require_stored(app: App, wanted: SecretReference) -> None:
-    from provider_core.errors import KeyStoreError, SettingsError
-
-    try:
-        if app.runtime.key_store.get(wanted.entry) is not None:
-            return
-    except KeyStoreError as error:
-        if error.state != "missing":
-            raise
-    raise SettingsError(f"unknown secret: {wanted.name}")
-
-
 def _users(app: App) -> dict[SecretReference, list[McpServer | Provider]]:
     """The servers and providers that use each secret."""
     from provider_core.settings.mcp import secret_references
     from provider_core.settings.validators import parse_reference
 
     users: dict[SecretReference, list[McpServer | Provider]] = {}
-    for provider in app.runtime.settings.providers.values():
-        for reference in filter(None, map(parse_reference, provider.headers.values())):
-            users.setdefault(replace(reference, before=""), []).append(provider)
-    for server in app.runtime.settings.mcp.values():
-        for reference in secret_references(server).values():
-            users.setdefault(replace(reference, before=""), []).append(server)
+    settings = app.runtime.settings
+    used: list[tuple[McpServer | Provider, SecretReference | None]]
+    used = [(each, parse_reference(v)) for each in settings.providers.values() for v in each.headers.values()]
+    used += [(each, found) for each in settings.mcp.values() for found in secret_references(each).values()]
+    for user, reference in used:
+        if reference is not None:
+            users.setdefault(replace(reference, before=""), []).append(user)
     return users
 
 
@@ -155,14 +144,12 @@ def _destinations(users: Iterable[McpServer | Provider], url: str | None) -> tup
     return tuple(dict.fromkeys(found))
 
 
-def _read(app: App) -> str:
-    secret = (app.console.read_stdin() or "").strip("\r\n")
-    if not secret.strip():
-        raise click.UsageError("stdin is empty")
-    return secret
-
-
-def _ask(app: App, wanted: SecretReference) -> str:
+def _read(app: App, wanted: SecretReference, *, from_stdin: bool) -> str:
+    if from_stdin:
+        secret = (app.console.read_stdin() or "").strip("\r\n")
+        if not secret.strip():
+            raise click.UsageError("stdin is empty")
+        return secret
     app.console.require_terminal("no terminal to prompt on; use --stdin")
     app.runtime.key_store.get(wanted.entry)  # before anyone types a secret that could not be stored
     return str(click.prompt(f"Secret for {wanted.name}", hide_input=True, err=True, value_proc=_not_blank))
@@ -197,7 +184,12 @@ def remove(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
 
     if f"mcp.{name}" not in app.runtime.settings.problems:
         app.runtime.settings.mcp_server(name)
-    own = _own_secrets(app, name)
+    server = app.runtime.settings.mcp.get(name)  # None for an invalid one, whose secrets are unknown
+    own = [
+        secret
+        for secret, users in _users(app).items()
+        if secret.kind == "keyring" and all(user is server for user in users)
+    ]
     if not yes:
         app.console.confirm_removal(name)
     try:
@@ -215,13 +207,3 @@ def remove(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
     elif own:
         also = f", and from the keyring: {', '.join(each.name for each in own)}"
     app.console.note(f"{name} is removed{also}.")
-
-
-def _own_secrets(app: App, name: str) -> list[SecretReference]:
-    """The secrets in the keyring that only this server uses; none of an invalid one, whose secrets are unknown."""
-    server = app.runtime.settings.mcp.get(name)
-    return [
-        secret
-        for secret, users in _users(app).items()
-        if secret.kind == "keyring" and all(user is server for user in users)
-    ]
