@@ -64,49 +64,7 @@ if TYPE_CHECKING:
     from provider_core.runtime import Runtime
     from provider_core.settings import Paths, Settings
     from provider_core.tools.functions import FunctionTools
-    from provider_core.types import (
-        Alias,
-        AnswerEvent,
-        AudioPart,
-        Call,
-        CallAsText,
-        Choice,
-        Continuation,
-        Effort,
-        FieldDropped,
-        FieldIgnored,
-        FilePart,
-        Finished,
-        Idle,
-        Image,
-        ImagePart,
-        Json,
-        Message,
-        Model,
-        Network,
-        Notice,
-        Part,
-        Prefill,
-        Provider,
-        Quirks,
-        Reasoning,
-        Reply,
-        Request,
-        Retrying,
-        Role,
-        Sent,
-        Source,
-        Sources,
-        Target,
-        Text,
-        TextPart,
-        Timing,
-        Tool,
-        ToolCall,
-        Transport,
-        Usage,
-        Verdict,
-    )
+    from provider_core.types import *
 
 __all__ = [
     "Alias", "Answer", "AnswerBuilder", "AnswerEnded", "AnswerEvent", "AnswerPart", "Approve",
@@ -124,7 +82,6 @@ __all__ = [
 ]  # fmt: skip
 
 _MODULES = {
-    "answer": ("Answer", "AnswerBuilder", "AnswerPart", "Attempt"),
     "batches": ("BatchLimits", "BatchRun", "Result", "Row", "batch"),
     "chat.conversation": ("ChatOptions", "Connection", "Conversation", "connect", "provider"),
     "chat.fallback": ("Fallback", "Rests"),
