@@ -111,33 +111,15 @@ def _flat(text: str) -> str:
 
 
 def paged(console: Console, pieces: Iterable[str], *, long: bool) -> None:
-    """Write text to a terminal; if it is ``long``, through ``$PAGER``, or else less or more.
-
-    As with git, the shell runs the pager; less shows colours whatever options the user has set for it.
-    """
-    import shutil
-    import subprocess
-
-    command = console.environ.get("PAGER", "less" if shutil.which("less") else "more")
+    """Write text to a terminal; if it is ``long``, through ``$PAGER``, or else less."""
     usable = console.stdin_is_terminal() and console.environ.get("TERM") not in (None, "", "dumb")
-    if not long or not usable or command.strip() in ("", "cat"):
+    if not long or not usable or console.environ.get("PAGER") == "":
         console.raw_out("".join(pieces))
         return
-    options = console.environ.get("LESS", "")
-    environ = {"LV": "-c", **console.environ, "LESS": f"-R {options}" if options else "FRX"}
+    import click
+
     console.flush()
-    text = "".join(pieces)
-    pager = subprocess.Popen(  # noqa: S602 - the user's own command, as git runs it
-        command, shell=True, stdin=subprocess.PIPE, env=environ, encoding="utf-8"
-    )
-    with contextlib.suppress(BrokenPipeError), pager.stdin or contextlib.nullcontext() as stream:
-        if stream is not None:
-            stream.write(text)
-    while True:
-        with contextlib.suppress(KeyboardInterrupt):  # meant for the pager, which gets it too
-            if pager.wait() in (126, 127):  # the command does not exist
-                console.raw_out(text)
-            return
+    click.echo_via_pager(pieces)
 
 
 # --- progress on stderr --------------------------------------------------------------------------------------

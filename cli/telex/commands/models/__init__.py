@@ -12,8 +12,8 @@ COMMANDS = {
     "add": (f"{__name__}.edit:add", "Add a model to the settings, or override what is known."),
     "edit": (f"{__name__}.edit:edit", "Change a model's settings."),
     "remove": (f"{__name__}.edit:remove", "Remove a model from the settings."),
-    "alias": (f"{__name__}.alias:alias", "Set, show or remove short names for models."),
-    "default": (f"{__name__}.alias:default", "Show or set the default model."),
+    "alias": (f"{__name__}.edit:alias", "Set, show or remove short names for models."),
+    "default": (f"{__name__}.edit:default", "Show or set the default model."),
 }
 
 

@@ -1,4 +1,4 @@
-"""``telex models add``, ``edit`` and ``remove``: facts about a model in the settings, and options of its requests."""
+"""``telex models add``, ``edit``, ``remove``, ``alias`` and ``default``: what the settings say about models."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from provider_core.settings.provider_fields import MODEL_FIELDS
+from provider_core.errors import MissingKeyError, ModelError
+from provider_core.settings.provider_fields import ALIAS_FIELDS, MODEL_FIELDS
 from telex.app import pass_app
 from telex.exit_codes import ExitCode, Stop
+from telex.humanize import shown
 from telex.main import Command
 from telex.options import Name
 from telex.setting_options import (
@@ -22,8 +24,9 @@ from telex.setting_options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
+    from provider_core.types import Alias
     from telex.app import App
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
@@ -161,3 +164,206 @@ def remove(app: App, *, model: str, id: str | None) -> None:  # noqa: A002 - the
     if not app.runtime.catalog.listing(provider).find(name):
         provider_commands.warn_references(app, provider, name, then="which is no longer in the settings")
     app.console.note(f"{provider}/{name} is removed from the settings.")
+
+
+# --- aliases and the default ---------------------------------------------------------------------------------
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex models alias fast groq/openai/gpt-oss-120b cerebras/gpt-oss-120b",
+        'telex models alias poet openai/gpt-5.6 -t 1 -s "In verse." --max-tokens 400',
+        "telex models alias | sort",
+    ),
+    exits=(ExitCode.SETTINGS, ExitCode.KEY),
+)
+@click.argument("name", required=False, metavar="[NAME]", type=Name("alias"))
+@click.argument("targets", nargs=-1, metavar="[TARGET]...", type=Name("model"))
+@partial(add_options, ALIAS_FIELDS)
+@click.option(
+    "--unset",
+    type=Unset(ALIAS_FIELDS),
+    multiple=True,
+    metavar="FIELD",
+    help="Remove an option from the alias, such as temperature; param.NAME removes one field. Repeatable.",
+)
+@click.option("--remove", is_flag=True, help="Remove the alias.")
+@pass_app
+def alias(
+    app: App,
+    /,
+    *,
+    name: str | None,
+    targets: tuple[str, ...],
+    unset: tuple[str, ...],
+    remove: bool,
+    **options: Any,
+) -> None:
+    """Make NAME a short name for TARGET, with options for each chat.
+
+    With several TARGETs, telex asks the next one if a model fails before any of its answer arrives: it is rate limited,
+    out of quota, down or unknown, its key is missing or refused, or the prompt is too long for it. A TARGET may be an
+    alias.
+
+    Options given to telex chat override those of the alias, which override those of the model and the provider. Only
+    what you give is changed: --param adds fields, and TARGETs replace the previous ones.
+
+    Without TARGET and options, show what NAME means; without arguments, list all aliases.
+    """
+    fields = given_fields(ALIAS_FIELDS, options, _options(app, name))
+    changes = bool(targets or fields or unset)
+    if remove and (name is None or changes):
+        raise click.UsageError("--remove takes one NAME and nothing else")
+    if name is None:
+        if changes:
+            raise click.UsageError("name the alias that the options are for")
+        for known, meaning in app.runtime.settings.aliases.items():
+            app.console.out(f"{known}\t{_described(meaning)}\n")
+        if not app.runtime.settings.aliases:
+            app.console.note("There are no aliases. To make one: telex models alias NAME PROVIDER/MODEL")
+    elif remove:
+        from provider_core.settings.edit import remove_alias
+
+        remove_alias(app.runtime.paths.settings_file, name)
+        app.console.note(f"{name} is no longer an alias.")
+    elif not changes:
+        app.console.out(f"{_described(_alias(app, name))}\n")
+    else:
+        require_apart(ALIAS_FIELDS, options, unset)
+        require_valid(ALIAS_FIELDS, fields)
+        removed = removed_fields({**_options(app, name), **fields}, unset)
+        _set_alias(app, name, targets, {**fields, **removed})
+
+
+def _alias(app: App, name: str) -> Alias:
+    app.runtime.settings.require("aliases", name)
+    found = app.runtime.settings.aliases.get(name)
+    if found is None:
+        raise ModelError(f"unknown alias: {name}", name=name, code="unknown_alias")
+    return found
+
+
+def _options(app: App, name: str | None) -> Mapping[str, Any]:
+    """The present options of the alias; empty for a new one."""
+    found = app.runtime.settings.aliases.get(name or "")
+    return found.options if found is not None else {}
+
+
+def _described(alias: Alias) -> str:
+    """The targets, and each option that the alias holds, on one line."""
+    values = [(row.name, alias.options[row.name]) for row in ALIAS_FIELDS if row.name in alias.options]
+    options = ", ".join(f"{name}={shown(value)}" for name, value in values)
+    return f"{alias} ({options})" if options else str(alias)
+
+
+def _set_alias(app: App, name: str, targets: Sequence[str], fields: Mapping[str, Any]) -> None:
+    from provider_core.resolve import expand
+    from provider_core.settings.edit import set_alias
+    from provider_core.settings.validators import RESERVED, validate_alias
+    from provider_core.types import Alias
+
+    validate_alias(name)
+    if name in RESERVED or name.casefold() in (known.casefold() for known in app.runtime.providers):
+        raise click.UsageError(f"{name} is the name of a provider; choose another name")
+    aliases = app.runtime.settings.aliases
+    before = _described(aliases[name]) if name in aliases else None
+    if not targets and before is None:
+        app.runtime.settings.require("aliases", name)
+        raise click.UsageError(
+            f"{name} is a new alias: name a model for it, telex models alias {name} TARGET"
+        )
+    if commas := [target for target in targets if "," in target]:
+        words = " ".join(part.strip() for target in commas for part in target.split(",") if part.strip())
+        raise click.UsageError(f"separate TARGETs with spaces: telex models alias {name} {words}")
+    if targets:
+        expand(name, {**aliases, name: Alias(targets=tuple(targets))})
+    _require_usable(app, fields)
+    meanings = _pinned_all(app, targets)
+    set_alias(app.runtime.paths.settings_file, name, meanings, fields)
+    app.runtime.reload()
+    meaning = _described(app.runtime.settings.aliases[name])
+    was = f" (it was {before})" if before not in (None, meaning) else ""
+    app.console.note(f"{name} means {meaning}{was}.")
+
+
+def _pinned_all(app: App, targets: Sequence[str]) -> tuple[str, ...]:
+    """The names to save; of several, one that cannot be asked yet is saved as typed, with a note."""
+    found = []
+    for target in targets:
+        try:
+            found.append(_pinned(app, target))
+        except (ModelError, MissingKeyError) as error:
+            if len(targets) == 1:
+                raise
+            found.append(target.strip())
+            app.console.note(f"{target} cannot be asked yet: {error.message}.")
+    return tuple(dict.fromkeys(found))
+
+
+def _require_usable(app: App, fields: Mapping[str, Any]) -> None:
+    """Raise an error for a template or an MCP server that does not exist."""
+    if template := fields.get("template"):
+        from provider_core.templates import load
+
+        load(app.runtime.paths.templates, template)
+    for server in fields.get("tools") or ():
+        if server != "all":
+            app.runtime.settings.mcp_server(server)
+
+
+@click.command(
+    cls=Command,
+    examples=("telex models default lmstudio", 'telex models default "$(telex models list | fzf)"'),
+    exits=(ExitCode.SETTINGS, ExitCode.KEY),
+)
+@click.argument("id", metavar="[ID]", required=False, type=Name("model"))
+@click.option("--unset", is_flag=True, help="Remove the default.")
+@pass_app
+def default(app: App, *, id: str | None, unset: bool) -> None:  # noqa: A002 - the option's name
+    """Set the default model, or show it.
+
+    Without ID, show the model that telex chat uses without -m on a terminal.
+    """
+    from provider_core.settings.edit import set_default
+
+    if unset and id is not None:
+        raise click.UsageError("--unset and ID cannot be used together")
+    if not unset and id is None:
+        from provider_core.resolve import resolve
+
+        app.runtime.settings.require("model")
+        app.console.out(f"{resolve(app.runtime.settings.model, app.runtime.catalog)}\n")
+        return
+    meaning = None if id is None else _pinned(app, id)
+    set_default(app.runtime.paths.settings_file, meaning)
+    app.console.note(
+        "There is no default model now." if meaning is None else f"The default model is {meaning}."
+    )
+    if app.runtime.environ.get("TELEX_MODEL"):
+        app.console.note(f"TELEX_MODEL is set to {app.runtime.environ['TELEX_MODEL']}, which overrides it.")
+        return
+    app.runtime.reload()
+    if app.runtime.settings.sources.get("model") in ("profile", "project"):
+        now = app.runtime.settings.model
+        app.console.note(
+            f"Here, the default model is {now}, from {app.runtime.origin_of_model()}, which overrides it."
+        )
+
+
+def _pinned(app: App, typed: str) -> str:
+    """The name to save: that of a model becomes PROVIDER/MODEL, because another provider may get the same model.
+
+    A provider, an alias and a full id are saved as typed. Raises ``ModelError`` for an unknown name.
+    """
+    from provider_core.errors import NoModelError
+    from provider_core.resolve import resolve
+
+    wanted = typed.strip()
+    if wanted in app.runtime.catalog.providers:
+        return wanted
+    try:
+        target = resolve(wanted, app.runtime.catalog)
+    except NoModelError:
+        return wanted  # its server will be asked when it is used
+    return wanted if wanted in app.runtime.catalog.aliases else str(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -10,7 +11,7 @@ import click
 from provider_core.errors import LocalModelError
 from telex.app import pass_app
 from telex.commands.providers import arguments
-from telex.error_hints import code_and_hint
+from telex.error_hints import code_and_hint, install_command
 from telex.exit_codes import ASKING, ExitCode, Stop
 from telex.main import Command
 from telex.options import Name
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     exits=ASKING,
 )
 @click.argument("name", type=Name("preset"))
-@arguments.new_setting_options
+@partial(arguments.setting_options, arguments.NEW_ROWS)
 @click.option("--no-verify", is_flag=True, help="Save without checking that the server answers.")
 @click.option("--replace", is_flag=True, help="Replace the provider with this name.")
 @pass_app
@@ -51,16 +52,8 @@ def add(app: App, /, *, name: str, no_verify: bool, replace: bool, **options: An
     from telex import provider_commands
     from telex.commands.providers import check
 
-    arguments.check_new_name(app, name)
-    known = provider_commands.find_provider_name(app, name)
-    if known is not None and known != name:
-        raise click.UsageError(f"{known} is already set up, and names are unique regardless of case")
-    if name in app.runtime.settings.providers and not replace:
-        app.console.error(
-            f"{name} is already set up",
-            f"To overwrite it: --replace\nTo change it: telex providers edit {name} --help",
-        )
-        raise Stop(ExitCode.SETTINGS)
+    other = f"To overwrite it: --replace\nTo change it: telex providers edit {name} --help"
+    arguments.require_free_name(app, name, remedy="" if replace else other)
     preset = _preset(name, options, app.runtime.paths.presets)
     if preset is not None and options["base_url"] and not options["preset"]:
         app.console.note(f"{name} is a preset: everything but the address comes from {preset.name}.")
@@ -102,8 +95,8 @@ def _preset(name: str, options: Mapping[str, Any], folder: Path) -> Preset | Non
     if found is None and (options["preset"] or not options["base_url"]):
         if (wrong := presets.problems(folder).get(wanted)) is not None:
             raise wrong
-        near = presets.close_matches(wanted, folder)
-        hint = f"Did you mean {' or '.join(near)}?\n" if near else ""
+        near = " or ".join(presets.close_matches(wanted, folder))
+        hint = f"Did you mean {near}?\n" if near else ""
         raise click.UsageError(
             f"unknown preset: {wanted}\n{hint}List the presets: telex providers presets\n"
             "To use a server: --base-url URL. To run a model file: --gguf FILE."
@@ -147,16 +140,10 @@ def _load_once(app: App, provider: Provider, *, no_verify: bool) -> None:
     from provider_core.types import Target
 
     console = app.console
-    if no_verify:
+    if no_verify or not local.installed():
         console.note("The file was not loaded; whether llama.cpp can load it is not known.")
-        return
-    if not local.installed():
-        from telex.error_hints import install_command
-
-        console.note(
-            "The file was not loaded, because the extra that runs it is not installed. "
-            f"Install it: {install_command('telex[local]')}"
-        )
+        if not no_verify:
+            console.note(f"To load it, install the extra: {install_command('telex[local]')}")
         return
     console.note(f"Loading {provider.gguf} …")
     try:
@@ -241,15 +228,10 @@ def discover(app: App, *, ports: tuple[int, ...], add_all: bool, as_json: bool) 
             ]
         )
         return
-    rows = [
-        (
-            server.preset or "unknown",
-            server.base_url,
-            "wants a key" if server.needs_key else str(len(server.models)),
-            names[server.base_url],
-        )
-        for server in found
-    ]
+    rows = []
+    for server in found:
+        models = "wants a key" if server.needs_key else str(len(server.models))
+        rows.append((server.preset or "unknown", server.base_url, models, names[server.base_url]))
     tables.rows(app.console, HEADERS, rows)
     if not found:
         where = f"on port {', '.join(map(str, ports))}" if ports else "on the known ports"
@@ -295,17 +277,15 @@ def _add_server(app: App, server: LocalServer) -> str:
 
 def _free_name(app: App, server: LocalServer) -> str:
     """A name that no provider and no alias has."""
-    from itertools import count
+    from itertools import chain, count
 
     from provider_core.settings import edit
 
     used = (*edit.entries(app.runtime.paths.settings_file), *app.runtime.settings.aliases)
     taken = {each.casefold() for each in used}
     name, port = server.preset or "server", urlsplit(server.base_url).port
-    for candidate in (name, f"{name}-{port}"):
-        if candidate not in taken:
-            return candidate
-    return next(f"{name}-{port}-{n}" for n in count(2) if f"{name}-{port}-{n}" not in taken)
+    names = chain((name, f"{name}-{port}"), (f"{name}-{port}-{number}" for number in count(2)))
+    return next(each for each in names if each not in taken)
 
 
 def _known_as(app: App, server: LocalServer) -> str:

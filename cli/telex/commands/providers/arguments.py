@@ -28,29 +28,19 @@ ATTEMPTS = 3
 """Attempts to type a key."""
 
 
-def setting_options(command: _Command) -> _Command:
-    """An option for each row of ``PROVIDER_FIELDS``, named as in the settings; ``edit`` has all of them."""
-    return _options(PROVIDER_FIELDS, command)
+KEY_ROWS = [row for row in PROVIDER_FIELDS if row.name.startswith("key")]
+NEW_ROWS = [row for row in PROVIDER_FIELDS if not row.edit_only]
+"""The settings of a provider that is not set up yet."""
 
 
-def new_setting_options(command: _Command) -> _Command:
-    """As ``setting_options``, for a provider that is not set up yet."""
-    return _options([row for row in PROVIDER_FIELDS if not row.edit_only], command)
-
-
-def key_options(command: _Command) -> _Command:
-    """``--key-stdin``, ``--key-env``, ``--key-command`` and ``--no-key``; ``choose_key`` reads them."""
-    return _options([row for row in PROVIDER_FIELDS if row.name.startswith("key")], command)
-
-
-def _options(rows: Sequence[ProviderField], command: _Command) -> _Command:
+def setting_options(rows: Sequence[ProviderField], command: _Command) -> _Command:
+    """An option for each row, named as in the settings, and for the source of the key; ``choose_key`` reads those."""
     at = next(at for at, row in enumerate(rows) if row.name == "key")
     command = add_options(rows[at + 1 :], command)
     about = "Read the key from stdin and store it in the keyring."
     command = click.option("--key-stdin", is_flag=True, help=about)(command)
-    command = click.option("--no-key", is_flag=True, help="Send no key, because the server needs none.")(
-        command
-    )
+    about = "Send no key, because the server needs none."
+    command = click.option("--no-key", is_flag=True, help=about)(command)
     return add_options(rows[:at], command)
 
 
@@ -62,7 +52,7 @@ def changed_fields(app: App, options: Mapping[str, Any], entry: Mapping[str, Any
     """
     from provider_core.settings.validators import parse_base_url
 
-    changes = given_fields([row for row in PROVIDER_FIELDS if not row.name.startswith("key")], options, entry)
+    changes = given_fields([row for row in PROVIDER_FIELDS if row not in KEY_ROWS], options, entry)
     if "base_url" in changes:
         found = parse_base_url(changes["base_url"])
         changes["base_url"] = found.url
@@ -71,17 +61,14 @@ def changed_fields(app: App, options: Mapping[str, Any], entry: Mapping[str, Any
                 f"{' and '.join(found.dropped)} at the end is dropped: the base URL is {found.url}"
             )
     if options["gguf"]:
-        changes["models"] = _file_models(app, options["gguf"].absolute(), changes.get("models"))
+        from provider_core import local
+
+        path: Path = options["gguf"].absolute()
+        trained = local.read_gguf(path)
+        context = app.runtime.settings.local_context or (trained and local.default_context(trained))
+        models = changes.get("models") or [path.stem]
+        changes["models"] = [{"id": each, **({"context": context} if context else {})} for each in models]
     return changes
-
-
-def _file_models(app: App, path: Path, declared: Sequence[str] | None) -> list[Any]:
-    """The models of a model file, with the context window from the file's header."""
-    from provider_core import local
-
-    trained = local.read_gguf(path)
-    context = app.runtime.settings.local_context or (trained and local.default_context(trained))
-    return [{"id": each, **({"context": context} if context else {})} for each in declared or [path.stem]]
 
 
 def preview(app: App, name: str, fields: Mapping[str, Any], changes: Mapping[str, Any]) -> Provider:
@@ -99,11 +86,21 @@ def preview(app: App, name: str, fields: Mapping[str, Any], changes: Mapping[str
         raise click.UsageError(f"--{row.flag}: {words}") from None
 
 
-def check_new_name(app: App, name: str) -> None:
-    """Raise ``InvalidInputError`` for an invalid name, and stop if it is the alias of a model."""
+def require_free_name(app: App, name: str, *, old: str = "", remedy: str) -> None:
+    """Raise ``InvalidInputError`` for an invalid name, and stop if a provider other than ``old``, or an alias has it.
+
+    ``remedy`` is how to use the name of a provider all the same; with "", a provider may have exactly this name.
+    """
     from provider_core.settings.validators import validate_name
+    from telex.provider_commands import find_provider_name
 
     validate_name(name)
+    taken = find_provider_name(app, name)
+    if taken not in (None, name, old):
+        raise click.UsageError(f"{taken} is already set up, and names are unique regardless of case")
+    if taken == name != old and remedy:
+        app.console.error(f"{name} is already set up", remedy)
+        raise Stop(ExitCode.SETTINGS)
     aliases = app.runtime.settings.aliases
     alias = next((known for known in aliases if known.casefold() == name.casefold()), None)
     if alias is not None and name not in app.runtime.settings.providers:
@@ -184,8 +181,10 @@ def _from_variable(app: App, name: str) -> KeyChoice:
         validate_key_env(name if is_set or name == name.upper() else "")
     except InvalidInputError as error:
         raise click.UsageError(error.message.replace("key_env", "--key-env")) from None
-    message = f"The key is taken from the environment variable {name}."
-    return KeyChoice(fields={"key_env": name}, message=message if is_set else f"{message} It is not set now.")
+    message = (
+        f"The key is taken from the environment variable {name}.{'' if is_set else ' It is not set now.'}"
+    )
+    return KeyChoice(fields={"key_env": name}, message=message)
 
 
 def _prompted(app: App, provider: Provider) -> KeyChoice:

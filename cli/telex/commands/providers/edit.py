@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,7 +34,7 @@ UNSETTABLE = Unset(row for row in PROVIDER_FIELDS if row.name not in ("key", "en
     exits=ASKING,
 )
 @click.argument("name", type=Name("provider"))
-@arguments.setting_options
+@partial(arguments.setting_options, PROVIDER_FIELDS)
 @click.option(
     "--unset",
     "unset",
@@ -171,7 +172,7 @@ def confirm_destination(app: App, before: Provider, after: Provider, *, trust: b
     exits=ASKING,
 )
 @click.argument("name", type=Name("provider"))
-@arguments.key_options
+@partial(arguments.setting_options, arguments.KEY_ROWS)
 @click.option("--no-verify", is_flag=True, help="Save the key without checking it.")
 @click.option(
     "--allow-http", is_flag=True, help="Allow sending the key over plain http to a host that is not local."
@@ -236,16 +237,8 @@ def rename(app: App, *, old: str, new: str) -> None:
 
     provider_commands.configured_provider(app, old)
     provider_commands.require_in_file(app, old)
-    arguments.check_new_name(app, new)
-    taken = provider_commands.find_provider_name(app, new)
-    if taken not in (None, old, new):
-        raise click.UsageError(f"{taken} is already set up, and names are unique regardless of case")
-    if taken == new != old:
-        app.console.error(
-            f"{new} is already set up",
-            f"Choose another name, or remove it first: telex providers remove {new}",
-        )
-        raise Stop(ExitCode.SETTINGS)
+    other = f"Choose another name, or remove it first: telex providers remove {new}"
+    arguments.require_free_name(app, new, old=old, remedy=other)
     moved = provider_store.rename(app.runtime.paths.settings_file, app.runtime.key_store, old, new)
     catalog.rename_cached(app.runtime.paths.lists, old, new)
     also = f" Changed along with it: {provider_commands.describe_references(moved)}." if moved else ""
@@ -291,9 +284,7 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
         )
         raise Stop(ExitCode.KEY) from None
     catalog.delete_cached(app.runtime.paths.lists, name)
-    if not stored:
-        app.console.note(f"{name} is removed.")
-    elif keep_key:
+    if stored and keep_key:
         app.console.note(f"{name} is removed; its key is left in the keyring (service telex, user {name}).")
     else:
-        app.console.note(f"{name} and its key are removed.")
+        app.console.note(f"{name} and its key are removed." if stored else f"{name} is removed.")

@@ -11,7 +11,7 @@ import click
 
 from telex.app import pass_app
 from telex.chat.output_file import output_to
-from telex.commands.providers.arguments import check_new_name
+from telex.commands.providers.arguments import require_free_name
 from telex.console import as_json
 from telex.exit_codes import ExitCode, Stop
 from telex.humanize import plural
@@ -72,9 +72,8 @@ def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], repl
         raise click.UsageError(f"{file} already exists; --replace overwrites it")
     with output_to(app.console, file, private=True):
         app.console.out(text)
-    if file == "-":
-        return
-    app.console.note(f"{plural(len(chosen), 'provider')} written to {file}, without keys.")
+    if file != "-":
+        app.console.note(f"{plural(len(chosen), 'provider')} written to {file}, without keys.")
 
 
 def _portable(app: App, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,13 +84,10 @@ def _portable(app: App, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     fields = dict(entry)
     if fields.get("key") == "keyring":
         del fields["key"]
-    headers = fields.get("headers", {})
-    secret = [
-        name for name, value in headers.items() if is_secret_name(name) and parse_reference(value) is None
-    ]
-    if secret:
-        app.console.note(f"{name}: the header {', '.join(secret)} is omitted, because it looks like a key.")
-        fields["headers"] = {key: value for key, value in headers.items() if key not in secret}
+    for header, value in fields.get("headers", {}).items():
+        if is_secret_name(header) and parse_reference(value) is None:
+            app.console.note(f"{name}: the header {header} is omitted, because it looks like a key.")
+            fields["headers"] = {key: each for key, each in fields["headers"].items() if key != header}
     proxy = fields.get("proxy")
     if proxy and without_credentials(proxy) != proxy:
         app.console.note(f"{name}: the proxy is written without its password.")
@@ -136,6 +132,8 @@ def import_(
     existing = edit.entries(app.runtime.paths.settings_file)
     spelled = {name.casefold(): name for name in existing}
     wanted = {spelled.get(name.casefold(), name): entry for name, entry in wanted.items()}
+    for name in wanted:
+        require_free_name(app, name, remedy="")
     taken = [name for name in wanted if name in existing]
     if taken and not replace:
         app.console.error(
@@ -204,17 +202,13 @@ def _summary(app: App, provider: Provider, entry: Mapping[str, Any]) -> str:
     from provider_core.settings.provider_fields import PROVIDER_FIELDS
     from telex.render.providers import key_words, place, setting_text
 
-    return "; ".join(
-        [
-            place(provider),
-            f"key: {key_words(source(provider, app.runtime.environ))}",
-            *(
-                f"{row.name} = {setting_text(row.name, entry[row.name])}"
-                for row in PROVIDER_FIELDS
-                if row.name not in ("base_url", "gguf", "key") and entry.get(row.name)
-            ),
-        ]
-    )
+    settings = [
+        f"{row.name} = {setting_text(row.name, entry[row.name])}"
+        for row in PROVIDER_FIELDS
+        if row.name not in ("base_url", "gguf", "key") and entry.get(row.name)
+    ]
+    key = key_words(source(provider, app.runtime.environ))
+    return "; ".join((place(provider), f"key: {key}", *settings))
 
 
 def _read(app: App, file: str) -> dict[str, dict[str, Any]]:
@@ -225,20 +219,15 @@ def _read(app: App, file: str) -> dict[str, dict[str, Any]]:
     text = (app.console.read_stdin() or "") if file == "-" else files.read_text(file)
     name = "stdin" if file == "-" else file
     try:
-        data = json.loads(text)
+        data: dict[str, Any] = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        try:
-            data = tomllib.loads(text)
-        except (ValueError, RecursionError) as other:
-            why = error if text.lstrip().startswith("{") else other
-            raise click.UsageError(f"{name} is not valid TOML or JSON: {why}\n{_EXPECTED}") from None
-    tables = data.get("providers") if isinstance(data, dict) else None
+        raise click.UsageError(f"{name} is not valid TOML or JSON: {error}\n{_EXPECTED}") from None
+    tables = data.get("providers")
     if not isinstance(tables, dict) or not tables:
-        servers = isinstance(data, dict) and ("mcpServers" in data or "servers" in data)
+        servers = "mcpServers" in data or "servers" in data
         advice = f"For MCP servers: telex mcp import {shlex.quote(file)}" if servers else _EXPECTED
         raise click.UsageError(f"{name} does not contain any providers\n{advice}")
     for provider, table in tables.items():
         if not isinstance(table, dict):
             raise click.UsageError(f"providers.{provider} in {name} is not a table\n{_EXPECTED}")
-        check_new_name(app, provider)
     return tables
