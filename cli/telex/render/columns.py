@@ -28,7 +28,6 @@ from telex.render.highlighting import prepare
 from telex.render.live import Screen, SuspendHandler
 from telex.render.markdown.layout import Layout
 from telex.render.messages import attachment_lines, status_line, usage_line
-from telex.render.styles import FAINT
 from telex.render.text import SPINNER_FRAMES, SPINNER_PERIOD, estimated_tokens, reasoning_summary
 from telex.wrapping import Row, cells, chop, wrap
 
@@ -105,7 +104,7 @@ class ColumnsRenderer(MultiRenderer):
         self._started = True
         self._suspend_handler.catch()
         heads = self._lines([column.title for column in self._columns], _BOLD)
-        rule = self._lines(["─" * self._cells()] * self._count, self._look.sgr(FAINT))
+        rule = self._lines(["─" * self._cells()] * self._count, self._look.sgr("faint"))
         with self._lock:
             self._screen.paint([*heads, *rule], [], self._width)
 
@@ -136,7 +135,7 @@ class ColumnsRenderer(MultiRenderer):
         ready = min(counts) if counts else max(len(column.rows) for column in columns)
         final += self._rows([column.rows[:ready] for column in columns])
         live: list[Row] = []
-        faint, states = self._look.sgr(FAINT), [column.status() for column in columns]
+        faint, states = self._look.sgr("faint"), [column.status() for column in columns]
         if last:
             final += self._lines(states, faint) if any(states) else []
         else:
@@ -164,7 +163,7 @@ class ColumnsRenderer(MultiRenderer):
 
     def _joined(self, parts: Sequence[Row]) -> Row:
         """The rows of all columns as one."""
-        bar = self._look.paint("│", self._look.sgr(FAINT))
+        bar = self._look.paint("│", self._look.sgr("faint"))
         text, used = parts[0]
         for number, (part, size) in enumerate(parts[1:], start=1):
             start = number * (self._cells() + _GAP)
@@ -196,7 +195,7 @@ class _Column:
         self._options = options
         self._look = look
         self._note = note
-        self._reasoning = PlainRows(look, width, sgr=look.sgr(FAINT), words=True)
+        self._reasoning = PlainRows(look, width, sgr=look.sgr("faint"), words=True)
         self._text: Layout | PlainRows = (
             Layout(look, width, narrow=True) if options.markdown else PlainRows(look, width)
         )
@@ -270,7 +269,7 @@ class _Column:
     def _end(self, answer: Answer) -> None:
         self._finish()
         for line in attachment_lines(answer):
-            self.rows += _styled(chop(line, self._text.width), self._look, self._look.sgr(FAINT))
+            self.rows += _styled(chop(line, self._text.width), self._look, self._look.sgr("faint"))
         if answer.verdict not in (Verdict.COMPLETE, Verdict.LENGTH):
             self._status = f"{answer.target} · {answer.verdict.value}"
         elif self._options.usage != "none":
@@ -288,7 +287,7 @@ class _Column:
         rows = self._reasoning.end()
         if self._options.reasoning == "summary":
             words = reasoning_summary(time.monotonic() - self._reasoning_since, self._reasoned)
-            rows = _styled(chop(words, self._text.width), self._look, self._look.sgr(FAINT))
+            rows = _styled(chop(words, self._text.width), self._look, self._look.sgr("faint"))
         return [*rows, Row("", 0)]
 
 
@@ -331,5 +330,5 @@ class PlainRows:
 
 def _styled(texts: Sequence[str], look: Look, sgr: str) -> list[Row]:
     """A row for each text, in one style."""
-    sgr = sgr if look.sgr(1) else ""
+    sgr = sgr if look.sgr("markdown.strong") else ""
     return [Row(look.paint(text, sgr) if text else "", cells(text)) for text in texts]

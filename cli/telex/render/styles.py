@@ -10,7 +10,7 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from provider_core.structs import Struct, field
+from provider_core.structs import Struct
 from telex.console import COLOURS, background_by_environment, many_colours
 
 if TYPE_CHECKING:
@@ -18,11 +18,22 @@ if TYPE_CHECKING:
 
     from telex.console import Background, Console
 
-BOLD, ITALIC, STRIKE, CODE, LINK, FAINT, MARKER = (1 << bit for bit in range(7))
-HEADING = 1 << 7
-"""Times the level, 1 to 6."""
-
-_RESET = "\x1b[m"
+STYLES = {
+    "faint": ("", "grey"),
+    "none": ("", ""),
+    "markdown.paragraph": ("", ""),
+    "markdown.block_quote": ("", ""),
+    "markdown.em": ("3", ""),
+    "markdown.strong": ("1", ""),
+    "markdown.s": ("9", ""),
+    "markdown.code": ("", "cyan"),
+    "markdown.a": ("4", "blue"),
+    "markdown.item.bullet": ("", "yellow"),
+    "markdown.table.header": ("1", ""),
+    "markdown.h1": ("1;4", "magenta"),
+    **dict.fromkeys([f"markdown.h{level}" for level in range(2, 7)], ("1", "magenta")),
+}
+"""The attributes and the colour of each style; the names are Rich's, except for "faint"."""
 
 
 class Colour(Enum):
@@ -44,39 +55,20 @@ class Look(Struct):
     colour: Colour = Colour.BASIC
     code_theme: str = ""
     background: Background = ""
-    _known: dict[int, str] = field(default_factory=dict, repr=False, compare=False)
 
-    def sgr(self, style: int) -> str:
-        """The parameters that select ``style``, "" for plain text."""
-        found = self._known.get(style)
-        if found is None:
-            found = self._known[style] = self._sgr(style)
-        return found
+    def sgr(self, style: str) -> str:
+        """The parameters that select a style of ``STYLES``; "" for plain text."""
+        if self.colour is Colour.NONE:
+            return ""
+        attributes, colour = STYLES[style]
+        named = self.named(colour) if colour else ""
+        if style == "markdown.code" and not named:
+            return "1"
+        return ";".join(filter(None, (attributes, named)))
 
     def paint(self, text: str, sgr: str) -> str:
         """``text`` in the style of the parameters."""
-        return f"\x1b[{sgr}m{text}{_RESET}" if sgr else text
-
-    def _sgr(self, style: int) -> str:
-        if self.colour is Colour.NONE or not style:
-            return ""
-        level = style // HEADING
-        code = {
-            "grey": style & FAINT,
-            "cyan": style & CODE,
-            "blue": style & LINK and not style & CODE,
-            "yellow": style & MARKER,
-            "magenta": level and not style & (CODE | LINK),
-        }
-        colour = next((self.named(name) for name, on in code.items() if on), "")
-        codes = {
-            "1": style & BOLD or level or (style & CODE and not colour),
-            "3": style & ITALIC,
-            "4": style & LINK or level == 1,
-            "9": style & STRIKE,
-            colour: bool(colour),
-        }
-        return ";".join(code for code, on in codes.items() if on)
+        return f"\x1b[{sgr}m{text}\x1b[m" if sgr else text
 
     def named(self, name: str) -> str:
         """The parameters for a colour of ``COLOURS``; "" where a terminal has too few colours."""

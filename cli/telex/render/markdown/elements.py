@@ -19,7 +19,7 @@ from rich.theme import Theme
 
 from telex.console import visible
 from telex.render.highlighting import Highlighter
-from telex.render.styles import BOLD, CODE, FAINT, HEADING, ITALIC, LINK, MARKER, STRIKE, Colour
+from telex.render.styles import STYLES, Colour
 from telex.wrapping import Row, cells, chop, wrap
 
 if TYPE_CHECKING:
@@ -42,20 +42,6 @@ _NARROWEST = 10
 _RULE_AT_MOST = 60
 _TASKS = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
 _TABLE = Box("    \n  │ \n ─┼ \n  │ \n ─┼ \n ─┼ \n  │ \n    \n")
-_STYLES = {
-    "none": 0,
-    "markdown.paragraph": 0,
-    "markdown.block_quote": 0,
-    "markdown.em": ITALIC,
-    "markdown.strong": BOLD,
-    "markdown.s": STRIKE,
-    "markdown.code": CODE,
-    "markdown.a": LINK,
-    "markdown.item.bullet": MARKER,
-    "markdown.table.header": BOLD,
-    "telex.faint": FAINT,
-    **{f"markdown.h{level}": HEADING * level for level in range(1, 7)},
-}
 
 
 class Columns(NamedTuple):
@@ -118,7 +104,7 @@ def _blank() -> base.Markdown:
 @lru_cache(4)
 def console(look: Look) -> Console:
     """The Rich console that draws; nothing is written to its file."""
-    styles = {name: styled(look.sgr(style)) for name, style in _STYLES.items()}
+    styles = {name: styled(look.sgr(name)) for name in STYLES}
     return Console(
         file=StringIO(), width=80, force_terminal=True, color_system="truecolor", legacy_windows=False,
         highlight=False, markup=False, emoji=False, theme=Theme(styles, inherit=False),
@@ -198,7 +184,7 @@ class Heading(Paragraph):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         look = self.drawing.look
         if len(self.mark) > 3 or look.colour is Colour.NONE:
-            self.text = Text.assemble((self.mark, styled(look.sgr(FAINT))), self.text, end="")
+            self.text = Text.assemble((self.mark, styled(look.sgr("faint"))), self.text, end="")
         return super().__rich_console__(console, options)
 
 
@@ -237,7 +223,7 @@ class CodeRule(NamedTuple):
     @classmethod
     def of(cls, info: str, highlighter: Highlighter, look: Look) -> CodeRule:
         language = f" {visible(info.split(maxsplit=1)[0])}" if info.strip() else ""
-        return cls("" if highlighter.colours else "───", language, styled(look.sgr(FAINT)))
+        return cls("" if highlighter.colours else "───", language, styled(look.sgr("faint")))
 
     def opening(self, width: int) -> Iterator[Segment]:
         if self.text:
@@ -286,7 +272,7 @@ class Definition(Code):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for line in self.code.split("\n"):
             for row in broken(Text(line), options.max_width):
-                yield Segment(row.plain, console.get_style("telex.faint"))
+                yield Segment(row.plain, console.get_style("faint"))
                 yield Segment.line()
 
 
@@ -294,7 +280,7 @@ class Rule(_Element):
     """A thematic break."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Segment("─" * min(options.max_width, _RULE_AT_MOST), console.get_style("telex.faint"))
+        yield Segment("─" * min(options.max_width, _RULE_AT_MOST), console.get_style("faint"))
         yield Segment.line()
 
 
@@ -339,7 +325,7 @@ class Quote(_Container):
     style_name = "markdown.block_quote"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        bar = Segment("│ ", console.get_style("telex.faint"))
+        bar = Segment("│ ", console.get_style("faint"))
         yield from self.marked(options.update(overflow="fold"), bar, bar)
 
 
@@ -408,7 +394,7 @@ class Table(base.TableElement):
             return
         table = RichTable(
             box=_TABLE, show_edge=False, pad_edge=False, show_header=continued is None, show_lines=columns.ruled,
-            style="telex.faint", header_style="markdown.table.header",
+            style="faint", header_style="markdown.table.header",
         )  # fmt: skip
         for head, width in zip(heads, columns.widths, strict=True):
             table.add_column(head, width=width, overflow="fold", justify=head.justify or "default")
@@ -416,9 +402,7 @@ class Table(base.TableElement):
             table.add_row(*row)
         lines = list(_lines(table, options, drawing.console))
         if continued is not None and columns.ruled and rows:
-            yield Segment(
-                "─┼─".join("─" * width for width in columns.widths), console.get_style("telex.faint")
-            )
+            yield Segment("─┼─".join("─" * width for width in columns.widths), console.get_style("faint"))
             yield Segment.line()
         for line in lines if rows or continued is None else []:
             yield from line
@@ -436,7 +420,7 @@ class Table(base.TableElement):
         """A line for each cell, with the column's name."""
         for number, row in enumerate(rows or ([] if between else [heads])):
             if number or between:
-                yield Segment("─" * min(options.max_width, 8), console.get_style("telex.faint"))
+                yield Segment("─" * min(options.max_width, 8), console.get_style("faint"))
                 yield Segment.line()
             for head, cell in zip(heads, row, strict=True):
                 text = (
@@ -450,37 +434,22 @@ class Table(base.TableElement):
 
 def _columns(rows: list[list[Text]], room: int) -> Columns:
     """Give each column the cells it needs; if that is too much, narrow the widest ones, and split words last."""
-    columns = list(zip(*rows, strict=True))
-    needs = [
-        max(1, *(cells(line) for cell in column for line in cell.plain.split("\n"))) for column in columns
-    ]
-    words = [
-        max(1, 1, *(cells(word) for cell in column for word in cell.plain.split())) for column in columns
-    ]
+    texts = ["\n".join(cell.plain for cell in column) for column in zip(*rows, strict=True)]
+    needs = [max(1, *map(cells, text.split("\n"))) for text in texts]
+    widths = [max(map(cells, text.split()), default=1) for text in texts]
     available = room - 3 * (len(needs) - 1)
-    broken_cells = any("\n" in cell.plain for row in rows for cell in row)
-    if sum(words) > available:
+    if sum(widths) > available:
         # Words are split only in the column with the longest one, if it keeps a useful width.
-        longest = words.index(max(words))
-        words[longest] += available - sum(words)
-        if words[longest] < _NARROWEST:
+        longest = widths.index(max(widths))
+        widths[longest] += available - sum(widths)
+        if widths[longest] < _NARROWEST:
             return Columns((), ruled=True)
-    widths = _shared(needs, words, available)
+    for _ in range(available - sum(widths)):
+        growing = [at for at, need in enumerate(needs) if widths[at] < need]
+        if growing:  # the narrowest first
+            widths[min(growing, key=widths.__getitem__)] += 1
+    broken_cells = any("\n" in cell.plain for row in rows for cell in row)
     return Columns(tuple(widths), ruled=broken_cells or widths != needs)
-
-
-def _shared(needs: list[int], least: list[int], available: int) -> list[int]:
-    """Widths between ``least`` and ``needs`` that fill ``available``: the narrowest column grows first."""
-    widths = list(least)
-    spare = available - sum(widths)
-    while spare > 0:
-        growing = [at for at, (need, width) in enumerate(zip(needs, widths, strict=True)) if width < need]
-        if not growing:
-            break
-        smallest = min(growing, key=lambda at: widths[at])
-        widths[smallest] += 1
-        spare -= 1
-    return widths
 
 
 Drawing.elements = {

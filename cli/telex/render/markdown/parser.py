@@ -212,17 +212,24 @@ def _shown(content: str) -> str:
 
 def _literal_mark(state: StateInline, silent: bool) -> bool:
     """Formulas, and literal backslashes, brackets and tildes."""
-    match state.src[state.pos]:
-        case "\\":
-            return _formula(state, silent) or _literal_backslash(state, silent)
-        case "$":
-            return _formula(state, silent)
+    source, at = state.src, state.pos
+    literal = ""
+    match mark := source[at]:
+        case "\\" | "$" if _formula(state, silent):
+            return True
+        case "\\" if isMdAsciiPunct(ord(source[at + 1 : at + 2] or "a")) and at in _literal(source):
+            literal = source[at : at + 2]
         case "[" | "!":
-            return _literal_bracket(state, silent)
-        case "~":
-            return _literal_tilde(state, silent)
-        case _:
-            return False
+            bracket = at + (mark == "!")
+            literal = (
+                source[at : bracket + 1] if bracket in _unclosed(source) and bracket < state.posMax else ""
+            )
+        case "~" if at in _literal(source):
+            literal = mark
+    if not silent:
+        state.pending += literal
+    state.pos += len(literal)
+    return bool(literal)
 
 
 def _formula(state: StateInline, silent: bool) -> bool:
@@ -281,16 +288,6 @@ def _literal(text: str) -> frozenset[int]:
     return frozenset(found)
 
 
-def _literal_backslash(state: StateInline, silent: bool) -> bool:
-    following = state.src[state.pos + 1 : state.pos + 2]
-    if not isMdAsciiPunct(ord(following or "a")) or state.pos not in _literal(state.src):
-        return False
-    if not silent:
-        state.pending += "\\" + following
-    state.pos += 2
-    return True
-
-
 @lru_cache(1)
 def _unclosed(text: str) -> frozenset[int]:
     """The positions of unclosed brackets, if there are many: markdown-it searches from each to the end."""
@@ -301,25 +298,6 @@ def _unclosed(text: str) -> frozenset[int]:
         elif found:
             found.pop()
     return frozenset(found if len(found) > _MANY_UNCLOSED else ())
-
-
-def _literal_bracket(state: StateInline, silent: bool) -> bool:
-    bracket = state.pos + (state.src[state.pos] == "!")
-    if bracket not in _unclosed(state.src) or bracket >= state.posMax:
-        return False
-    if not silent:
-        state.pending += state.src[state.pos : bracket + 1]
-    state.pos = bracket + 1
-    return True
-
-
-def _literal_tilde(state: StateInline, silent: bool) -> bool:
-    if state.pos not in _literal(state.src):
-        return False
-    if not silent:
-        state.pending += "~"
-    state.pos += 1
-    return True
 
 
 def _emphasis(state: StateInline, silent: bool) -> bool:
