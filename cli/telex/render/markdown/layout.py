@@ -210,7 +210,7 @@ class Layout:
         size = text.rfind("\n") + 1
         if end or (not size and len(text) > _LARGEST_OPEN):
             size = len(text)
-        whole, rest_of_text = text[:size], text[size:]
+        whole, rest = text[:size], text[size:]
         if not whole:
             return []
         tokens, references = blocks(whole, self._references)
@@ -218,103 +218,86 @@ class Layout:
         found = _top(tokens)
         if not found:
             self._gap = self._gap or "\n" in whole
-            self._rest = rest_of_text
+            self._rest = rest
             return []
         *before, last = found
-        if end:
-            return self._print(found, lines, len(lines), "", references)
-        opening = lines[last.start]
+        final, cut = before, last.start  # the blocks to print, and the first line of the rest
+        columns_stay, number, joined = False, None, ""
+        fence: _Fence | None = None
         match last.kind:
+            case _ if end:
+                final, cut = found, len(lines)
             case "fence" if not _is_closed(last, lines):
-                rows = self._print(before, lines, last.start + 1, rest_of_text, references)
-                mark, info = last.tokens[0].markup, last.tokens[0].info
-                highlighter = Highlighter(visible(info), self._look)
-                self._fence = _Fence(
-                    re.compile(rf" {{0,3}}{re.escape(mark[0])}{{{len(mark)},}}[ \t]*"),
-                    len(opening) - len(opening.lstrip(" ")),
-                    highlighter,
-                    CodeRule.of(info, highlighter, self._look),
-                )
-                return rows
+                cut, fence = last.start + 1, self._begin_fence(last.tokens[0], lines[last.start])
             case "fence" | "hr" | "heading_open":
-                return self._print(found, lines, last.end, rest_of_text, references)
+                final, cut = found, last.end
             case "bullet_list_open" | "ordered_list_open":
-                return self._items(before, last, lines, rest_of_text, references)
+                level = last.tokens[0].level + 1
+                items = [
+                    at
+                    for at, each in enumerate(last.tokens)
+                    if each.type == "list_item_open" and each.level == level
+                ]
+                if len(items) > 1:  # all but the last one
+                    cut, _ = last.tokens[items[-1]].map or (0, 0)
+                    final = [*before, last._replace(tokens=[*last.tokens[: items[-1]], last.tokens[-1]])]
+                    joined = last.kind
+                    if last.kind == "ordered_list_open":
+                        start = (
+                            int(last.tokens[0].attrs.get("start", 1))
+                            if before or self._number is None
+                            else self._number
+                        )
+                        number = start + len(items) - 1
             case "table_open":
-                return self._table_rows(before, last, lines, rest_of_text, references)
+                body = sum(token.type == "tr_open" for token in last.tokens) - 1
+                if body >= (1 if self._columns is not None and not before else DECIDING):
+                    final, cut, columns_stay = found, last.end, True
             case "code_block":
                 pass
-            case _ if last.end < len(lines) - 1:
-                # An empty line has ended it.
-                return self._print(found, lines, last.end, rest_of_text, references)
-        if len(text) > _LARGEST_OPEN:
-            return self._print(found, lines, len(lines), rest_of_text, references)
-        return self._print(before, lines, last.start, rest_of_text, references) if before else []
-
-    def _items(
-        self, before: list[_Block], last: _Block, lines: list[str], rest: str, references: References
-    ) -> list[Row]:
-        items = [
-            at
-            for at, token in enumerate(last.tokens)
-            if token.type == "list_item_open" and token.level == last.tokens[0].level + 1
-        ]
-        if len(items) < 2:
-            if sum(map(len, lines)) > _LARGEST_OPEN:
-                return self._print([*before, last], lines, len(lines), rest, references)
-            return self._print(before, lines, last.start, rest, references) if before else []
-        cut, _ = last.tokens[items[-1]].map or (0, 0)
-        start = int(last.tokens[0].attrs.get("start", 1))
-        if not before and self._number is not None:
-            start = self._number
-        number = start + len(items) - 1 if last.kind == "ordered_list_open" else None
-        final = last._replace(tokens=[*last.tokens[: items[-1]], last.tokens[-1]])
-        rows = self._print([*before, final], lines, cut, rest, references)
-        self._joined, self._number = last.kind, number
-        self._gap = cut > 0 and not lines[cut - 1].strip(" \t>")
+            case _ if last.end < len(lines) - 1:  # an empty line has ended it
+                final, cut = found, last.end
+        if final is before and fence is None and last.kind != "table_open" and len(text) > _LARGEST_OPEN:
+            final, cut = found, len(lines)
+        if cut == last.start and not before:
+            return []
+        rows = self._print(final, lines, cut, references)
+        self._rest = "\n".join(lines[cut:]) + rest
+        self._number, self._joined, self._fence = number, joined or self._joined, fence
+        if columns_stay:  # the next rows need the head of the table
+            self._rest = "\n".join([*lines[last.start : last.start + 2], self._rest])
+        else:
+            self._columns = None
         return rows
 
-    def _table_rows(
-        self, before: list[_Block], last: _Block, lines: list[str], rest: str, references: References
-    ) -> list[Row]:
-        body = sum(token.type == "tr_open" for token in last.tokens) - 1
-        if not body or ((self._columns is None or before) and body < DECIDING):
-            return self._print(before, lines, last.start, rest, references) if before else []
-        rows = self._print([*before, last], lines, last.end, rest, references, keep=True)
-        self._rest = "\n".join([*lines[last.start : last.start + 2], self._rest])
-        return rows
+    def _begin_fence(self, opening: Token, line: str) -> _Fence:
+        mark = opening.markup
+        highlighter = Highlighter(visible(opening.info), self._look)
+        return _Fence(
+            re.compile(rf" {{0,3}}{re.escape(mark[0])}{{{len(mark)},}}[ \t]*"),
+            len(line) - len(line.lstrip(" ")),
+            highlighter,
+            CodeRule.of(opening.info, highlighter, self._look),
+        )
 
-    def _print(
-        self,
-        found: list[_Block],
-        lines: list[str],
-        cut: int,
-        rest: str,
-        references: References,
-        *,
-        keep: bool = False,
-    ) -> list[Row]:
-        """The rows of blocks that are final; what follows line ``cut`` is the rest."""
+    def _print(self, found: list[_Block], lines: list[str], cut: int, references: References) -> list[Row]:
+        """The rows of blocks that are final, up to line ``cut``."""
+        rows: list[Row] = []
         tokens = [token for block in found for token in block.tokens]
         if tokens:
             drawing = self._drawing(tokens, lines, references)
             space = self._space(tokens)
-            rows = drawing.rows(self.width, narrow=self._narrow)
-            rows = [*space, *rows] if rows else []
+            drawn_rows = drawing.rows(self.width, narrow=self._narrow)
+            rows = [*space, *drawn_rows] if drawn_rows else []
             self._begun = self._begun or bool(rows)
-            self._columns = drawing.last_columns if keep else None
+            self._columns = drawing.last_columns
             self._joined = found[-1].kind if found[-1].kind == "definition" else ""
-            self._gap = cut > found[-1].end or (cut > 0 and not lines[cut - 1].strip())
-            self._number = None
-        else:
-            rows = []
-        if references:
-            self._references |= {
-                label: {**target, "map": (0, 0)}
-                for label, target in references.items()
-                if label not in self._references and target["map"][1] <= cut
-            }
-        self._rest = "\n".join(lines[cut:]) + rest
+            self._gap = cut > found[-1].end or (cut > 0 and not lines[cut - 1].strip(" \t>"))
+        self._references |= {
+            label: {**target, "map": (0, 0)}
+            for label, target in references.items()
+            if label not in self._references and target["map"][1] <= cut
+        }
         return rows
 
     def _drawing(self, tokens: list[Token], lines: list[str], references: References) -> Drawing:
