@@ -20,7 +20,7 @@ from provider_core.redaction import printable
 from provider_core.types import ImagePart, Tool
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from provider_core.types import Json
 
@@ -63,13 +63,12 @@ for _name in ("mcp", "client", "httpx2"):
 # --- before the SDK ----------------------------------------------------------------------------------------
 
 _RAW_RESULT = "telex/raw-result"
-"""The key in ``_meta``, which the SDK does not validate, with a call's result as the server sent it."""
+"""The key in ``_meta``, which the SDK does not validate, with tools or a call's result as the server sent them."""
 
 _OTHER_RESULTS = frozenset(("tools", "protocolVersion", "supportedVersions"))
 """Keys of the results that are not of calls: of lists, and of the two handshakes."""
 
 _MAX_DEPTH = 100
-_HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
 
 
 def parse_message(data: bytes) -> mcp_types.JSONRPCMessage:
@@ -86,7 +85,10 @@ def parse_message(data: bytes) -> mcp_types.JSONRPCMessage:
     if isinstance(message, mcp_types.JSONRPCResponse):
         result = message.result
         if isinstance(result.get("tools"), list):
-            message.result = {**result, "tools": _sanitized_tools(result["tools"])}
+            named = [each for each in result["tools"] if isinstance(each, dict) and _string(each, "name")]
+            # Without the schema of results: the SDK would validate with it, and a pattern in it may take for ever.
+            tools = [{"name": each["name"], "inputSchema": {"type": "object"}} for each in named]
+            message.result = {**result, "tools": tools, "_meta": {_RAW_RESULT: named}}
         elif result.get("resultType", "complete") == "complete" and not _OTHER_RESULTS & result.keys():
             kind = {"resultType": "complete"} if "resultType" in result else {}
             message.result = {"content": [], "_meta": {_RAW_RESULT: result}, **kind}
@@ -107,27 +109,6 @@ def _fit(value: Json, depth: int) -> Json:
     if isinstance(value, list):
         return [_fit(each, depth - 1) for each in value]
     return {_fit(key, depth): _fit(each, depth - 1) for key, each in value.items()}
-
-
-def _sanitized_tools(tools: list[Json]) -> list[Json]:
-    """The tools that have a name, with only the fields that telex uses.
-
-    The schema of results is not among them: the SDK would validate with it, and a pattern in it may take for ever.
-    """
-    found: list[Json] = []
-    for tool in tools:
-        if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
-            continue
-        fields = {
-            key: tool[key] for key in ("name", "title", "description") if isinstance(tool.get(key), str)
-        }
-        fields["inputSchema"] = _sanitized_schema(tool.get("inputSchema"))
-        if isinstance(notes := tool.get("annotations"), dict):
-            hints = {key: notes[key] for key in _HINTS if isinstance(notes.get(key), bool)}
-            title = {"title": notes["title"]} if isinstance(notes.get("title"), str) else {}
-            fields["annotations"] = hints | title
-        found.append(fields)
-    return found
 
 
 def _sanitized_schema(schema: Json) -> Json:
@@ -156,29 +137,26 @@ _MAX_KIND = 60
 _NOT_JSON = object()
 
 
-def tool_specs(tools: Iterable[mcp_types.Tool], secrets: Collection[str] = ()) -> tuple[ToolSpec, ...]:
-    """The tools, each name once, with ``secrets`` redacted."""
-    found: dict[str, ToolSpec] = {}
-    for tool in tools:
-        notes = tool.annotations or mcp_types.ToolAnnotations()
-        found.setdefault(
-            tool.name,
-            ToolSpec(
-                tool=Tool(
-                    name=tool.name,
-                    description=_masked(tool.description or "", secrets),
-                    schema=_masked_json(tool.input_schema, secrets),
-                ),
-                title=_masked(tool.title or notes.title or "", secrets),
-                annotations=ToolAnnotations(
-                    read_only=notes.read_only_hint,
-                    destructive=notes.destructive_hint,
-                    idempotent=notes.idempotent_hint,
-                    open_world=notes.open_world_hint,
-                ),
+def tool_specs(page: mcp_types.ListToolsResult, secrets: Collection[str] = ()) -> Iterator[ToolSpec]:
+    """The tools of a page, with ``secrets`` redacted."""
+    for sent in (page.meta or {}).get(_RAW_RESULT, ()):
+        tool: dict[str, Json] = sent
+        notes = found if isinstance(found := tool.get("annotations"), dict) else {}
+        hints = {key: value for key, value in notes.items() if isinstance(value, bool)}
+        yield ToolSpec(
+            tool=Tool(
+                name=tool["name"],
+                description=_masked(_string(tool, "description"), secrets),
+                schema=_masked_json(_sanitized_schema(tool.get("inputSchema")), secrets),
+            ),
+            title=_masked(_string(tool, "title") or _string(notes, "title"), secrets),
+            annotations=ToolAnnotations(
+                read_only=hints.get("readOnlyHint"),
+                destructive=hints.get("destructiveHint"),
+                idempotent=hints.get("idempotentHint"),
+                open_world=hints.get("openWorldHint"),
             ),
         )
-    return tuple(found.values())
 
 
 def tool_result(received: mcp_types.CallToolResult, secrets: Collection[str] = ()) -> ToolResult:

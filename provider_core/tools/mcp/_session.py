@@ -357,7 +357,7 @@ class McpSession:
         self._on_step("tools", time.monotonic() - began)
 
     async def _list(self, session: ClientSession) -> tuple[ToolSpec, ...]:
-        tools: list[mcp_types.Tool] = []
+        tools: dict[str, ToolSpec] = {}
         cursors: set[str] = set()
         cursor: str | None = None
         for _ in range(limits.TOOL_PAGES):
@@ -367,12 +367,13 @@ class McpSession:
                 if error.code == mcp_types.METHOD_NOT_FOUND and self._transport.failure(error.data) is None:
                     break  # a server that has only prompts or resources
                 raise
-            tools += page.tools
+            for spec in tool_specs(page, self._secrets):
+                tools.setdefault(spec.tool.name, spec)
             cursor = page.next_cursor
             if cursor is None or cursor in cursors or len(tools) >= limits.TOOLS:
                 break
             cursors.add(cursor)
-        return tool_specs(tools[: limits.TOOLS], self._secrets)
+        return tuple(tools.values())[: limits.TOOLS]
 
     async def _on_message(self, message: object) -> None:
         if isinstance(message, mcp_types.ToolListChangedNotification):
