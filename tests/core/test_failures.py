@@ -421,17 +421,15 @@ def test_the_address_to_sign_in_at_is_read_from_a_401(value: Any, address: str) 
         "the request exceeds the available context size (4096 tokens), try increasing it",
         "prompt is too long: 210000 tokens > 200000 maximum",
         "prompt too long; exceeded max context length by 1119046 tokens",
-        "Input is too long for requested model.",
-        "Range of input length should be [1, 30720]",
+        "Input is too long for requested model.", "Range of input length should be [1, 30720]",
         "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
-        "Request too large for model: reduce the length",
-        "max_tokens must be at least 1, got -55",
+        "Request too large for model: reduce the length", "max_tokens must be at least 1, got -55",
         "The input (9000 tokens) is longer than the model's context length (8192 tokens).",
         "Input too long: 9000 tokens, the limit is 8192",
         "Prompt contains 9000 tokens; current length is 9000 while limit is 8192",
         "too many tokens: size limit exceeded by 5 tokens",
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("status", [400, 403, 413, 422, 500, None])
 def test_a_prompt_that_is_too_long_is_recognized_by_its_words(status: int | None, words: str) -> None:
     assert type(failed(status, body(message=words))) is errors.ContextOverflowError

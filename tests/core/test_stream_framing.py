@@ -108,12 +108,10 @@ def test_half_a_surrogate_pair_joins_the_other_half_of_the_next_chunk_or_is_repl
         (b"event: error\n\n", "acme reported an internal error"),
         (b'event: error\ndata: "slot lost"\n\n', "slot lost"),
         (b'error: {"code":500,"message":"slot lost","type":"server_error"}\n\n', "slot lost"),
-        (
-            b'data: {"error": "could not load "gpt" at all"}\n\n',
-            'acme reported an internal error: could not load "gpt" at all',
-        ),
+        (b'data: {"error": "could not load "gpt" at all"}\n\n',
+         'acme reported an internal error: could not load "gpt" at all'),
     ],
-)
+)  # fmt: skip
 def test_an_error_after_some_frames_is_a_failure(rest: bytes, words: str) -> None:
     result = read(HALF + rest)
     assert (result.text, result.verdict) == ("Hel", Verdict.FAILED)

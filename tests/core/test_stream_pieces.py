@@ -205,12 +205,10 @@ GEMINI_CALL = {"functionCall": {"name": "sum", "args": {"x": 1, "ü": None}}, "t
     "data",
     [
         body(delta(tool_calls=[part("a", "sum", {"x": 1, "ü": None})]), CALLED),
-        dumps({"message": OLLAMA_CALL, "done": False})
-        + b"\n"
-        + dumps({"message": {"content": ""}, "done": True}),
+        dumps({"message": OLLAMA_CALL, "done": False}) + b"\n" + dumps({"message": {"content": ""}, "done": True}),
         body({"candidates": [{"content": {"parts": [GEMINI_CALL]}, "finishReason": "STOP"}]}),
     ],
-)
+)  # fmt: skip
 def test_arguments_may_be_an_object(data: bytes) -> None:
     result = read(data)
     assert [(call.name, json.loads(call.arguments)) for call in result.calls] == [

@@ -45,12 +45,11 @@ REASONS = {
     ],
 }  # fmt: skip
 VERDICTS = {
-    "stop": (COMPLETE, None),
-    "length": (Verdict.LENGTH, None),
+    "stop": (COMPLETE, None), "length": (Verdict.LENGTH, None),
     "other length": (Verdict.LENGTH, errors.TokenLimitError),
     "content_filter": (Verdict.FILTERED, errors.ContentPolicyError),
     "error": (FAILED, errors.ServerError),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -145,17 +145,12 @@ def test_openais_wrapper_around_a_schema_is_removed() -> None:
         ("nowhere.json", "the schema nowhere.json cannot be read: No such file"),
         ("schemas/person", "the schema schemas/person cannot be read: No such file"),
         ("https://example.com/person.json", "cannot be read: No such file"),
-        (
-            '{"$ref": "https://example.com/person.json"}',
-            "the reference https://example.com/person.json at $ is outside",
-        ),
-        (
-            '{"properties": {"a": {"$ref": "#/$defs/b"}}}',
-            "the reference #/$defs/b at $.properties.a does not exist",
-        ),
+        ('{"$ref": "https://example.com/person.json"}',
+         "the reference https://example.com/person.json at $ is outside"),
+        ('{"properties": {"a": {"$ref": "#/$defs/b"}}}', "the reference #/$defs/b at $.properties.a does not exist"),
         ('{"$ref": "#"}', "refers to itself without end"),
     ],
-)
+)  # fmt: skip
 def test_an_invalid_schema_is_refused_with_the_place(text: str, words: str) -> None:
     assert words in refused(text)
 
@@ -207,15 +202,11 @@ ADA = '{"name": "Ada", "age": 36}'
 @pytest.mark.parametrize(
     "answer",
     [
-        ADA,
-        f"\n\n  {ADA}\n",
-        f"\ufeff{ADA}",
-        f"```json\n{ADA}\n```",
-        f"Here it is:\n\n~~~\n{ADA}\n~~~\nAnything else?",
-        f"Sure [1]! {ADA} That is {{her}}.",
+        ADA, f"\n\n  {ADA}\n", f"\ufeff{ADA}", f"```json\n{ADA}\n```",
+        f"Here it is:\n\n~~~\n{ADA}\n~~~\nAnything else?", f"Sure [1]! {ADA} That is {{her}}.",
         f"```python\nprint()\n```\n```json\n{ADA}\n```",
     ],
-)
+)  # fmt: skip
 def test_the_one_json_value_is_found_in_fences_and_text(answer: str) -> None:
     assert matching_json(answer, PERSON) == ADA
 

@@ -145,10 +145,9 @@ SENTENCES = (
     "'response_format.type' must be 'json_schema' or 'text'",
     "This model does not support response format `json_schema`. See supported models at https://console.groq.com",
     "Extra inputs are not permitted: ('body', 'response_format')",
-    "response_format is not supported by this model",
-    "JSON mode is not enabled for this model",
+    "response_format is not supported by this model", "JSON mode is not enabled for this model",
     "Structured outputs are not available",
-)
+)  # fmt: skip
 """As servers have said it: OpenAI, DeepSeek (twice), LM Studio, Groq, and in the manner of vLLM and others."""
 
 
@@ -182,12 +181,10 @@ def sent_format(adapter: RequestAdapter) -> str:
             )
         ),
         (["Unsupported parameter: 'stream_options'"], ["json_schema strict"]),
-        (
-            [NO_STREAM, SENTENCES[0], NO_STREAM, NO_STREAM],
-            ["json_schema strict whole", "json_object prompt", "nothing prompt", ""],
-        ),
+        ([NO_STREAM, SENTENCES[0], NO_STREAM, NO_STREAM],
+         ["json_schema strict whole", "json_object prompt", "nothing prompt", ""]),
     ],
-)
+)  # fmt: skip
 def test_a_refused_format_is_weakened_step_by_step(refusals: list[str], formats: list[str]) -> None:
     adapter = RequestAdapter(MINE, ask())
     for words, expected in zip(refusals, formats, strict=True):
@@ -273,10 +270,9 @@ def test_after_a_refused_raw_field_the_schema_goes_into_the_prompt(tmp_path: Pat
     "words",
     [
         "Invalid schema for response_format 'answer': In context=(), 'oneOf' is not permitted.",
-        "response_format is not supported together with tools",
-        "failed to parse grammar",
+        "response_format is not supported together with tools", "failed to parse grammar",
     ],
-)
+)  # fmt: skip
 def test_a_refusal_of_this_schema_or_the_tools_is_not_remembered(words: str, tmp_path: Path) -> None:
     cache = UnsupportedFieldCache(tmp_path / "refused.json")
     adapter = RequestAdapter(MINE, ask(), cache=cache)
