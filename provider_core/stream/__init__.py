@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from provider_core.stream.failures import ErrorReader
-    from provider_core.types import AnswerEvent
+    from provider_core.types import AnswerEvent, Json
 
 __all__ = ["Decoder", "standard_reason"]
 
@@ -120,7 +120,7 @@ class Decoder:
         if unexplained := answer.suspect or answer.words:
             answer.fail(unexplained)
         failure = self._failure(broken)
-        done = self._end_mark or (self._framer.began_as_json and (answer.replied or not answer.in_pieces))
+        done = self._end_mark or (self._framer.began_as_json and (answer.whole or not answer.in_pieces))
         finish = self._clean(answer.finish) if answer.finish is not None else None
         cut = failure is not None or broken is not None or not (done or finish is not None)
         events = self._within_limits(answer.text.close(cut=cut))
@@ -221,6 +221,9 @@ class Decoder:
             except (ValueError, RecursionError):
                 self._not_json(event, data[at:])
                 break
+            if answer.whole and self._framer.began_as_json and _is_chunk(value):
+                self.done = True
+                return
             if end < len(data) or event == "error" or (plain := answer.add_plain(value)) is None:
                 with suppress(RecursionError):  # nested too deeply to be a chunk
                     answer.add(value, event)
@@ -267,6 +270,11 @@ class Decoder:
         from provider_core.stream.failures import ErrorReader
 
         return ErrorReader(self._provider, self._secrets)
+
+
+def _is_chunk(value: Json) -> bool:
+    choices = value.get("choices") if isinstance(value, dict) else None
+    return isinstance(choices, list) and any(isinstance(each, dict) and "delta" in each for each in choices)
 
 
 def _next_value(data: str, at: int) -> int:

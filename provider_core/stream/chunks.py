@@ -69,8 +69,10 @@ class AnswerState:
         """Whether text, reasoning or a call came since the owner reset this."""
         self.growing: bool = False
         """Whether the last chunk had text, reasoning or a call."""
-        self.replied: bool = False
+        self.whole: bool = False
         """Whether a message came in one piece."""
+        self.replied: bool = False
+        """Whether a message came that is complete by its own account."""
         self.in_pieces: bool = False
         """Whether something came that is a part of an answer by its shape."""
         self.refusal: bool = False
@@ -221,6 +223,7 @@ class AnswerState:
             self.usage = merge_usage(self.usage, found)
         self._fail_if_error(dict_in(chunk, "x_groq"))
         complete = chunk.get("object") == "chat.completion"
+        self.in_pieces = self.in_pieces or chunk.get("object") == "chat.completion.chunk"
         for position, choice in enumerate(choices):
             if not isinstance(choice, dict):
                 continue
@@ -276,8 +279,10 @@ class AnswerState:
             self._delta(delta)
         if isinstance(message, dict):
             alone = not (isinstance(delta, dict) and any(delta.get(key) for key in _CONTENT))
-            self._message(message, complete=alone and (complete or reason is not None))
-            self.replied = self.replied or alone
+            replied = alone and (complete or reason is not None)
+            self._message(message, complete=replied)
+            self.replied = self.replied or replied
+            self.whole = self.whole or alone
         elif isinstance(text, str) and text and not self._has_text:
             self.in_pieces = True
             self._grow()

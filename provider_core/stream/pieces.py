@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from provider_core.stream.extras import decode_json
 from provider_core.types import ToolCall, Verdict
@@ -29,6 +29,8 @@ class _OpenCall:
         self.id: str = ""
         self.name: str = ""
         self.index: int | None = index
+        self.ids: set[str] = set()
+        self.indexes: set[int | None] = {index}
         self.arguments: list[str] = []
         self.extra: dict[str, Json] = {}
 
@@ -39,10 +41,6 @@ class _OpenCall:
         """Tell whether the arguments end with the last brace of a JSON object."""
         last = next((part for part in reversed(self.arguments) if not part.isspace()), "")
         return bool(self.name) and last.rstrip().endswith("}") and isinstance(_parsed(self.text()), dict)
-
-
-_OpenCalls: TypeAlias = "dict[_OpenCall, None]"
-"""Calls, the one with the latest part last."""
 
 
 class ToolCallBuilder:
@@ -58,9 +56,7 @@ class ToolCallBuilder:
         self.blanks: int = 0
         """Blank characters at the end of the arguments that came last."""
         self._calls: list[_OpenCall] = []
-        self._recent: _OpenCalls = {}
-        self._by_id: dict[str, _OpenCalls] = {}
-        self._by_index: dict[int, _OpenCalls] = {}
+        self._recent: dict[_OpenCall, None] = {}  # the one with the latest part last
 
     def __bool__(self) -> bool:
         return any(call.name for call in self._calls)
@@ -119,11 +115,10 @@ class ToolCallBuilder:
             self._calls.append(call)
         call.id = call.id or id_
         call.name = call.name or name
-        _move_to_end(self._recent, call)
-        if index is not None:
-            _move_to_end(self._by_index.setdefault(index, {}), call)
-        if id_:
-            _move_to_end(self._by_id.setdefault(id_, {}), call)
+        call.ids.add(id_)
+        call.indexes.add(index)
+        self._recent.pop(call, None)
+        self._recent[call] = None
         if isinstance(arguments, str):
             blank = not arguments.strip()
             self.blanks = self.blanks + len(arguments) if blank else 0
@@ -141,17 +136,21 @@ class ToolCallBuilder:
     ) -> _OpenCall | None:
         """Return the call that a part continues, or None if it begins one."""
         has_arguments = arguments not in ("", None)
-        known = id_ in self._by_id
+        recent = list(itertools.islice(reversed(self._recent), _CANDIDATES))
+        at_place = self._calls[place : place + 1] if place is not None and place >= 0 else []
+        known = [each for each in recent if id_ and id_ in each.ids]
         if known:
-            candidates = self._with_id(id_, index, name, place)
+            # Some servers give all calls the same id: then index or place tells them apart.
+            here = [each for each in known if index in each.indexes]
+            candidates = at_place if place is not None and len(known) > 1 else known
+            if index is not None:
+                candidates = here or [each for each in known if not name or each.index is None]
         elif index is not None:
-            candidates = _latest(self._by_index.get(index, {}))
+            candidates = [each for each in recent if index in each.indexes]
         elif id_ and not has_arguments:
             return None
-        elif place is not None:
-            candidates = self._calls[place : place + 1] if place >= 0 else []
         else:
-            candidates = _latest(self._recent)
+            candidates = recent if place is None else at_place
         found = next((each for each in candidates if not (name and each.name) or name == each.name), None)
         if found is None:
             return None
@@ -161,25 +160,6 @@ class ToolCallBuilder:
         if id_ and found.id:  # some servers make a new id for every part
             return None if name or not has_arguments else found
         return None if named_again and (index is None or has_arguments) and found.is_complete() else found
-
-    def _with_id(self, id_: str, index: int | None, name: str, place: int | None) -> list[_OpenCall]:
-        """The calls with this id. Some servers give all calls the same one: then index or place tells them apart."""
-        calls = _latest(self._by_id[id_])
-        if index is not None:
-            here = [each for each in calls if each in self._by_index.get(index, {})]
-            return here or [each for each in calls if not name or each.index is None]
-        if place is not None and len(calls) > 1:
-            return self._calls[place : place + 1] if place >= 0 else []
-        return calls
-
-
-def _latest(calls: _OpenCalls) -> list[_OpenCall]:
-    return list(itertools.islice(reversed(calls), _CANDIDATES))
-
-
-def _move_to_end(calls: _OpenCalls, call: _OpenCall) -> None:
-    calls.pop(call, None)
-    calls[call] = None
 
 
 def _has_other_arguments(call: _OpenCall, arguments: Json) -> bool:

@@ -81,8 +81,9 @@ class TextBuffer:
     def add_refusal(self, text: str) -> None:
         """Add text that is not an answer."""
         self._search()
+        self._tags.close(cut=True)
         had_text = self.has_text
-        self._tags.feed(text)
+        self._put(False, text)
         self.has_text = had_text
 
     def take(self) -> list[AnswerEvent]:
@@ -203,8 +204,10 @@ class _ReasoningTags:
             return
         if self._read == self._in_start:
             self._trim()
+            self._read = self._in_text
         in_analysis = self._read == self._in_harmony and self._channel == "analysis"
         self._put(self._read == self._in_reasoning or in_analysis, self._held)
+        self._held = ""
 
     def _in_start(self) -> bool:
         text = self._held.lstrip()
