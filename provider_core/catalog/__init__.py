@@ -184,7 +184,7 @@ def listing(
         facts = (Model(id=provider.gguf.stem),)
     from_server = cached is not None and bool(cached.models)
     # A server's list is complete: a model that only the preset has was most likely withdrawn.
-    others = list(cached.models) if cached is not None and cached.models else list(facts)
+    others = list(cached.models if cached is not None and cached.models else facts)
     own: list[Model] = []
     if declared or facts:
         served = {_key(model.id): model for model in others}
@@ -193,20 +193,14 @@ def listing(
             key = _key(model.id)
             own.append(fill(fill(model, served.pop(key, None)), known.get(key)))
         others = [fill(model, known.get(key)) for key, model in served.items()]
-    default = _default(provider, own, others, facts)
-    default_is_first = default is None
-    if default is None and cached is not None:
-        default = cached.first
-    if default is None:
-        default = next(
-            (model.id for model in others if model.kind == "chat"), others[0].id if others else None
-        )
-    models = [*own, *others]
+    named = _default(provider, own, others, facts)
+    first = next((model.id for model in (*(m for m in others if m.kind == "chat"), *others)), None)
+    default = named or (cached.first if cached is not None else None) or first
     return ModelListing(
         provider=provider,
-        models=(*[m for m in models if m.id == default], *[m for m in models if m.id != default]),
+        models=tuple(sorted((*own, *others), key=lambda model: model.id != default)),
         default=default,
-        default_is_first=default_is_first and default is not None,
+        default_is_first=named is None and default is not None,
         declared=frozenset(model.id for model in own),
         source="server" if from_server else "preset" if facts else "none",
         fetched_at=cached.fetched_at if cached is not None else None,
@@ -222,23 +216,17 @@ def _default(provider: Provider, own: list[Model], others: list[Model], facts: I
     return next((available[_key(fact.id)] for fact in facts if _key(fact.id) in available), None)
 
 
+_FILLED = ("name", "max_output", "reasoning", "tools", "vision", "audio", "reasoning_levels")
+
+
 def fill(model: Model, other: Model | None) -> Model:
     """``model``, with ``other``'s values where it has none."""
     if other is None or other is model:
         return model
-    return replace(
-        model,
-        name=model.name or other.name,
-        context=model.context if model.context is not None else other.context,
-        context_is_maximum=(model if model.context is not None else other).context_is_maximum,
-        max_output=model.max_output if model.max_output is not None else other.max_output,
-        reasoning=model.reasoning if model.reasoning is not None else other.reasoning,
-        tools=model.tools if model.tools is not None else other.tools,
-        vision=model.vision if model.vision is not None else other.vision,
-        audio=model.audio if model.audio is not None else other.audio,
-        reasoning_levels=model.reasoning_levels or other.reasoning_levels,
-        price=_filled_price(model.price, other.price),
-    )
+    values = {name: getattr(other, name) for name in _FILLED if getattr(model, name) in (None, "", ())}
+    if model.context is None:
+        values |= {"context": other.context, "context_is_maximum": other.context_is_maximum}
+    return replace(model, **values, price=_filled_price(model.price, other.price))
 
 
 def _filled_price(
@@ -293,10 +281,9 @@ class Catalog:
 
     def listing(self, name: str) -> ModelListing:
         """The models of the provider ``name``; raises ``KeyError`` if there is no such provider."""
-        found = self._listings.get(name)
-        if found is None:
-            found = self._listings[name] = self._load(self.providers[name])
-        return found
+        if name not in self._listings:
+            self._listings[name] = self._load(self.providers[name])
+        return self._listings[name]
 
     def reads_images(self, target: Target) -> bool:
         """Whether the model is known to read images."""
@@ -331,11 +318,10 @@ _STAMP = "stamp"
 def snapshot_is_current(paths: Paths, environ: Mapping[str, str]) -> bool:
     """Whether the names were written for the present settings file, variables and templates."""
     try:
-        return files.read_bytes(paths.cache / "completion" / _STAMP).decode() == snapshot_stamp(
-            paths, environ
-        )
-    except (OSError, ValueError):
+        stamp = files.read_bytes(paths.cache / "completion" / _STAMP)
+    except OSError:
         return False
+    return stamp == snapshot_stamp(paths, environ).encode()
 
 
 def invalidate_snapshot(paths: Paths) -> None:
@@ -361,9 +347,7 @@ def write_snapshot(
     are the names of settings, with a few words, and ``values`` what some of them may be, as NAME/VALUE; without
     ``settings``, both stay as they were written before.
     """
-    broken = [
-        entry.removeprefix("providers.") for entry in catalog.problems if entry.startswith("providers.")
-    ]
+    broken = [entry[10:] for entry in catalog.problems if entry.startswith("providers.")]
     names: dict[str, Mapping[str, str]] = {
         "providers": {
             **{name: provider.display_name for name, provider in catalog.providers.items()},
@@ -384,16 +368,14 @@ def write_snapshot(
     }
     if settings is not None:
         names |= {"settings": settings, "values": dict.fromkeys(values, "")}
-    contents: dict[str, str] = {}
+    contents = {_STAMP: made_from}
     for kind, words in names.items():
         contents[kind] = "".join(f"{name}\n" for name in words)
         contents[f"{kind}.tsv"] = "".join(
             f"{name}\t{' '.join(text.split())}\n" for name, text in words.items()
         )
-    contents[_STAMP] = made_from
-    return write_files(
-        paths.cache / "completion", {name: text.encode("utf-8", "replace") for name, text in contents.items()}
-    )
+    encoded = {name: text.encode("utf-8", "replace") for name, text in contents.items()}
+    return write_files(paths.cache / "completion", encoded)
 
 
 def snapshot_stamp(paths: Paths, environ: Mapping[str, str]) -> str:

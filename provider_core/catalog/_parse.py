@@ -10,7 +10,7 @@ from provider_core.redaction import printable
 from provider_core.types import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from decimal import Decimal
 
     from provider_core.presets import Preset
@@ -35,10 +35,8 @@ def _entries_of_object(value: dict[str, Json], depth: int) -> list[Json] | None:
         found = value[key]
         if isinstance(found, list):
             return list_entries(found)
-        if (
-            isinstance(found, str) and found and key == "result"
-        ):  # KoboldCpp's own API: the model that it runs
-            return [found]
+        if isinstance(found, str) and found and key == "result":
+            return [found]  # KoboldCpp's own API: the model that it runs
         if isinstance(found, dict) and found and depth:
             inner = _entries_of_object(found, depth - 1)
             if inner is not None:
@@ -172,22 +170,12 @@ _ABILITIES = {
 """Words for abilities, reduced to letters and digits."""
 
 _CLAIMS = (
-    "supported_parameters",
-    "capabilities",
-    "supported_features",
-    "features",
-    "tags",
-    "metadata.tags",
-    "model_spec.capabilities",
-    "capabilities.supports",
-    "model_info",
-)
+    "supported_parameters", "capabilities", "supported_features", "features", "tags", "metadata.tags",
+    "model_spec.capabilities", "capabilities.supports", "model_info",
+)  # fmt: skip
 _INPUTS = (
-    "architecture.input_modalities",
-    "input_modalities",
-    "supported_input_modalities",
-    "modalities.input",
-)
+    "architecture.input_modalities", "input_modalities", "supported_input_modalities", "modalities.input"
+)  # fmt: skip
 _OUTPUTS = ("architecture.output_modalities", "output_modalities", "supported_output_modalities")
 
 
@@ -233,15 +221,8 @@ _KINDS = _by_word(
 """The words by which servers say what a model is for, reduced to letters and digits."""
 
 _KIND_FIELDS = (
-    "type",
-    "model_type",
-    "task.name",
-    "task",
-    "sub_type",
-    "mode",
-    "model_info.mode",
-    "pipeline_tag",
-)
+    "type", "model_type", "task.name", "task", "sub_type", "mode", "model_info.mode", "pipeline_tag"
+)  # fmt: skip
 _PATHS = ("endpoints", "supported_endpoints")
 _OTHER_PATHS = frozenset(("responses", "messages", "batch", "batches", "assistants", "interactions"))
 """Endpoints of OpenAI's and Anthropic's APIs that telex does not use."""
@@ -325,8 +306,10 @@ def _price(entry: dict[str, Json], preset: Preset | None) -> dict[str, Json] | N
         fields, unit = preset.price_fields, preset.price_unit
     elif not isinstance(pricing := entry.get("pricing"), dict) or not isinstance(pricing.get("prompt"), str):
         return None  # numbers are in other units
+    if any(len(tiers) > 1 for tiers in find(entry, "pricing.input_tiers") if isinstance(tiers, list)):
+        return None  # Vercel's price depends on the length of the prompt
     amounts = {name: _amount(entry, path, unit) for name, path in zip(_PRICES, fields, strict=True) if path}
-    if amounts.get("input") is None or amounts.get("output") is None or _has_tiers(entry):
+    if amounts.get("input") is None or amounts.get("output") is None:
         return None
     if fields is _USUAL_FIELDS:  # 0 is for reasoning that is charged as other output
         amounts["request"] = _amount(entry, "pricing.request", 0) or None
@@ -342,11 +325,6 @@ def _amount(entry: dict[str, Json], path: str, unit: int) -> Decimal | None:
     value = found.pop() if len(found) == 1 else None
     scaled = None if value is None else value.scaleb(unit)
     return scaled if scaled is not None and scaled <= MOST else None
-
-
-def _has_tiers(entry: dict[str, Json]) -> bool:
-    """Whether the price depends on the length of the prompt in a way that is not read (Vercel)."""
-    return any(len(tiers) > 1 for tiers in find(entry, "pricing.input_tiers") if isinstance(tiers, list))
 
 
 # --- paths and values ----------------------------------------------------------------------------------------
@@ -394,13 +372,8 @@ def _token_count(value: Json) -> int | None:
 
 def _words_at(entry: Json, paths: Iterable[str]) -> set[str]:
     """The strings in the lists at ``paths``, reduced to letters and digits."""
-    return {_letters(item) for path in paths for item in _items(find(entry, path)) if isinstance(item, str)}
-
-
-def _items(values: Iterable[Json]) -> Iterator[Json]:
-    for value in values:
-        if isinstance(value, list):
-            yield from value
+    lists = [value for path in paths for value in find(entry, path) if isinstance(value, list)]
+    return {_letters(item) for items in lists for item in items if isinstance(item, str)}
 
 
 def _letters(word: Json) -> str:

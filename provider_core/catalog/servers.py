@@ -6,6 +6,7 @@ import json
 import re
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -118,10 +119,7 @@ class _Server:
         self._secrets = known_secrets(provider, key)
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
-        self._headers = {
-            "accept": "application/json",
-            **build_headers(provider, key),
-        }
+        self._headers = {"accept": "application/json", **build_headers(provider, key)}
         if preset is not None:
             self._headers.update({name.lower(): value for name, value in preset.models_headers.items()})
             if key and preset.models_key_header:
@@ -144,16 +142,14 @@ class _Server:
             for chunk in reply.chunks():
                 received += chunk
                 if len(received) > limits.MODEL_LIST:
-                    raise ProtocolError(
-                        f"{provider.name} sent more than {limits.MODEL_LIST >> 20} MB as its list of models",
-                        provider=provider.name,
-                        status=reply.status,
+                    words = (
+                        f"{provider.name} sent more than {limits.MODEL_LIST >> 20} MB as its list of models"
                     )
+                    raise ProtocolError(words, provider=provider.name, status=reply.status)
                 self._time_left()
         if not 200 <= reply.status < 300:
-            error = ErrorReader(provider.name, self._secrets).from_response(
-                reply.status, bytes(received), reply.headers
-            )
+            reader = ErrorReader(provider.name, self._secrets)
+            error = reader.from_response(reply.status, bytes(received), reply.headers)
             if isinstance(error, AuthenticationError):
                 error.set_key_source(provider.key_source)
             raise error
@@ -172,13 +168,10 @@ class _Server:
         try:
             return json.loads(text, strict=False)
         except (ValueError, RecursionError):
-            pass
-        what = "something that is not valid JSON" if text else "an empty body"
-        what = "a web page" if text.startswith("<") else what
-        name = self._provider.name
-        raise ProtocolError(
-            f"{name} sent {what} instead of a list of models ({status})", provider=name, status=status
-        )
+            name = self._provider.name
+            what = "a web page" if text.startswith("<") else "something that is not valid JSON"
+            words = f"{name} sent {what} instead of a list of models ({status})"
+            raise ProtocolError(words, provider=name, status=status) from None
 
 
 def _too_late(provider: Provider, seconds: float) -> DeadlineError:
@@ -218,15 +211,13 @@ def _own_api(entries: Sequence[Json]) -> str | None:
 
 def _add_details(server: _Server, details: str | None, models: tuple[Model, ...]) -> tuple[Model, ...]:
     try:
-        match details if models else None:
-            case "llamacpp" if (
-                len(models) == 1
-            ):  # with several models it is a router, and /props is about that
-                return (_add_llamacpp_details(server, models[0]),)
-            case "lmstudio":
-                return _add_lmstudio_details(server, models)
-            case "ollama":
-                return _add_ollama_details(server, models)
+        # With several models, llama.cpp's server is a router, and /props is about that.
+        if details == "llamacpp" and len(models) == 1:
+            return (_add_llamacpp_details(server, models[0]),)
+        if details == "lmstudio" and models:
+            return _add_lmstudio_details(server, models)
+        if details == "ollama" and models:
+            return _add_ollama_details(server, models)
     except CoreError:
         pass
     return models
@@ -266,9 +257,15 @@ def _add_lmstudio_details(server: _Server, models: tuple[Model, ...]) -> tuple[M
 def _add_ollama_details(server: _Server, models: tuple[Model, ...]) -> tuple[Model, ...]:
     """Source: https://docs.ollama.com/api/show, which is one request for each model."""
     until = time.monotonic() + _DETAILS_TIME
-    running = _running_in_ollama(server)
+    running: dict[str, int | None] = {}
+    with suppress(CoreError):
+        # The window of a loaded model is often smaller than the model's own: https://docs.ollama.com/api/ps
+        loaded = server.ask("/../api/ps")
+        entries = loaded.get("models") if isinstance(loaded, dict) else None
+        models_loaded = parse_models(entries, None) if isinstance(entries, list) else ()
+        running = {model.id: model.context for model in models_loaded}
     done: list[Model] = []
-    try:
+    with suppress(CoreError):
         for model in models[:_MAX_DETAILS]:
             if time.monotonic() > until:
                 break
@@ -276,20 +273,7 @@ def _add_ollama_details(server: _Server, models: tuple[Model, ...]) -> tuple[Mod
             if context := running.get(model.id):
                 shown = replace(shown, context=context, context_is_maximum=False)
             done.append(shown)
-    except CoreError:
-        pass
     return (*done, *models[len(done) :])
-
-
-def _running_in_ollama(server: _Server) -> dict[str, int]:
-    """The window of each loaded model, often smaller than the model's own: https://docs.ollama.com/api/ps."""
-    try:
-        value = server.ask("/../api/ps")
-    except CoreError:
-        return {}
-    entries = value.get("models") if isinstance(value, dict) else None
-    models = parse_models(entries, None) if isinstance(entries, list) else ()
-    return {model.id: model.context for model in models if model.context}
 
 
 def _update_from_ollama(model: Model, value: Json) -> Model:

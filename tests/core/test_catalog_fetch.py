@@ -207,7 +207,7 @@ PAGE = "<!doctype html><html><head><title>Open WebUI</title></head><body>Hello</
         (as_json({"error": {"message": "bad key"}}, 401), errors.AuthenticationError, "bad key"),
         (as_json({"error": {"message": "no read"}}, 403), errors.PermissionDeniedError, "no read"),
         (as_json({"error": "x"}, 500), errors.ServerError, "500"),
-        (Answer([b""]), errors.ProtocolError, "an empty body"),
+        (Answer([b""]), errors.ProtocolError, "not valid JSON"),
         (Answer([b"[Fri] hello"]), errors.ProtocolError, "not valid JSON"),
         (Answer([b'{"data": [{"id": "a"']), errors.ProtocolError, "not valid JSON"),
         (Answer([b"[" * 100_000]), errors.ProtocolError, "not valid JSON"),
