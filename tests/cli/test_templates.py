@@ -197,10 +197,8 @@ def test_failing_and_missing_editors_are_errors(inside: Inside, tmp_path: Path) 
     assert inside("templates", "edit", "b", env={"EDITOR": "false"}).code == 1
     assert not (inside.paths.templates / "b.toml").exists()
     ran = inside("templates", "edit", "b", env={"EDITOR": "/nowhere/ed -w"})
-    assert (ran.code, ran.err) == (
-        1,
-        "telex: the editor /nowhere/ed cannot be started: No such file or directory\n",
-    )
+    assert ran.code == 1
+    assert "cannot be started: No such file or directory" in ran.err
     ran = inside("templates", "edit", "b")
     assert ran.code == 2
     assert "Set VISUAL or EDITOR." in ran.err
