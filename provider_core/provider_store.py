@@ -9,14 +9,18 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from provider_core import presets
 from provider_core.errors import KeyStoreError, SettingsError
-from provider_core.settings import edit
+from provider_core.keys import Destination
+from provider_core.settings import edit, validators
+from provider_core.structs import replace as changed_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     from provider_core.keys import KeyStore
+    from provider_core.types import Provider
 
 
 def add(
@@ -136,3 +140,46 @@ def _undo(undo: Callable[[], None]) -> None:
             undo()
         except KeyboardInterrupt:
             undo()
+
+
+# --- where keys go -----------------------------------------------------------------------------------------------
+
+
+def find_redirection(provider: Provider, before: Provider | None, known: Collection[Provider]) -> str:
+    """Why ``provider`` would send a key to another place than now, as a sentence, or "".
+
+    ``before`` is the provider of this name with a stored key, which ``provider`` replaces. ``known`` are all providers
+    of the settings: the key in a variable belongs to those that name it, and to the presets that do.
+    """
+    name, here = provider.name, Destination.of(provider.base_url, provider.network)
+    if before is not None:
+        there = Destination.of(before.base_url, before.network)
+        changes = {
+            "address": here.origin != there.origin,
+            "proxy": here.proxy != there.proxy,
+            "CA bundle": here.ca_bundle != there.ca_bundle,
+            "client certificate": before.network.client_cert != provider.network.client_cert,
+            "headers": dict(before.headers) != dict(provider.headers),
+            "preset": before.preset != provider.preset,
+            "key": provider.auth == "none",
+        }
+        if changed := [what for what, differs in changes.items() if differs]:
+            to = f": {here}" if here != there else ""
+            return (
+                f"the stored key of {name} is for {there}, and its {' and '.join(changed)} would change{to}"
+            )
+    for variable in _sent_variables(provider):
+        users = [each for each in known if variable in _sent_variables(each)]
+        owners = [preset for preset in presets.all_presets() if variable in preset.key_env]
+        places = [Destination.of(each.base_url, each.network) for each in users]
+        places += [changed_copy(here, ca_bundle="") for preset in owners if preset.serves(provider.base_url)]
+        if (users or owners) and all(map(here.adds_to, places)):
+            owner = users[0].name if users else owners[0].name
+            return f"{name} would send the key in {variable}, which is for {owner}, to {here}"
+    return ""
+
+
+def _sent_variables(provider: Provider) -> tuple[str, ...]:
+    """The environment variables whose values are sent to the provider: as its key, and in its headers."""
+    headers = filter(None, map(validators.parse_reference, provider.headers.values()))
+    return (*provider.key_env[:1], *(found.name for found in headers if found.kind == "env"))

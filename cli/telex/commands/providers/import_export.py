@@ -122,7 +122,7 @@ def import_(
     provider, telex shows the address, the source of its key and what else the file sets. telex refuses a file that
     would send one of your keys to a different origin (scheme, host, port), unless you use --trust NAME.
     """
-    from provider_core import keys
+    from provider_core import keys, provider_store
     from provider_core.settings import edit, preview
     from telex import provider_commands
     from telex.commands.providers import check
@@ -163,7 +163,7 @@ def import_(
         name, before = provider.name, existing.get(provider.name, {})
         former = preview(name, before, app.runtime.paths) if before.get("key") == "keyring" else None
         known = app.runtime.settings.providers.values()
-        if name not in trust and (why := keys.find_redirection(provider, former, known)):
+        if name not in trust and (why := provider_store.find_redirection(provider, former, known)):
             app.console.error(
                 f"nothing was imported: {why}", f"If you trust this file and this address: --trust {name}"
             )
