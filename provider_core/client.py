@@ -445,22 +445,17 @@ class Retries:
     def decide(self, error: CoreError) -> Retrying | CoreError:
         """The retry after ``error``; or the error to raise.
 
-        A time that the server names is waited for exactly. If the budget does not allow that, there is no retry, and
-        the error names the time. A time of 0 is ignored.
+        A time that the server names is waited for exactly, but 0 is ignored. If the budget does not allow that, there
+        is no retry, and the error names the time.
         """
         if self._made >= max_retries_for(error, self._network.retries):
             return error
         asked = error.retry_after if isinstance(error, ProviderError) else None
         seconds = asked or backoff(self._made, self._random or _random)
         if seconds > self._started + self._network.retry_budget - self._clock():
-            if not asked:
-                return error
-            # Not copy.copy: libraries such as tblib, which Dask uses, register other ways to copy exceptions.
-            longer = type(error).__new__(type(error))
-            longer.__dict__.update(error.__dict__)
-            longer.message = f"{error.message} (it asks for a wait of {_duration(asked)})"
-            longer.args = (longer.message,)
-            return longer
+            if asked:
+                error.explain(f"it asks for a wait of {_duration(asked)}")
+            return error
         self._made += 1
         return Retrying(error=error, seconds=seconds, attempt=self._made + 1)
 

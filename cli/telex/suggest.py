@@ -112,10 +112,6 @@ def usage_message(ctx: click.Context, error: click.UsageError, given: Sequence[s
             word = next((each for each in given if each.startswith(error.option_name)), error.option_name)
             advice = _option_advice(ctx, word.partition("=")[0], given, otherwise)
             message = f"unknown option: {word}\n{advice}"
-        case click.BadOptionUsage() if "does not take a value" in error.message:
-            start = f"{error.option_name}="
-            word = next((each for each in given if each.startswith(start)), error.option_name)
-            message = _flag_message(ctx, word)
         case _ if "unexpected extra argument" in error.message and any(map(_KEY.fullmatch, given)):
             return _key_advice(ctx)
         case _:
@@ -167,18 +163,6 @@ def _similar_options(word: str, options: Sequence[str]) -> list[str]:
 def _meant(word: str, table: Mapping[str, str]) -> list[str]:
     """The words that a table has for ``word``, which is one of several in a key."""
     return next((meant.split() for words, meant in table.items() if word in words.split()), [])
-
-
-def _flag_message(ctx: click.Context, word: str) -> str:
-    """The message for ``--name=value`` of an option without a value."""
-    name, _, value = word.partition("=")
-    message = f"{name} takes no value"
-    if value.lower() not in ("false", "no", "off", "0"):
-        return f"{message}\nUse it alone: {name}"
-    param = next((each for each in ctx.command.params if name in each.opts), None)
-    if param is not None and param.secondary_opts:
-        return f"{message}\nDid you mean {param.secondary_opts[0]}?"
-    return f"{message}\nLeave it out."
 
 
 # --- commands -------------------------------------------------------------------------------------------------------

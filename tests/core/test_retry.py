@@ -130,7 +130,7 @@ def test_a_time_that_the_server_names_is_exact_and_zero_is_ignored(asked: float,
     ("asked", "said"),
     [(120.5, "3 min"), (300.0, "5 min"), (7100, "119 min"), (86400.0, "24 h"), (90.2, "91 s"), (61, "61 s")],
 )
-def test_a_time_beyond_the_budget_is_named_in_a_copy_of_the_error(asked: float, said: str) -> None:
+def test_a_time_beyond_the_budget_is_named_in_the_error(asked: float, said: str) -> None:
     error = limited(retry_after=asked, code="slow_down", words="slow down", type="t")
     decision = retries(budget=60).decide(error)
     assert isinstance(decision, RateLimitError)
@@ -138,7 +138,6 @@ def test_a_time_beyond_the_budget_is_named_in_a_copy_of_the_error(asked: float, 
     assert str(decision) == decision.message
     assert (decision.provider, decision.status, decision.code) == ("p", 429, "slow_down")
     assert (decision.type, decision.words, decision.retry_after) == ("t", "slow down", asked)
-    assert error.message == "p limits the rate of requests (429)"
 
 
 def test_the_budget_starts_with_the_first_attempt_and_covers_all() -> None:
