@@ -36,8 +36,8 @@ _KEEPALIVE_WORDS = (
     r"|\[[A-Z_ -]{1,40}\]|\W*"
 )
 """What servers send to keep a connection open, and marks such as "[START]"."""
-_MODERATED = ("contentFilter", "content_filter_result", "content_filter_results", "reasons", "flagged_input")
-"""Fields of Zhipu, Azure and OpenRouter with what their moderation found."""
+_FILTERED = ("contentFilter", "content_filter_result", "content_filter_results")
+"""Fields of Zhipu and Azure with what their moderation found."""
 _JSON_START = r"[{\[]"
 _TAG = r"<[^>]*>"
 _FAILURE = "err|fail|exception|invalid|denied|timeout|timed_out|limit|overload|unavailable"
@@ -127,7 +127,8 @@ class ErrorPayload:
         azure, metadata = dict_in(value, "innererror"), dict_in(value, "metadata")
         self.marks += (str_in(azure, "code").lower(), str_in(metadata, "error_type").lower())
         self.marks += (str_in(each, "reason").lower() for each in list_in(value, "details")[:16])  # Google
-        self.moderated |= any(each.get(key) for each in (value, azure, metadata) for key in _MODERATED)
+        self.moderated |= any(each.get(key) for each in (value, azure) for key in _FILTERED)
+        self.moderated |= any(metadata.get(key) for key in ("reasons", "flagged_input"))  # OpenRouter
 
     def _unwrapped(self, text: str, depth: int) -> str:
         """Return the words of a message, which may be a web page, or a JSON document after a gateway's prefix."""
