@@ -1,17 +1,14 @@
 """Prints how long the decoder takes for a stream, beside json.loads of the same payloads alone; asserts nothing.
 
 Run as ``python tests/bench/decode.py``. The frames are OpenAI's: about 200 bytes, four characters of text each.
-With httpx-sse installed, its decoder runs over the same bytes and adds up the same text, for comparison.
 """
 
 from __future__ import annotations
 
-import codecs
 import json
 import sys
 import time
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from provider_core.stream import Decoder
@@ -56,19 +53,6 @@ def decode(reads: list[bytes]) -> int:
     return len("".join(parts))
 
 
-def with_httpx_sse(reads: list[bytes]) -> int:
-    """Do the same with httpx-sse: its line splitting and its event decoder, then json.loads."""
-    from httpx_sse._decoders import SSEDecoder, SSELineDecoder
-
-    text, lines, events, parts = codecs.getincrementaldecoder("utf-8")(), SSELineDecoder(), SSEDecoder(), []
-    for data in reads:
-        for line in lines.decode(text.decode(data)):
-            event = events.decode(line)
-            if event is not None and event.data != "[DONE]":
-                parts.append(json.loads(event.data)["choices"][0]["delta"]["content"])
-    return len("".join(parts))
-
-
 def race(runs: dict[str, Callable[[], int]]) -> None:
     """Run all in turns, so that none has the machine's quiet minute to itself, and print each one's best time."""
     times: dict[str, list[float]] = {name: [] for name in runs}
@@ -98,9 +82,6 @@ def main() -> None:
             "decoder, reads of 64 KiB": partial(decode, reads),
             "decoder, one chunk per read": partial(decode, frames),
         }
-        if find_spec("httpx_sse"):
-            runs["httpx-sse, reads of 64 KiB"] = partial(with_httpx_sse, reads)
-            runs["httpx-sse, one chunk per read"] = partial(with_httpx_sse, frames)
         also = f" and {varying}" if varying else ""
         print(f"{CHUNKS} chunks of {len(body) // CHUNKS} bytes that differ in text{also}")
         race(runs)

@@ -317,11 +317,10 @@ def test_a_line_that_was_cut_is_completed_before_the_next_one(line: int, charact
     assert text_of(found) == "ab"[: line - 1]
 
 
-@pytest.mark.parametrize("given", [("--json", "--jsonl"), ("--json", "-x"), ("--jsonl", "-x")])
-def test_two_formats_are_a_usage_error(lab: Inside, server: Scripted, given: tuple[str, ...]) -> None:
-    ran = lab("chat", *given, "hi")
-    assert (ran.code, ran.out, server.asked) == (2, b"", [])
-    assert "cannot be used together" in ran.err
+def test_two_formats_are_a_usage_error(lab: Inside, server: Scripted) -> None:
+    for given in (("--json", "--jsonl"), ("--json", "-x"), ("--jsonl", "-x")):
+        ran = lab("chat", *given, "hi")
+        assert (ran.code, ran.out, server.asked, "cannot be used together" in ran.err) == (2, b"", [], True)
 
 
 # --- -x ---------------------------------------------------------------------------------------------------------
@@ -344,13 +343,10 @@ def test_extract_prints_the_first_block(
     ran = lab("chat", "-x", "hi")
     assert (ran.code, ran.out) == (code, out)
     assert (note in ran.err) if note else ran.err == ""
-
-
-def test_extract_saves_the_whole_answer(lab: Inside, server: Scripted) -> None:
-    server.will(answer("Words\n```\ncode\n```\n"))
-    lab("chat", "-x", "hi")
-    lab("chat", "-c", "and?")
-    assert server.asked[-1].body["messages"][1]["content"] == "Words\n```\ncode\n```\n"
+    if code == 0:  # the whole answer is saved
+        lab("chat", "-c", "and?")
+        saved = server.asked[-1].body["messages"][1]["content"]
+        assert out.decode().strip() in saved.removeprefix("Here:")
 
 
 # --- --dry-run -------------------------------------------------------------------------------------------------
