@@ -14,7 +14,6 @@ from math import inf
 from typing import TYPE_CHECKING, Final, Self
 
 from provider_core.chat.fallback import Fallback
-from provider_core.client import OpenProvider
 from provider_core.errors import CoreError, OverloadedError, ProviderError, RateLimitError
 from provider_core.settings import REQUEST_OPTIONS
 from provider_core.structs import replace
@@ -23,6 +22,7 @@ from provider_core.types import Target
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from provider_core.client import OpenProvider
     from provider_core.options import Candidate
     from provider_core.runtime import Runtime
     from provider_core.types import Call, Reply, Request, Transport
@@ -329,30 +329,20 @@ class Lanes:
 
     def _lane(self, target: Target, request: Request | None, rank: int) -> Lane:
         opened = self._stack.enter_context(self.runtime.open_provider(target))
-        observed: list[_Observed] = []
-
-        def observe(transport: Transport) -> Transport:
-            observed.append(_Observed(transport))
-            return observed[0]
-
         provider = opened.provider
-        # The runner retries: it may take another lane, and a wait that one request is asked for concerns all.
-        provider = replace(provider, network=replace(provider.network, retries=0))
-        client = opened.client.through(observe)
         throttles = [*self._own]
         if provider.rpm or provider.tpm:
             throttles.append(
                 self._by_provider.setdefault(provider.name, Throttle(provider.rpm, provider.tpm))
             )
-        lane = Lane(
-            target,
-            OpenProvider(client=client, provider=provider, key=opened.key),
-            most=1 if provider.embedded else self._most,
-            throttles=throttles,
-            request=request,
-            rank=rank,
+        most = 1 if provider.embedded else self._most
+        lane = Lane(target, opened, most=most, throttles=throttles, request=request, rank=rank)
+        lane.opened = replace(
+            opened,
+            client=opened.client.through(lambda transport: _Observed(transport, lane)),
+            # The runner retries: it may take another lane, and a wait that one request is asked for concerns all.
+            provider=replace(provider, network=replace(provider.network, retries=0)),
         )
-        observed[0].lane = lane
         return lane
 
     def close(self) -> None:
@@ -396,17 +386,15 @@ def replicas(target: Target) -> list[Target]:
 class _Observed:
     """A transport that shows the headers of answers to a lane."""
 
-    lane: Lane | None = None
-
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, lane: Lane) -> None:
         self._transport = transport
+        self._lane = lane
 
     @contextmanager
     def send(self, call: Call) -> Iterator[Reply]:
         with self._transport.send(call) as reply:
-            headers: Mapping[str, str] = reply.headers
-            if self.lane is not None and any(name.startswith("x-ratelimit-") for name in headers):
-                self.lane.learn(time.monotonic(), headers)
+            if any(name.startswith("x-ratelimit-") for name in reply.headers):
+                self._lane.learn(time.monotonic(), reply.headers)
             yield reply
 
     def close(self) -> None:

@@ -52,8 +52,8 @@ class RowPlanner(Struct):
     """The options of all requests; its model and messages are replaced."""
     schema_retries: int | None = None
     max_turns: int = 10
-    used: frozenset[str] = frozenset()
-    """The variables of all three, see ``planner``."""
+    used: Mapping[str, str | None] = field(default_factory=dict)
+    """The variables of all three and their defaults, see ``planner``."""
 
     def model(self, row: Row) -> str | None:
         """The name of the model that the row itself asks for."""
@@ -69,7 +69,11 @@ class RowPlanner(Struct):
         Raises ``InvalidInputError`` for a row that cannot be sent.
         """
         request = request or self.request
-        own = {name: value for name in SETTINGS if (value := self._setting(row, name)) not in (None, "")}
+        own = {
+            name: value
+            for name in SETTINGS
+            if name not in self.used and (value := row.columns.get(name)) not in (None, "")
+        }
         messages = _messages(own["messages"]) if "messages" in own else ()
         system, prompt = self._filled(row, is_optional=bool(messages))
         if "system" in own:
@@ -86,7 +90,7 @@ class RowPlanner(Struct):
         if "reasoning_effort" in own:
             fields["reasoning_effort"] = _text(own["reasoning_effort"], "reasoning_effort")
         if "params" in own:
-            fields["params"] = {**request.params, **_object(own["params"])}
+            fields["params"] = {**request.params, **_params(own["params"])}
         return ChatPlan(
             target=target,
             request=replace(request, **fields),
@@ -95,57 +99,47 @@ class RowPlanner(Struct):
             max_turns=self.max_turns,
         )
 
-    def _setting(self, row: Row, name: str) -> Json:
-        return None if name in self.used else row.columns.get(name)
-
-    def _columns(self, row: Row) -> Mapping[str, Json]:
-        """The columns, also by the names that variables can have: ``First_Name`` is the column "First Name"."""
-        columns = row.columns
-        others = [name for name in self.used if name not in columns]
-        if not others or not columns:
-            return columns
-        names = {as_variable(name): name for name in reversed([*columns])}
-        return {**columns, **{other: columns[names[other]] for other in others if other in names}}
-
     def _filled(self, row: Row, *, is_optional: bool) -> tuple[str, str]:
         """The system message, and the prompt. The prompt is empty only if the row has messages."""
-        columns = self._columns(row)
-        text = row.text
-        if text is None:
-            found = columns.get("prompt") if columns.get("prompt") not in (None, "") else columns.get("text")
-            text = None if found is None or found == "" else _as_text(found)
-        given = {name: _as_text(columns[name]) for name in self.used if columns.get(name) not in (None, "")}
+        # Columns are also known by the names that variables can have: First_Name is "First Name".
+        columns = {
+            **{as_variable(name): row.columns[name] for name in reversed([*row.columns])},
+            **row.columns,
+        }
+        filled = {name: _as_text(value) for name, value in columns.items() if value not in (None, "")}
+        text = row.text if row.text is not None else filled.get("prompt", filled.get("text"))
+        own = {name: filled[name] for name in self.used if name in filled}
         if text is not None:
-            given |= {name: text for name in TEXT if name in self.used and name not in given}
-        uses_row = text is not None and any(name in TEXT for name in self.used)
-        if row.text is None:
-            uses_row = uses_row or any(name in columns for name in self.used)
+            own = {**{name: text for name in TEXT if name in self.used}, **own}
+        # A column without a value is "", unless the variable has a default.
+        empty = {name: "" for name, default in self.used.items() if default is None and name in columns}
+        given = {**empty, **self.values, **own}
+        uses_row = (text is not None and any(name in TEXT for name in self.used)) or (
+            row.text is None and any(name in columns for name in self.used)
+        )
         before = None if uses_row else text
-        if not (uses_row or before is not None or is_optional or self._lacks(given)):
-            names = ", ".join(printable(name, 40) for name in columns) or "none"
+        lacks = any(default is None and name not in given for name, default in self.used.items())
+        if not (uses_row or before is not None or is_optional or lacks):
+            names = ", ".join(printable(name, 40) for name in row.columns) or "none"
             raise InvalidInputError(
                 "the row has no text: the prompt uses none of its columns, and there is no column prompt "
                 f"(columns: {names})",
                 code="no_text",
             )
-        given = {**self.values, **given}
         try:
-            typed = ""
-            if self.prompt is not None:
-                typed = templates.insert(self.prompt, self._with_empty(given, self.prompt, columns)).prompt
+            typed = "" if self.prompt is None else templates.insert(self.prompt, given).prompt
             if self.template is None:
                 prompt = "\n\n".join(part for part in (before, typed) if part is not None and part.strip())
                 system = ""
             else:
-                wanted = templates.variables(self.template)
-                given = self._with_empty(given, self.template, columns)
-                if "prompt" in wanted and self.prompt is not None:
+                takes_prompt = "prompt" in templates.variables(self.template)
+                if takes_prompt and self.prompt is not None:
                     given["prompt"] = typed
-                after = typed if "prompt" not in wanted else None
-                filled = templates.insert(self.template, given, before=before, after=after)
-                prompt, system = filled.prompt, filled.system
+                after = None if takes_prompt else typed
+                inserted = templates.insert(self.template, given, before=before, after=after)
+                prompt, system = inserted.prompt, inserted.system
             if self.system is not None:
-                system = templates.insert(self.system, self._with_empty(given, self.system, columns)).prompt
+                system = templates.insert(self.system, given).prompt
         except VariableError as error:
             missing = " and ".join(error.missing)
             raise InvalidInputError(f"the row has no column {missing}", code="no_column") from None
@@ -153,31 +147,15 @@ class RowPlanner(Struct):
             raise InvalidInputError("the prompt of the row is empty", code="no_text")
         return system, prompt
 
-    def _lacks(self, given: Mapping[str, str]) -> bool:
-        """Whether a variable has no value."""
-        parts = (each for each in (self.prompt, self.system, self.template) if each is not None)
-        return any(
-            default is None and name not in given and name not in self.values
-            for each in parts
-            for name, default in templates.variables(each).items()
-        )
-
-    def _with_empty(
-        self, given: Mapping[str, str], template: Template, columns: Mapping[str, Json]
-    ) -> dict[str, str]:
-        """``given``, with "" for columns that the row has without a value, unless the variable has a default."""
-        empty = {
-            name: ""
-            for name, default in templates.variables(template).items()
-            if default is None and name not in given and name in columns
-        }
-        return {**given, **empty}
-
 
 def planner(**fields: Any) -> RowPlanner:
     """A ``RowPlanner``. Raises ``VariableError`` for a value of a variable that no part of the prompt has."""
     parts = [fields.get(name) for name in ("prompt", "system", "template")]
-    used = frozenset(name for part in parts if part is not None for name in templates.variables(part))
+    used: dict[str, str | None] = {}
+    for part in filter(None, parts):
+        used |= {
+            name: default and used.get(name, default) for name, default in templates.variables(part).items()
+        }
     for name in fields.get("values", ()):
         if name not in used:
             names = ", ".join(sorted(used)) or "there are none"
@@ -219,28 +197,27 @@ def _count(value: Json) -> int:
     return count
 
 
-def _object(value: Json) -> Mapping[str, Json]:
-    if isinstance(value, str):  # in CSV
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            value = None
+def _parsed(value: Json) -> Json:
+    """The value, which in CSV is JSON."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return None
+
+
+def _params(value: Json) -> Mapping[str, Json]:
+    value = _parsed(value)
     if not isinstance(value, dict):
         raise InvalidInputError("the column params is not a JSON object")
-    for name, column in (("messages", "messages"), ("model", "model"), ("stream", "")):
+    for name in ("messages", "model", "stream"):
         if name in value:
-            use = f"; use the column {column}" if column else ""
-            raise InvalidInputError(f"the column params cannot set {name}{use}")
+            raise InvalidInputError(f"the column params cannot set {name}")
     return value
 
 
 def _messages(value: Json) -> tuple[Message, ...]:
     """OpenAI's form: objects with ``role`` and ``content``, a text or parts of type "text" and "image_url"."""
-    if isinstance(value, str):  # in CSV
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            value = None
+    value = _parsed(value)
     if not isinstance(value, list) or not value:
         raise InvalidInputError("the column messages is not a list of messages")
     return tuple(_message(each, number) for number, each in enumerate(value, start=1))

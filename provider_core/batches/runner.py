@@ -327,14 +327,11 @@ class BatchRun(Run):
 
     def _has_room(self) -> bool:
         """Wait until the caller has taken enough results; False if the batch has ended."""
-        if self._window is None and self._results.qsize() < _AHEAD:
-            return not self.ended_by
         with self._changed:
             while not self.ended_by:
-                oldest = next(iter(self._unfinished), None)
-                newest = next(reversed(self._unfinished), None)
-                spread = 0 if oldest is None or newest is None else newest - oldest
-                if self._results.qsize() < _AHEAD and (self._window is None or spread < self._window):
+                started = [*self._unfinished]
+                has_room = not started or started[-1] - started[0] < (self._window or inf)
+                if has_room and self._results.qsize() < _AHEAD:
                     return True
                 self._changed.wait(1.0)
         return False

@@ -172,33 +172,28 @@ class Layout:
         row, answer = result.row, result.answer
         usage = None if answer is None else answer.usage
         cost = result_cost(result)
-        foreign = [row.columns.get(name) for name in self._columns]
+        cells: list[Json] = [row.id, row.number, *(row.columns.get(name) for name in self._columns)]
         if not self._without_text:
-            foreign += self._answer_cells(result)
-        cells = [
-            self._checked(row.id),
-            row.number,
-            *map(self._checked, foreign),
+            text = self.text(result)
+            value = json.loads(text) if self._schema and result.ok else None
+            if not self._schema:
+                cells.append(text)
+            elif not self._fields:
+                cells.append(text if result.ok else None)
+            else:
+                cells += [value.get(name) if isinstance(value, dict) else None for name in self._fields]
+        cells += [
             result.verdict.value,
-            "" if answer is None else self._checked(answer.finish),
-            "" if answer is None else self._checked(str(answer.target)),
-            "" if usage is None or usage.input is None else usage.input,
-            "" if usage is None or usage.output is None else usage.output,
-            "" if cost is None else f"{cost:f}",
+            None if answer is None else answer.finish,
+            None if answer is None else str(answer.target),
+            None if usage is None else usage.input,
+            None if usage is None else usage.output,
+            None if cost is None else f"{cost:f}",
             f"{result.seconds:.3f}",
             result.attempts,
-            "" if result.error is None else self._checked(result.error.message),
+            None if result.error is None else result.error.message,
         ]
-        return self._cells(cells)
-
-    def _answer_cells(self, result: Result) -> list[Json]:
-        text = self.text(result)
-        if not self._schema:
-            return [text]
-        if not self._fields:
-            return [text if result.ok else None]
-        value = json.loads(text) if result.ok else None
-        return [value.get(name) if isinstance(value, dict) else None for name in self._fields]
+        return self._cells([self._checked(cell) for cell in cells])
 
     def _checked(self, value: Json) -> Json:
         """A cell. A text that begins like a formula is counted, and made safe if the user wants that."""
