@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
@@ -18,7 +17,7 @@ from provider_core.structs import Struct
 from provider_core.structured import Expectations, parse_path, schema_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from provider_core.types import Json
 
@@ -30,32 +29,31 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _by(check: Callable[[Any], object]) -> AfterValidator:
-    def checked(value: Any) -> Any:
-        try:
-            check(value)
-        except InvalidInputError as error:
-            raise ValueError(error.message) from None
-        return value
-
-    return AfterValidator(checked)
-
-
-def _check_pattern(pattern: str) -> None:
+def _pattern(value: str) -> str:
     try:
-        re.compile(pattern)
+        re.compile(value)
     except re.error as error:
-        raise InvalidInputError(f"{pattern!r} is not a valid regular expression: {error}") from None
+        raise ValueError(f"{value!r} is not a valid regular expression: {error}") from None
+    return value
 
 
-def _check_value(value: object) -> None:
+def _path(value: str) -> str:
+    try:
+        parse_path(value)
+    except InvalidInputError as error:
+        raise ValueError(error.message) from None
+    return value
+
+
+def _value(value: object) -> object:
     if not isinstance(value, str | int | float | bool):
-        raise InvalidInputError("must be a text, a number, true or false")
+        raise ValueError("must be a text, a number, true or false")  # noqa: TRY004 - for pydantic
+    return value
 
 
 Texts = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_listed)]
-Pattern = Annotated[str, _by(_check_pattern)]
-Value = Annotated[Any, _by(_check_value)]
+Schema = str | dict[str, Any] | None
+Limit = Field(None, gt=0, allow_inf_nan=False)
 
 
 class _Strict(BaseModel):
@@ -67,13 +65,13 @@ class Expect(_Strict):
 
     contains: Texts = []
     not_contains: Texts = []
-    regex: Annotated[list[Pattern], BeforeValidator(_listed)] = []
+    regex: Annotated[list[Annotated[str, AfterValidator(_pattern)]], BeforeValidator(_listed)] = []
     equals: str | None = None
-    json_schema: str | dict[str, Any] | None = Field(None, alias="schema")
-    paths: dict[Annotated[str, _by(parse_path)], Any] = {}
+    json_schema: Schema = Field(None, alias="schema")
+    paths: dict[Annotated[str, AfterValidator(_path)], Any] = {}
     judge: Texts = []
-    max_cost: Annotated[Decimal, Field(gt=0, allow_inf_nan=False)] | None = None
-    max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    max_cost: Decimal | None = Limit
+    max_seconds: float | None = Limit
 
 
 class Defaults(_Strict):
@@ -83,10 +81,10 @@ class Defaults(_Strict):
     prompt: str | None = None
     system: str | None = None
     stdin: str | None = None
-    variables: dict[str, Value] = Field({}, alias="vars")
-    json_schema: str | dict[str, Any] | None = Field(None, alias="schema")
-    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    variables: dict[str, Annotated[Any, AfterValidator(_value)]] = Field({}, alias="vars")
+    json_schema: Schema = Field(None, alias="schema")
+    temperature: float | None = Field(None, ge=0, allow_inf_nan=False)
+    max_tokens: int | None = Field(None, ge=1)
     reasoning_effort: str | None = None
     params: dict[str, Any] = {}
     expect: Expect = Field(default_factory=lambda: Expect.model_validate({}))
@@ -173,7 +171,7 @@ def read_cases(path: Path, find_template: Callable[[str], templates.Template]) -
         try:
             file = CaseFile.model_validate(tomllib.loads(text))
         except ValidationError as error:
-            raise _invalid(path, error, _toml_place) from None
+            raise _invalid(path, error) from None
         except ValueError as error:  # also for a number with thousands of digits
             raise click.UsageError(f"{path}: {error}") from None
         except RecursionError:
@@ -193,45 +191,42 @@ def read_cases(path: Path, find_template: Callable[[str], templates.Template]) -
     return made
 
 
-def _lines(path: Path, text: str) -> Iterable[tuple[str, CaseEntry]]:
+def _lines(path: Path, text: str) -> Iterator[tuple[str, CaseEntry]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
             yield f"line {number}", CaseEntry.model_validate(json.loads(line))
         except ValidationError as error:
-            raise _invalid(path, error, partial(_line_place, number)) from None
+            raise _invalid(path, error, f"line {number}") from None
         except (ValueError, RecursionError):
             raise click.UsageError(f"{path}: line {number} is not valid JSON") from None
 
 
-def _toml_place(location: Sequence[int | str]) -> tuple[str, Sequence[int | str]]:
-    if location[:1] == ("cases",) and len(location) > 1 and isinstance(location[1], int):
-        return f"case {location[1] + 1}", location[2:]
-    return "", location
+_WORDS: Final = {
+    "extra_forbidden": "is not a field",
+    "missing": "is missing",
+    "string_type": "must be a text",
+    "list_type": "must be a list",
+    "dict_type": "must be a table of names and values",
+    "model_type": "must be a table of names and values",
+}
 
 
-def _line_place(number: int, location: Sequence[int | str]) -> tuple[str, Sequence[int | str]]:
-    return f"line {number}", location
-
-
-def _invalid(path: Path, error: ValidationError, place_of: Callable[[Any], Any]) -> click.UsageError:
+def _invalid(path: Path, error: ValidationError, line: str = "") -> click.UsageError:
     lines = []
     for each in error.errors(include_url=False, include_input=False, include_context=False)[:_MOST_SHOWN]:
-        place, rest = place_of(each["loc"])
+        place, names = line, each["loc"]
+        if names[:1] == ("cases",) and len(names) > 1:
+            place, names = f"case {int(names[1]) + 1}", names[2:]
         # pydantic adds the branches of unions, and "[key]", which are not in the file.
-        names = [
-            str(name) for name in rest if name != "[key]" and not str(name).startswith(("function-", "list["))
-        ]
-        words = {
-            "extra_forbidden": "is not a field",
-            "missing": "is missing",
-            "string_type": "must be a text",
-            "list_type": "must be a list",
-            "dict_type": "must be a table of names and values",
-            "model_type": "must be a table of names and values",
-        }.get(each["type"]) or each["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        lines.append(f"{path}: {' '.join(filter(None, (place, '.'.join(names))))}: {words}")
+        name = ".".join(
+            str(name) for name in names if not str(name).startswith(("[key]", "function-", "list["))
+        )
+        words = _WORDS.get(each["type"]) or each["msg"].removeprefix("Value error, ").replace(
+            "Input should be", "must be"
+        )
+        lines.append(f"{path}: {' '.join(filter(None, (place, name)))}: {words}")
     return click.UsageError("\n".join(dict.fromkeys(lines)))
 
 

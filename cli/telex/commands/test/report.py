@@ -60,43 +60,40 @@ class Reporter:
 
     def tick(self, outcomes: Sequence[Outcome], in_flight: int) -> None:
         """Show how far the run has come, in one line of the terminal that the next output replaces."""
-        if self._draws:
-            known = sum(outcome.status != "not run" for outcome in outcomes)
-            line = f"{known} of {len(outcomes)} done, {plural(in_flight, 'request')} in flight"
-            if line != self._line:
-                self._clear()
-                self._console.err(line[: self._console.width() - 1], dim=True)
-                self._line = line
+        known = sum(outcome.status != "not run" for outcome in outcomes)
+        line = f"{known} of {len(outcomes)} done, {plural(in_flight, 'request')} in flight"
+        if self._draws and line != self._line:
+            self._clear()
+            self._console.err(line[: self._console.width() - 1], dim=True)
+            self._line = line
 
     def _clear(self) -> None:
         if self._line:
             self._console.raw_err("\r\x1b[K")
             self._line = ""
 
-    def show(self, outcomes: Sequence[Outcome]) -> None:
-        """Print the outcomes that are known, up to the first that is not."""
-        if self._printed < len(outcomes) and outcomes[self._printed].status != "not run":
+    def show(self, outcomes: Sequence[Outcome], *, is_over: bool = False) -> None:
+        """Print the outcomes that are known, up to the first that is not; all of them if the run ``is_over``."""
+        for outcome in outcomes[self._printed :]:
+            if outcome.status == "not run" and not is_over:
+                return
             self._clear()
-        while self._printed < len(outcomes) and outcomes[self._printed].status != "not run":
-            self._print(outcomes[self._printed])
+            self._print(outcome)
             self._printed += 1
 
     def finish(self, outcomes: Sequence[Outcome], spent: Decimal) -> None:
         """Print the others too, and the counts; ``spent`` is what the run has cost."""
         self._clear()
-        for outcome in outcomes[self._printed :]:
-            self._print(outcome)
-        self._printed = len(outcomes)
+        self.show(outcomes, is_over=True)
         if self._as_json:
             self._console.json([outcome_object(outcome) for outcome in outcomes])
         if not self._quiet:
-            models = dict.fromkeys(outcome.model for outcome in outcomes)
             if self._several:
-                for model in models:
-                    self._console.note(
-                        f"{model}: {summary([each for each in outcomes if each.model == model])}"
-                    )
-            self._console.note(summary(outcomes, spent))
+                for model in dict.fromkeys(outcome.model for outcome in outcomes):
+                    own = [each for each in outcomes if each.model == model]
+                    costs = (each.cost for each in own if each.cost and not each.is_saved)
+                    self._console.note(f"{model}: {_summary(own, sum(costs, Decimal(0)))}")
+            self._console.note(_summary(outcomes, spent))
 
     def _print(self, outcome: Outcome) -> None:
         console, case = self._console, outcome.case
@@ -134,8 +131,8 @@ class Reporter:
             console.out(f"      The answer: {printable(' '.join(outcome.answer.split()), _ANSWER)}\n")
 
 
-def summary(outcomes: Sequence[Outcome], spent: Decimal | None = None) -> str:
-    """The counts, and what the answers have cost; ``spent`` is what this run has cost with its judges."""
+def _summary(outcomes: Sequence[Outcome], spent: Decimal) -> str:
+    """The counts, and what was ``spent`` on them."""
     counts = []
     for status in _MARKS:
         count = sum(outcome.status == status for outcome in outcomes)
@@ -143,10 +140,7 @@ def summary(outcomes: Sequence[Outcome], spent: Decimal | None = None) -> str:
             counts.append(f"{count} {'errors' if status == 'error' and count > 1 else status}")
     saved = sum(outcome.is_saved for outcome in outcomes)
     facts = [plural(saved, "saved answer")] if saved else []
-    if spent is None:
-        spent = sum((each.cost for each in outcomes if each.cost and not each.is_saved), Decimal(0))
-    if spent:
-        facts.append(dollars(spent))
+    facts += [dollars(spent)] if spent else []
     more = f" ({', '.join(facts)})" if facts else ""
     return f"{', '.join(counts)}{more}."
 
@@ -171,31 +165,25 @@ def write_junit(name: str, outcomes: Sequence[Outcome]) -> None:
     """Write the outcomes as JUnit's XML: a suite for each file and model. Raises ``OutputError``."""
     from xml.etree import ElementTree as Xml
 
-    root = Xml.Element("testsuites", name="telex test")
+    root = Xml.Element("testsuites", {"name": "telex test", **_counts(outcomes)})
     suites: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
         suites.setdefault((outcome.case.file, outcome.model), []).append(outcome)
     for (file, model), found in suites.items():
-        suite = Xml.SubElement(root, "testsuite", {"name": _xml(f"{file} ({model})"), **_counts(found)})
+        name_of_suite = _xml(f"{file} ({model})")
+        suite = Xml.SubElement(root, "testsuite", {"name": name_of_suite, **_counts(found)})
         for outcome in found:
-            case = Xml.SubElement(
-                suite,
-                "testcase",
-                name=_xml(outcome.case.name),
-                classname=_xml(f"{file} ({model})"),
-                time=f"{outcome.seconds or 0:.3f}",
-            )
-            reasons = _xml("\n".join(outcome.reasons))
+            fields = {"name": _xml(outcome.case.name), "classname": name_of_suite}
+            case = Xml.SubElement(suite, "testcase", {**fields, "time": f"{outcome.seconds or 0:.3f}"})
+            message = _xml("; ".join(outcome.reasons))
             match outcome.status:
                 case "failed":
-                    failure = Xml.SubElement(case, "failure", message=reasons.replace("\n", "; "))
-                    failure.text = _xml(f"{reasons}\n\n{outcome.answer}")
+                    failure = Xml.SubElement(case, "failure", message=message)
+                    failure.text = _xml("\n".join((*outcome.reasons, "", outcome.answer)))
                 case "error":
-                    Xml.SubElement(case, "error", message=reasons.replace("\n", "; "))
+                    Xml.SubElement(case, "error", message=message)
                 case "not run":
                     Xml.SubElement(case, "skipped")
-    for key, value in _counts(outcomes).items():
-        root.set(key, value)
     Xml.indent(root)
     try:
         Path(name).write_bytes(Xml.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")
