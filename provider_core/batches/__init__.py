@@ -108,8 +108,7 @@ def batch(
     request = Request(model="", messages=(), schema=schema, **options)
 
     own = Layer(
-        source="program",
-        values={option: options[option] for option in REQUEST_OPTIONS if option in options},
+        source="program", values={option: options[option] for option in REQUEST_OPTIONS if option in options}
     )
     with ExitStack() as stack:
         here = runtime or Runtime()

@@ -481,7 +481,7 @@ def test_dry_run_makes_no_folder(telex: Inside) -> None:
         (("--limit", "1", "--sample", "1"), b"x\n", "--limit and --sample cannot be used together"),
         (("-", "{{ body }}", "--var", "z=1"), ROWS, "the prompt has no variable 'z'"),
         (("--deadline", "soon"), b"x\n", "is not a duration"),
-        (("--each-file", "no.md", "Translate it."), b"", "no.md cannot be read: no such file"),
+        (("--each-file", "no.md", "Translate it."), b"", "no.md is not a file"),
         (("--input-format", "csv"), b"a,a\n1,2\n", "two columns called a"),
         (("-o", "no/such/out.jsonl"), b"x\n", "cannot write no/such/out.jsonl"),
     ],

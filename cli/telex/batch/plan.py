@@ -10,6 +10,7 @@ import itertools
 import os
 import stat
 import sys
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -164,7 +165,11 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
 
         typed = options.models[0] if options.models else app.runtime.settings.model
         options.template = template_of_alias(app, typed) if typed else None
-    template = _template(app, options) if options.template is not None else None
+    template = None
+    if options.template is not None:
+        template = templates.load(app.runtime.paths.templates, options.template)
+        if template.model and not options.models:
+            options.models = (template.model,)
     found = [candidates(app, options, template, name) for name in options.models or (None,)]
     if options.max_cost is None:
         # An alias limits a chat; the limit of a batch is that of the cheapest one.
@@ -275,14 +280,6 @@ def _check(options: Options) -> None:
             raise click.UsageError(f"-p {name}: telex sets this field")
 
 
-def _template(app: App, options: Options) -> Template:
-    """The template; its model is the one to use if none was given."""
-    template = templates.load(app.runtime.paths.templates, options.template or "")
-    if template.model and not options.models:
-        options.models = (template.model,)
-    return template
-
-
 def _schema(options: Options, template: Template | None) -> Mapping[str, Json] | None:
     source: str | Mapping[str, Json] | None = options.schema
     folder = None
@@ -322,24 +319,17 @@ def _input(app: App, options: Options) -> tuple[Source, str]:
             "text, use --each-file."
         )
     prompt = words[0] if words else ""
-    if name in (None, "-"):
+    if name is None or name == "-":
         if name is None and app.console.stdin_is_terminal():
             raise click.UsageError("no input\nName a file, or pipe rows in.")
         file = _stdin()
         return Source(RowReader(file, options.input_format, id_column=options.id_column)), prompt
-    assert name is not None  # noqa: S101 - for the type checker
     try:
         file = Path(name).open("rb")  # noqa: SIM115 - it is read until the end of the command
     except OSError as error:
-        if len(options.words) == 2 and _is_file(options.words[1]):
-            raise click.UsageError(
-                f"{name} cannot be read: {error.strerror}\nThe input comes before the prompt."
-            ) from None
-        hint = (
-            f"\nIf it is the prompt, name the input first: telex batch - {name!r}"
-            if len(options.words) == 1
-            else ""
-        )
+        hint = ""
+        if len(options.words) == 1:
+            hint = f"\nIf it is the prompt, name the input first: telex batch - {name!r}"
         raise click.UsageError(f"{name} cannot be read: {error.strerror}{hint}") from None
     format_ = options.input_format or suffix_format(name)
     return Source(RowReader(file, format_, name=name, id_column=options.id_column)), prompt
@@ -372,12 +362,8 @@ def _files(app: App, words: list[str]) -> tuple[Source, str]:
     prompt = ""
     if words and not _is_file(words[-1]):
         prompt = words.pop()
-    for word in words:
-        if not _is_file(word):
-            reason = "it is a folder" if os.path.isdir(word) else "no such file"  # noqa: PTH112
-            raise click.UsageError(
-                f"{word} cannot be read: {reason}\nPut the prompt in quotes, after the files."
-            )
+    if missing := next((word for word in words if not _is_file(word)), None):
+        raise click.UsageError(f"{missing} is not a file\nPut the prompt in quotes, after the files.")
     if not words:
         if app.console.stdin_is_terminal():
             raise click.UsageError(
@@ -388,9 +374,8 @@ def _files(app: App, words: list[str]) -> tuple[Source, str]:
             raise click.UsageError(f"stdin has more than {_NAMES // 1_000_000} MB of file names")
         end = b"\0" if b"\0" in raw else b"\n"  # as find -print0 writes them
         words = [os.fsdecode(line) for line in raw.replace(b"\r\n", b"\n").split(end) if line.strip()]
-    twice = next((name for name in words if words.count(name) > 1), None) if len(words) < 1000 else None
-    if twice is not None or len(set(words)) < len(words):
-        raise click.UsageError(f"the file {twice or ''} is named twice")
+    if twice := [name for name, count in Counter(words).items() if count > 1]:
+        raise click.UsageError(f"the file {twice[0]} is named twice")
     return Source(files=words), prompt
 
 

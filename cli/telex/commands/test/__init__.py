@@ -46,10 +46,7 @@ if TYPE_CHECKING:
     help="Model that judges answers, for cases with expect.judge.",
 )
 @click.option(
-    "--only",
-    multiple=True,
-    metavar="TEXT",
-    help="Run only the cases whose name contains TEXT. Repeatable.",
+    "--only", multiple=True, metavar="TEXT", help="Run only the cases whose name contains TEXT. Repeatable."
 )
 @click.option("--fresh", is_flag=True, help="Send every request, also those whose answer is saved.")
 @click.option(

@@ -15,6 +15,7 @@ from provider_core import files, limits, templates
 from provider_core.errors import CoreError, InvalidInputError, VariableError
 from provider_core.structs import Struct
 from provider_core.structured import Expectations, parse_path, schema_from
+from provider_core.types import Message, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -109,14 +110,11 @@ class Case(Struct):
 
     file: str
     name: str
-    prompt: str
-    system: str
+    request: Request
+    """Its model is still to be set."""
     template: str | None
     extract: bool
     """Whether the checks are for the first code block of the answer, as the template asks for."""
-    schema: dict[str, Json] | None
-    fields: dict[str, Any]
-    """Fields of the ``Request``."""
     expected: Expectations
     models: tuple[str, ...]
     """The models that the file names, or the template."""
@@ -275,16 +273,21 @@ def _case(
         for each in ("temperature", "max_tokens", "reasoning_effort")
         if (value := given(each)) is not None or (template and (value := getattr(template, each)) is not None)
     }
-    fields["params"] = {**(template.params if template else {}), **file.params, **entry.params}
+    said = [Message(role="system", content=system)] if system else []
+    request = Request(
+        model="",
+        messages=(*said, Message(role="user", content=prompt)),
+        max_characters=limits.ANSWER,
+        schema=None if schema is None else schema_from(schema, folder=folder),
+        params={**(template.params if template else {}), **file.params, **entry.params},
+        **fields,
+    )
     return Case(
         file=str(path),
         name=entry.name or place,
-        prompt=prompt,
-        system=system,
+        request=request,
         template=template.name if template is not None else None,
         extract=template is not None and template.extract,
-        schema=None if schema is None else schema_from(schema, folder=folder),
-        fields=fields,
         expected=_expectations(file.expect, entry.expect, path.parent),
         models=tuple(file.models) or ((template.model,) if template and template.model else ()),
         judge=file.judge,
@@ -303,18 +306,18 @@ def _template(
 
 def _expectations(common: Expect, own: Expect, folder: Path) -> Expectations:
     """Those of the file and of the case together; the case overrides single values."""
-    schema = own.json_schema if own.json_schema is not None else common.json_schema
-    return Expectations(
-        contains=(*common.contains, *own.contains),
-        not_contains=(*common.not_contains, *own.not_contains),
-        regex=(*common.regex, *own.regex),
-        equals=own.equals if own.equals is not None else common.equals,
-        schema=None if schema is None else schema_from(schema, folder=folder),
-        paths={**common.paths, **own.paths},
-        judge=(*common.judge, *own.judge),
-        max_cost=own.max_cost or common.max_cost,
-        max_seconds=own.max_seconds or common.max_seconds,
-    )
+    both: dict[str, Any] = {}
+    for name in Expect.model_fields:
+        match getattr(common, name), getattr(own, name):
+            case list() as first, second:
+                both[name] = (*first, *second)
+            case first, None:
+                both[name] = first
+            case first, second:
+                both[name] = {**first, **second} if name == "paths" else second
+    if (schema := both.pop("json_schema")) is not None:
+        schema = schema_from(schema, folder=folder)
+    return Expectations(**both, schema=schema)
 
 
 def _as_text(value: Json) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from provider_core import files, limits
+from provider_core import files
 from provider_core.batches import BatchLimits, BatchRun, Row, RowPlanner
 from provider_core.batches.lanes import Lanes, model_of
 from provider_core.budget import dollars
@@ -21,7 +21,7 @@ from provider_core.chat import ChatPlan
 from provider_core.errors import BudgetError, CoreError, FileError, SchemaMismatchError
 from provider_core.structs import Struct, replace
 from provider_core.structured import failures, judge_request, verdict_of
-from provider_core.types import Message, Request
+from provider_core.types import Request
 from telex.batch import Accounts
 from telex.chat.costs import report_limits
 from telex.commands.test.cases import find_files, read_cases
@@ -132,7 +132,7 @@ class _Run:
                 target = self._target(name)
                 index = len(self._outcomes)
                 self._outcomes.append(Outcome(case=case, model=str(target)))
-                request = _request(case, target)
+                request = replace(case.request, model=target.model)
                 self._jobs.append(Job(target=target, request=request, case=case, index=index))
                 if case.expected.judge:
                     self._judges[index] = self._judge(case)
@@ -276,9 +276,9 @@ class _Run:
         )
 
     def _questions(self, job: Job, outcome: Outcome) -> Iterator[Job]:
-        judge = self._judges[job.index]
+        judge, prompt = self._judges[job.index], str(job.request.messages[-1].content)
         for statement in job.case.expected.judge:
-            request = judge_request(judge.model, job.case.prompt, outcome.answer, statement)
+            request = judge_request(judge.model, prompt, outcome.answer, statement)
             yield replace(job, target=judge, request=request, statement=statement)
 
     def _ask_judges(self, questions: Sequence[Job], lanes: Lanes) -> None:
@@ -305,17 +305,6 @@ class _Run:
                 outcome = replace(outcome, status=worst)
             self._outcomes[index] = outcome
             self._reporter.show(self._outcomes)
-
-
-def _request(case: Case, target: Target) -> Request:
-    system = (Message(role="system", content=case.system),) if case.system else ()
-    return Request(
-        model=target.model,
-        messages=(*system, Message(role="user", content=case.prompt)),
-        max_characters=limits.ANSWER,
-        schema=case.schema,
-        **case.fields,
-    )
 
 
 class SavedAnswers:
