@@ -40,6 +40,9 @@ _LONGEST_WAIT: Final = 900.0
 """A server that asks to wait longer than this ends the batch: it can be resumed then."""
 _SERVER_FAILED: Final = (errors.ServerError, errors.ProtocolError, errors.NetworkError)
 """Failures that say more about a server than about a row."""
+_NO_ACCESS: Final = (
+    errors.AuthenticationError, errors.QuotaError, errors.ApiKeyError, errors.LocalModelError,
+)  # fmt: skip
 _AHEAD: Final = 256
 """Results that may wait for the caller; then no further row is started."""
 _TICK: Final = 0.2
@@ -421,37 +424,31 @@ class BatchRun(Run):
             now = time.monotonic()
             lane.in_flight -= 1
             self._check_costs(ended)
-            limit = lane.limit
-            final = True
+            limit, retries = lane.limit, lane.target.provider.network.retries
+            final, dead = result.ok, False
             if result.ok:
                 lane.succeeded(now)
             elif rate_error(error):
                 wait = retry_after(error)
-                given_up = lane.refused(now, started, wait)
+                dead = lane.refused(now, started, wait) or (wait or 0) > _LONGEST_WAIT
                 job.refusals += 1
-                if given_up or (wait is not None and wait > _LONGEST_WAIT):
-                    lane.dead = error
-                    final = False
-                else:
-                    final = job.refusals > _RATE_RETRIES
-                    job.not_before = now if wait else now + backoff(min(job.refusals - 1, 4), lambda: 0.5)
-            elif _no_connection(error):
-                transient = not isinstance(error, errors.ConnectError) or error.transient
-                lane.unreachable(
-                    now, error or CoreError(""), lane.target.provider.network.retries if transient else 0
-                )
-                final = False
+                job.not_before = now if wait else now + backoff(min(job.refusals - 1, 4), lambda: 0.5)
+                final = not dead and job.refusals > _RATE_RETRIES
+            elif isinstance(error, errors.ConnectError):
+                lane.unreachable(now, error, retries if error.transient else 0)
+            elif isinstance(error, errors.DeadlineError) and error.phase == "connect":
+                lane.unreachable(now, error, retries)
             elif _ends_lane(error, lane):
-                lane.dead = error
-                final = False
-            elif job.retries < _worth(result, lane.target.provider.network.retries):
+                dead = True
+            elif job.retries < _worth(result, retries):
                 job.retries += 1
                 job.not_before = now + backoff(job.retries - 1, lambda: 0.5)
-                final = False
-            elif isinstance(error, _SERVER_FAILED) and lane.failed():
+            else:
+                dead = isinstance(error, _SERVER_FAILED) and lane.failed()
+                final = not dead
+            if dead:
                 lane.dead = error
-                final = False
-            if error is not None and len(job.lanes) > 1 and _has_fallback(job, lane) and may_fall_back(error):
+            if error is not None and _has_fallback(job, lane) and may_fall_back(error):
                 job.failed.append(lane)
                 job.not_before = now
                 lane.rests_until = max(lane.rests_until, now + rest_after(error))
@@ -507,36 +504,19 @@ def _has_fallback(job: _Job, lane: Lane) -> bool:
     )
 
 
-def _no_connection(error: CoreError | None) -> bool:
-    connecting = isinstance(error, errors.DeadlineError) and error.phase == "connect"
-    return connecting or isinstance(error, errors.ConnectError)
-
-
 def _ends_lane(error: CoreError | None, lane: Lane) -> bool:
     """Whether every other request to the lane would fail in the same way."""
-    match error:
-        case (
-            errors.AuthenticationError()
-            | errors.QuotaError()
-            | errors.ApiKeyError()
-            | errors.LocalModelError()
-        ):
-            return True
-        case errors.PermissionDeniedError() | errors.NotFoundError() | errors.SettingsError():
-            return not lane.answers  # later, it may be the row
-        case _:
-            return False
+    if isinstance(error, errors.PermissionDeniedError | errors.NotFoundError | errors.SettingsError):
+        return not lane.answers  # later, it may be the row
+    return isinstance(error, _NO_ACCESS)
 
 
 def _worth(result: Result, retries: int) -> int:
     """How many of ``retries`` a row is worth. Nothing was shown yet, so cut answers are asked for again, too."""
     error = result.error
-    match error:
-        case errors.NetworkError() | errors.ProtocolError(should_retry=None):
-            return retries
-        case None:
-            return 0
-        case _ if result.verdict is Verdict.PARTIAL:
-            return retries
-        case _:
-            return max_retries_for(error, retries)
+    if error is None:
+        return 0
+    is_cut = isinstance(error, errors.NetworkError) or result.verdict is Verdict.PARTIAL
+    if is_cut or (isinstance(error, errors.ProtocolError) and error.should_retry is None):
+        return retries
+    return max_retries_for(error, retries)
