@@ -197,7 +197,7 @@ def test_a_long_line_is_cut() -> None:
 
 
 def offered(telex: Telex, typed: str) -> list[str]:
-    return [found.shown for found in complete(App(environ=telex.env), typed)]
+    return [found.text.strip() for found in complete(App(environ=telex.env), typed)]
 
 
 @pytest.fixture

@@ -255,6 +255,6 @@ def command(app: App, /, *, profile: str | None, **given: Any) -> None:
         app.runtime.profile = profile
     conversation = run(app, Options(**given))
     if conversation is not None:
-        from telex.repl.loop import run_conversation
+        from telex.repl import run_conversation
 
         run_conversation(app, conversation)

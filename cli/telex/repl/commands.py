@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +14,15 @@ from provider_core.errors import CoreError
 from provider_core.structs import Struct, replace
 from telex.chat.input import report_unreadable
 from telex.options import require_utf8
-from telex.repl import options, turns
-from telex.repl.session import CommandError, first_line, split_words
+from telex.repl import options
+from telex.repl.session import CommandError, Session, first_line, split_words
+from telex.repl.terminal import print_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from provider_core.history import SavedTurn
     from telex.app import App
-    from telex.repl.session import Session
 
 _REMOVE = "-"
 """The argument that removes a system message or attachments."""
@@ -35,7 +37,8 @@ class SlashCommand(Struct):
     names: tuple[str, ...]
     argument: str
     words: str
-    run: Callable[[Session, str], None]
+    run: Callable[..., None]
+    """Called with the session, and with the argument of a command that takes one."""
     takes: str
     """What Tab completes: the name of a kind of words; "load" is a conversation or a file."""
     synonyms: tuple[str, ...]
@@ -66,7 +69,7 @@ def run_command(session: Session, name: str, argument: str) -> None:
             if argument and not command.argument:
                 hint = f"To send it to the model: /{name} {argument}"
                 raise CommandError(f"{name} takes no argument", hint)
-            command.run(session, argument)
+            command.run(*((session, argument) if command.argument else (session,)))
             return
     from provider_core.redaction import close_matches
 
@@ -90,8 +93,7 @@ def _model(session: Session, argument: str) -> None:
     if argument.isdecimal() and 1 <= int(argument) <= len(listed):
         argument = listed[int(argument) - 1]
     warning = session.change_model(argument)
-    more = "".join(f", or else {name}" for name in session.fallbacks)
-    console.note(f"Model: {session.target}{more}")
+    console.note(f"Model: {', or else '.join((str(session.target), *session.fallbacks))}")
     if warning is not None:
         console.note(f"Warning: {warning}")
 
@@ -132,22 +134,41 @@ def _system(session: Session, argument: str) -> None:
         console.note("There is no system message. To set one: /system TEXT")
 
 
+def _template(session: Session, argument: str) -> None:
+    """Send the prompt of a template, with its system message; the rest of the line is its prompt or its variables."""
+    from provider_core import templates
+    from telex.chat.input import template_values
+
+    words = split_words(argument)
+    if not words:
+        folder = session.app.runtime.paths.templates
+        session.app.console.note(f"Templates: {', '.join(sorted(templates.all_names(folder)))}")
+        return
+    found = session.app.runtime.template(words[0])
+    variables = list(itertools.takewhile(re.compile(r"[A-Za-z_]\w*=").match, words[1:]))
+    typed = " ".join(words[1 + len(variables) :])
+    filled = templates.fill(found, typed=typed, values=template_values(variables))
+    if filled.system:
+        session.system = filled.system
+    if not (filled.prompt.strip() or session.attached.attachments):
+        session.app.console.note("The system message of the template applies from the next prompt.")
+        return
+    print_prompt(session.app.console, filled.prompt)
+    session.send(filled.prompt)
+
+
 # --- attachments -------------------------------------------------------------------------------------------
-
-
-def _file(session: Session, argument: str) -> None:
-    _attach(session, argument, images=False)
-
-
-def _image(session: Session, argument: str) -> None:
-    _attach(session, argument, images=True)
 
 
 def _attach(session: Session, argument: str, *, images: bool) -> None:
     if argument == _REMOVE:
         session.attached = replace(session.attached, files=(), parts=())
     elif argument and images:
-        session.attach(images=_paths(argument))
+        import glob
+
+        session.attach(
+            images=[path for name in _names(argument) for path in sorted(glob.glob(name)) or [name]]  # noqa: PTH207
+        )
     elif argument:
         session.attach(_names(argument))
     attached = ", ".join(session.attached.attachments)
@@ -157,36 +178,21 @@ def _attach(session: Session, argument: str, *, images: bool) -> None:
     report_unreadable(session.app.console, session.attached)
 
 
+_file = partial(_attach, images=False)
+_image = partial(_attach, images=True)
+
+
 def _names(argument: str) -> list[str]:
     """The files, folders, patterns and addresses in a line; the name of one file with spaces need not be quoted."""
     whole = os.path.expanduser(argument)  # noqa: PTH111 - an address stays as it is
     return [whole] if os.path.exists(whole) else [*map(os.path.expanduser, split_words(argument))]  # noqa: PTH110
 
 
-def _paths(argument: str) -> list[str]:
-    """The paths in a line, as a shell reads them and its patterns."""
-    import glob
-
-    whole = os.path.expanduser(argument)  # noqa: PTH111 - an address stays as it is
-    if os.path.exists(whole):  # noqa: PTH110
-        return [whole]
-    found: list[str] = []
-    for word in map(os.path.expanduser, split_words(argument)):
-        matches = sorted(glob.glob(word)) if not os.path.exists(word) else []  # noqa: PTH110, PTH207
-        found += matches or [word]
-    return found
-
-
 # --- earlier prompts ---------------------------------------------------------------------------------------
 
 
-def _retry(session: Session, _: str) -> None:
-    session.retry()
-
-
-def _edit(session: Session, _: str) -> None:
+def _edit(session: Session) -> None:
     from telex.editor import edit_text
-    from telex.repl.terminal import print_prompt
 
     last = session.last
     before = last.prompt.text if last is not None else ""
@@ -202,14 +208,64 @@ def _edit(session: Session, _: str) -> None:
         session.retry(text)
 
 
-def _undo(session: Session, _: str) -> None:
+def _undo(session: Session) -> None:
     session.app.console.note(f"Removed: {first_line(session.undo().prompt.text)}")
 
 
-def _new(session: Session, _: str) -> None:
+def _new(session: Session) -> None:
     session.new()
     stays = " The system message is unchanged." if session.system else ""
     session.app.console.note(f"New conversation started.{stays}")
+
+
+def _copy(session: Session, argument: str) -> None:
+    """Copy an answer: the last one, that of prompt N, or the first code block of the last one."""
+    from telex.clipboard import copy
+    from telex.render.extract import first_block
+
+    to_list = "To list the prompts with their numbers: /usage"
+    if argument.isdecimal():
+        chosen = session.exchanges[int(argument) - 1 : int(argument)] if int(argument) else []
+        if not chosen:
+            raise CommandError(f"there is no prompt {argument}", to_list)
+    elif argument in ("", "code"):
+        chosen = [each for each in session.exchanges if each.answer][-1:]
+    else:
+        raise CommandError("/copy takes the number of a prompt, or code", to_list)
+    text = chosen[0].answer if chosen else ""
+    if not text:
+        raise CommandError("there is no answer to copy yet")
+    if argument == "code":
+        text = first_block(text) or ""
+        if not text:
+            raise CommandError("the last answer has no code block", "To copy all of it: /copy")
+    session.app.console.note(copy(session.app.console, text))
+
+
+def _fork(session: Session) -> None:
+    original = session.fork()
+    session.app.console.note(f"Continuing in a copy. The original is unchanged: /load {original}")
+
+
+def _load(session: Session, argument: str) -> None:
+    """Continue another conversation, or attach a file."""
+    if not argument:
+        raise CommandError(
+            "/load takes a conversation or a file", "To list the conversations: telex history list"
+        )
+    if os.path.exists(os.path.expanduser(argument)):  # noqa: PTH110, PTH111
+        session.attach([os.path.expanduser(argument)])  # noqa: PTH111
+        session.app.console.note(f"Attached to the next prompt: {', '.join(session.attached.attachments)}")
+        return
+    from telex.humanize import plural
+
+    found = session.load(argument)
+    prompts = plural(len(session.exchanges), "prompt")
+    session.app.console.note(
+        f"Continuing “{found.title}” ({found.id}): {prompts}. The model is {session.target}."
+    )
+    if session.exchanges:
+        session.app.console.note(f"Last prompt: {first_line(session.exchanges[-1].prompt.text)}")
 
 
 def _save(session: Session, argument: str) -> None:
@@ -238,7 +294,7 @@ def _save(session: Session, argument: str) -> None:
 # --- usage, help, exit -------------------------------------------------------------------------------------
 
 
-def _usage(session: Session, _: str) -> None:
+def _usage(session: Session) -> None:
     from telex.render import tables
 
     rows = [(str(number), exchange.turns) for number, exchange in enumerate(session.exchanges, 1)]
@@ -273,14 +329,14 @@ def _usage_row(name: str, some: Sequence[SavedTurn], *, costs: bool) -> tuple[st
     return (name, tokens("input"), tokens("output"), *cost, shown)
 
 
-def _help(session: Session, _: str) -> None:
+def _help(session: Session) -> None:
     from telex.render import tables
 
     commands = [(f"{each.names[0]} {each.argument}".rstrip(), each.words) for each in SLASH_COMMANDS]
     tables.rows(session.app.console, ("", ""), [*commands, *KEYS])
 
 
-def _exit(_: Session, __: str) -> None:
+def _exit(_: Session) -> None:
     raise EOFError
 
 
@@ -293,18 +349,18 @@ SLASH_COMMANDS: tuple[SlashCommand, ...] = tuple(
         ("/model", "[ID]", "Switch to another model.", _model, "model", "/use /switch"),
         ("/models", "[WORD]", "Choose from the known models.", _models, "", "/list /ls"),
         ("/system", "[TEXT]", 'Set the system message; "-" removes it.', _system, "", "/prompt /role"),
-        ("/template", "[NAME …]", "Send a template, with VAR=VALUE and a prompt.", turns.template, "template", ""),
+        ("/template", "[NAME …]", "Send a template, with VAR=VALUE and a prompt.", _template, "template", ""),
         ("/file", "PATH …", 'Attach files; "-" removes all attachments.', _file, "file", "/attach /add /read /f"),
         ("/image", "PATH|URL …", 'Attach images; "-" removes all attachments.', _image, "image", "/img /picture /i"),
-        ("/retry", "", "Send the last prompt again.", _retry, "", "/regenerate /regen /again /redo"),
-        ("/continue", "", "Continue the last answer, if it was cut.", turns.continue_, "", "/cont /more"),
+        ("/retry", "", "Send the last prompt again.", Session.retry, "", "/regenerate /regen /again /redo"),
+        ("/continue", "", "Continue the last answer, if it was cut.", Session.continue_answer, "", "/cont /more"),
         ("/edit", "", "Edit the last prompt in your editor, and send it.", _edit, "", "/editor /e"),
         ("/undo", "", "Remove the last prompt and its answer.", _undo, "", ""),
-        ("/copy", "[N|code]", "Copy the last answer, that of prompt N, or a code block.", turns.copy, "", "/yank"),
+        ("/copy", "[N|code]", "Copy the last answer, that of prompt N, or a code block.", _copy, "", "/yank"),
         ("/save", "FILE", "Write the conversation to a Markdown file.", _save, "file", "/write /export"),
-        ("/load", "ID|FILE", "Continue another conversation, or attach a file.", turns.load, "load", "/resume /open"),
-        ("/fork", "", "Continue in a copy; the original stays as it is.", turns.fork, "", "/branch"),
-        ("/compact", "", "Replace older prompts by a summary.", turns.compact, "", "/summarize /summarise"),
+        ("/load", "ID|FILE", "Continue another conversation, or attach a file.", _load, "load", "/resume /open"),
+        ("/fork", "", "Continue in a copy; the original stays as it is.", _fork, "", "/branch"),
+        ("/compact", "", "Replace older prompts by a summary.", Session.compact, "", "/summarize /summarise"),
         ("/usage", "", "Show the tokens used.", _usage, "", "/tokens /cost /stats"),
         ("/tools", "[on|off NAME]", "List tools, or switch those of a server.", options.tools, "tools", "/tool /mcp"),
         ("/set", "[KEY VALUE]", "List settings, or change one for now.", options.set_, "set", "/config /settings"),
@@ -329,16 +385,15 @@ KEYS = (
 # --- completion --------------------------------------------------------------------------------------------
 
 
-class Candidate(Struct):
-    """A completion: ``text`` replaces the last ``replaces`` characters; ``shown`` and ``words`` are for the menu."""
+class Completion(Struct):
+    """A completion: ``text`` replaces the last ``replaces`` characters; ``words`` are for the menu."""
 
     text: str
     replaces: int
-    shown: str
     words: str = ""
 
 
-def complete(app: App, text: str) -> Iterator[Candidate]:
+def complete(app: App, text: str) -> Iterator[Completion]:
     """The completions of the text before the cursor: commands, models and files. Opens no socket and no keyring."""
     if not text.startswith("/") or "\n" in text:
         return
@@ -347,34 +402,32 @@ def complete(app: App, text: str) -> Iterator[Candidate]:
         for command in SLASH_COMMANDS:
             for each in command.names:
                 if each.startswith(name):
-                    more = " " if command.argument else ""
-                    yield Candidate(text=each + more, replaces=len(name), shown=each, words=command.words)
+                    shown = each + (" " if command.argument else "")
+                    yield Completion(text=shown, replaces=len(name), words=command.words)
         return
     takes = next((command.takes for command in SLASH_COMMANDS if name in command.names), "")
-    if takes == "model":
-        with contextlib.suppress(CoreError):  # the settings do not load
-            yield from _complete_model(app, argument)
-    elif takes == "template":
-        with contextlib.suppress(CoreError):
-            yield from _complete_template(app, argument)
-    elif takes in ("tools", "set"):
-        with contextlib.suppress(CoreError):
-            found = (
-                options.complete_tools(app, argument) if takes == "tools" else options.complete_set(argument)
-            )
-            typed = argument.rpartition(" ")[2]
-            for each in found:
-                if each.startswith(typed):
-                    yield Candidate(text=each, replaces=len(typed), shown=each.strip())
-    elif takes == "load":
-        with contextlib.suppress(CoreError):
-            yield from _complete_conversation(app, argument)
-        yield from _complete_file(argument, ("",))
-    elif takes:
+    typed = argument.rpartition(" ")[2]
+    with contextlib.suppress(CoreError):  # the settings do not load
+        match takes:
+            case "model":
+                yield from _complete_model(app, argument)
+            case "template":
+                yield from _complete_template(app, argument)
+            case "tools" | "set":
+                complete_words = options.complete_tools if takes == "tools" else options.complete_set
+                for each in complete_words(app, argument):
+                    if each.startswith(typed):
+                        yield Completion(text=each, replaces=len(typed))
+            case "load":
+                for saved in app.runtime.history.conversations(_CONVERSATIONS_SHOWN):
+                    if saved.id.startswith(argument):
+                        title = first_line(saved.title, 40)
+                        yield Completion(text=saved.id, replaces=len(argument), words=title)
+    if takes in ("file", "image", "load"):
         yield from _complete_file(argument, _IMAGE_SUFFIXES if takes == "image" else ("",))
 
 
-def _complete_model(app: App, typed: str) -> Iterator[Candidate]:
+def _complete_model(app: App, typed: str) -> Iterator[Completion]:
     """Aliases, providers, and model ids: all of a provider after its name, else those that begin as typed."""
     catalog = app.runtime.catalog
     wanted = typed.casefold()
@@ -383,7 +436,7 @@ def _complete_model(app: App, typed: str) -> Iterator[Candidate]:
         for name in (*catalog.aliases, *(f"{provider.name}/" for provider in catalog.usable)):
             if name.casefold().startswith(wanted):
                 words = catalog.aliases.get(name, "")
-                yield Candidate(text=name, replaces=len(typed), shown=name, words=str(words))
+                yield Completion(text=name, replaces=len(typed), words=str(words))
         if not typed:
             return
     for provider in catalog.usable:
@@ -391,10 +444,10 @@ def _complete_model(app: App, typed: str) -> Iterator[Candidate]:
             full = f"{provider.name}/{model.id}"
             starts = (model.id, model.id.rpartition("/")[2] if no_provider else full)
             if model.kind == "chat" and any(each.casefold().startswith(wanted) for each in starts):
-                yield Candidate(text=full, replaces=len(typed), shown=full)
+                yield Completion(text=full, replaces=len(typed))
 
 
-def _complete_template(app: App, argument: str) -> Iterator[Candidate]:
+def _complete_template(app: App, argument: str) -> Iterator[Completion]:
     """Names of templates, and then the variables of the template."""
     from provider_core import templates
 
@@ -402,23 +455,15 @@ def _complete_template(app: App, argument: str) -> Iterator[Candidate]:
     if not space:
         for each in templates.all_names(app.runtime.paths.templates):
             if each.startswith(name):
-                yield Candidate(text=f"{each} ", replaces=len(name), shown=each)
+                yield Completion(text=f"{each} ", replaces=len(name))
         return
     word = rest.rpartition(" ")[2]
     for each, default in templates.variables(app.runtime.template(name)).items():
         if each not in ("prompt", "stdin") and each.startswith(word):
-            yield Candidate(text=f"{each}=", replaces=len(word), shown=each, words=default or "")
+            yield Completion(text=f"{each}=", replaces=len(word), words=default or "")
 
 
-def _complete_conversation(app: App, argument: str) -> Iterator[Candidate]:
-    typed = argument.lstrip()
-    for each in app.runtime.history.conversations(_CONVERSATIONS_SHOWN):
-        if each.id.startswith(typed):
-            title = first_line(each.title, 40)
-            yield Candidate(text=each.id, replaces=len(typed), shown=each.id, words=title)
-
-
-def _complete_file(argument: str, suffixes: tuple[str, ...]) -> Iterator[Candidate]:
+def _complete_file(argument: str, suffixes: tuple[str, ...]) -> Iterator[Completion]:
     """Files with one of the suffixes, and folders: of the whole argument, or else of its last word."""
     for word in (argument, argument.rpartition(" ")[2]):
         folder, slash, start = word.rpartition("/")
@@ -435,6 +480,6 @@ def _complete_file(argument: str, suffixes: tuple[str, ...]) -> Iterator[Candida
             and (is_folder or name.lower().endswith(suffixes))
         ]
         for name in shown:
-            yield Candidate(text=name, replaces=len(start), shown=name)
+            yield Completion(text=name, replaces=len(start))
         if shown:
             return

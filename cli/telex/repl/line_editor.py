@@ -1,4 +1,4 @@
-"""The line editor of an interactive conversation. Only this module and the picker import prompt_toolkit."""
+"""The line editor of an interactive conversation. Only this module imports prompt_toolkit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import select
 import signal
 import sys
+import threading
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from prompt_toolkit.styles import Style
 from provider_core import files
 from provider_core.errors import FileError
 from telex.exit_codes import Terminated
+from telex.repl.commands import Completion as Found
 from telex.repl.terminal import CONTINUED, HOW_TO_LEAVE, PROMPT, print_prompt
 
 if TYPE_CHECKING:
@@ -39,15 +41,14 @@ if TYPE_CHECKING:
     from prompt_toolkit.output import Output
 
     from telex.console import Console
-    from telex.repl.commands import Candidate
 
 _MENU_ROWS = 7
 """Rows of the completion menu on most screens; in a longer list each row shows its number."""
 _HISTORY_ENTRIES = 1000
 _HISTORY_ENTRY = 20_000
 """Characters of the longest prompt that is saved. Longer ones are mostly pasted logs."""
-_IMPORT_PAUSE = 0.05
-"""Seconds between two imports while the user types."""
+
+_STYLE = {"prompt": "bold", "place": "fg:ansibrightblack"}
 
 
 class LineEditor:
@@ -55,7 +56,7 @@ class LineEditor:
 
     ``history`` is the file of earlier prompts, None saves none. ``complete`` gives the completions of the text before
     the cursor. ``edit`` opens the text in the user's editor and returns it, or None if that failed. ``uses_vi`` says
-    before each prompt whether keys are those of vi. ``modules`` are imported one by one while the user types.
+    before each prompt whether keys are those of vi. ``modules`` are imported while the user types the first one.
     """
 
     def __init__(
@@ -63,13 +64,13 @@ class LineEditor:
         console: Console,
         *,
         history: Path | None,
-        complete: Callable[[str], Iterable[Candidate]],
+        complete: Callable[[str], Iterable[Found]],
         edit: Callable[[str], str | None],
         uses_vi: Callable[[], bool] = lambda: False,
         modules: Iterable[str] = (),
     ) -> None:
         self._console = console
-        self._modules = iter(modules)
+        self._modules = tuple(modules)
         self._edit = edit
         self._uses_vi = uses_vi
         self._editing = False
@@ -90,7 +91,7 @@ class LineEditor:
             enable_suspend=True,
             # A sent prompt is printed again as text: that wraps, and may be longer than the screen.
             erase_when_done=True,
-            style=Style([("prompt", "bold" if console.out_has_colour else "")]),
+            style=Style([*_STYLE.items()] if console.out_has_colour else []),
             input=self._input,
             output=_output(),
             cursor=DynamicCursorShapeConfig(lambda: ModalCursorShapeConfig() if uses_vi() else None),
@@ -103,19 +104,58 @@ class LineEditor:
         if sys.platform != "win32" and isinstance(self._input, _Keyboard):
             self._input.read_ahead(self._console)
         self._session.editing_mode = EditingMode.VI if self._uses_vi() else EditingMode.EMACS
-        text = self._session.prompt(pre_run=self._listen, set_exception_handler=False)
+        modules, self._modules = self._modules, ()
+        threading.Thread(target=lambda: [*map(import_module, modules)], daemon=True).start()
+        app = self._session.app
+        text = self._session.prompt(pre_run=lambda: _end_at_signals(app), set_exception_handler=False)
         if text.strip():
             print_prompt(self._console, text)
         return text
 
     def choose(self, choices: Sequence[str], *, current: str, typed: str = "") -> str | None:
-        """Let the user choose from a list, filtered by what they type; None if they do not. Raises ``Terminated``."""
-        from telex.repl.picker import Picker
+        """Let the user choose from a list, filtered by what they type; None if they do not. Raises ``Terminated``.
 
-        picker = Picker(
-            choices, current=current, typed=typed, input=self._input, output=self._session.app.output
+        A choice is shown if it contains all words that are typed, in any case; the ``current`` one is the first.
+        """
+        ordered = sorted(choices, key=lambda each: each != current)
+
+        def matching(text: str) -> list[Found]:
+            words = text.casefold().split()
+            return [
+                Found(text=each, replaces=len(text), words="current" if each == current else "")
+                for each in ordered
+                if all(word in each.casefold() for word in words)
+            ]
+
+        keys = KeyBindings()
+
+        @keys.add("enter")
+        def choose(event: KeyPressEvent) -> None:
+            text = event.current_buffer.text
+            event.app.exit(
+                result=text if text in choices else next((each.text for each in matching(text)), "")
+            )
+
+        for name in ("escape", "c-c", "c-d", "c-g", "<sigint>"):
+            keys.add(name, eager=True)(lambda event: event.app.exit(result=""))
+        session: PromptSession[str] = PromptSession(
+            "Model: ",
+            completer=_Completer(matching),
+            complete_while_typing=True,
+            key_bindings=keys,
+            rprompt=[("class:place", "type to filter · Enter switches · Esc cancels")],
+            erase_when_done=True,
+            style=Style([*_STYLE.items()] if self._console.out_has_colour else []),
+            input=self._input,
+            output=self._session.app.output,
         )
-        return picker.run(lambda: self._end_at_signals(picker.application))
+        session.app.ttimeoutlen = 0.05
+
+        def begin() -> None:
+            _end_at_signals(session.app)
+            session.default_buffer.start_completion()
+
+        return session.prompt(default=typed, pre_run=begin, set_exception_handler=False) or None
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
@@ -170,29 +210,18 @@ class LineEditor:
 
         event.app.create_background_task(edit())
 
-    def _listen(self) -> None:
-        app = self._session.app
-        if app.loop is not None:
-            app.loop.call_later(_IMPORT_PAUSE, self._import_next)
-        self._end_at_signals(app)
 
-    def _end_at_signals(self, app: Application[Any]) -> None:
-        """Let signals, and errors in callbacks, end ``app`` with the terminal in order."""
-        loop = app.loop
-        if loop is None:
-            return
-        loop.set_exception_handler(lambda _, context: _end(app, context.get("exception")))
-        for name in ("SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-                with contextlib.suppress(NotImplementedError):
-                    loop.add_signal_handler(number, _end, app, Terminated(number))
-
-    def _import_next(self) -> None:
-        name, loop = next(self._modules, None), self._session.app.loop
-        if name is not None and loop is not None:
-            import_module(name)
-            loop.call_later(_IMPORT_PAUSE, self._import_next)
+def _end_at_signals(app: Application[Any]) -> None:
+    """Let signals, and errors in callbacks, end ``app`` with the terminal in order."""
+    loop = app.loop
+    if loop is None:
+        return
+    loop.set_exception_handler(lambda _, context: _end(app, context.get("exception")))
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(number, _end, app, Terminated(number))
 
 
 def _end(app: Application[Any], reason: BaseException | None) -> None:
@@ -243,7 +272,7 @@ class InputHistory(FileHistory):
 
 
 class _Completer(Completer):
-    def __init__(self, complete: Callable[[str], Iterable[Candidate]]) -> None:
+    def __init__(self, complete: Callable[[str], Iterable[Found]]) -> None:
         self._complete = complete
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
@@ -253,7 +282,7 @@ class _Completer(Completer):
             yield Completion(
                 found.text,
                 start_position=-found.replaces,
-                display=found.shown,
+                display=found.text.strip(),
                 display_meta="  ".join(filter(None, (found.words, place))),
             )
 

@@ -226,9 +226,9 @@ def _list_settings(session: Session, names: Sequence[str]) -> None:
     tables.rows(session.app.console, ("SETTING", "VALUE", "SOURCE"), rows)
 
 
-def complete_set(argument: str) -> Iterator[str]:
+def complete_set(_: App, argument: str) -> Iterator[str]:
     """The settings, and then the values of one that has few."""
-    name, space, _ = argument.partition(" ")
+    name, space, _values = argument.partition(" ")
     if not space:
         yield from (f"{each} " for each in SETTINGS)
     elif name in SETTINGS:

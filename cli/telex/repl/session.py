@@ -89,27 +89,6 @@ class Exchange(Struct):
         return next((content for content in reversed(contents) if content), "")
 
 
-class Compacted(Struct):
-    """What ``Session.compact`` has replaced: ``prompts`` with their answers, and about how many tokens there are.
-
-    ``prompts`` is 0 if the summary is not shorter, so that nothing was replaced.
-    """
-
-    prompts: int
-    before: int
-    after: int
-    attachments: int = 0
-
-
-class _Run(Struct):
-    """A turn that has ended. ``messages`` is the conversation after it; None if no answer came."""
-
-    messages: tuple[Message, ...] | None
-    saved: tuple[int, ...]
-    turns: tuple[SavedTurn, ...]
-    resend: bool
-
-
 class Session:
     """An interactive conversation. ``messages`` are those of the answered prompts in ``exchanges``.
 
@@ -325,23 +304,23 @@ class Session:
         before = self.messages[-1]
         if before.role != "assistant" or before.tool_calls or not before.content:
             raise CommandError("the last answer has no text to continue", "To send the prompt again: /retry")
-        chat = self._chat_with(self.messages, ())
-        chat = replace(chat, continues=True)
-        run = self._run(chat, Prompt(), recorder=self.recorder, tools=self.tools)
-        if run.messages is not None:
-            self.messages = run.messages
+        chat = replace(self._chat_with(self.messages, ()), continues=True)
+        done, messages = self._run(chat, Prompt(), recorder=self.recorder, tools=self.tools)
+        self.messages = self.messages if messages is None else messages
         # What was requested counts, also if nothing came.
-        self.exchanges[-1] = replace(last, saved=(*last.saved, *run.saved), turns=(*last.turns, *run.turns))
+        self.exchanges[-1] = replace(last, saved=(*last.saved, *done.saved), turns=(*last.turns, *done.turns))
 
-    def compact(self) -> Compacted | None:
-        """Replace all prompts before the last one by a summary that the model writes; returns what was replaced.
+    def compact(self) -> None:
+        """Replace all prompts before the last one by a summary that the model writes, and report what was dropped.
 
-        The history keeps the full text. Nothing is replaced, and None is returned, if the summary is incomplete or not
-        shorter. Raises ``CommandError`` if there is nothing to summarise.
+        The history has the full text. Nothing is replaced if the summary is incomplete or not shorter. Raises
+        ``CommandError`` if there is nothing to summarise.
         """
         from provider_core.budget import input_tokens
         from telex.chat.history_recorder import HistoryRecorder
+        from telex.humanize import number, plural
 
+        console = self.app.console
         first = _before_last_prompt(self.messages)
         older = [message for message in first if message.role != "system"]
         if not older or len(self.exchanges) - self.compacted < 2:
@@ -352,11 +331,12 @@ class Session:
         # Without tools: a summary needs none, and with one it would not be a single answer.
         chat = self._chat_with((*first, ask), (ask,))
         recorder = self.recorder and HistoryRecorder(self.app.runtime, saves=False)
-        run = self._run(chat, Prompt(), recorder=recorder, tools=None)
-        self.summaries += run.turns
-        turn = run.turns[-1] if run.turns else None
+        done, _ = self._run(chat, Prompt(), recorder=recorder, tools=None)
+        self.summaries += done.turns
+        turn = done.turns[-1] if done.turns else None
         if turn is None or turn.verdict is not Verdict.COMPLETE or turn.answer is None:
-            return None
+            console.note("Nothing was replaced.")
+            return
         system = (message for message in self.messages[:1] if message.role == "system")
         summary = (
             Message(role="user", content=f"{_SUMMARY}\n\n{turn.answer.content}"),
@@ -365,17 +345,21 @@ class Session:
         messages = (*system, *summary, *self.messages[len(first) :])
         before = input_tokens(replace(chat.request, messages=self.messages))
         after = input_tokens(replace(chat.request, messages=messages))
+        tokens = f"about {number(before)} tokens before, {number(after)} now"
         if after >= before:
-            return Compacted(prompts=0, before=before, after=after)
+            console.note(f"The summary is not shorter, so nothing was replaced: {tokens}.")
+            return
         prompts, self.compacted = len(self.exchanges) - 1 - self.compacted, len(self.exchanges) - 1
         self.messages = messages
-        attached = sum(
-            not isinstance(part, TextPart)
-            for message in older
-            if not isinstance(message.content, str)
-            for part in message.content
+        parts = [
+            part for message in older if not isinstance(message.content, str) for part in message.content
+        ]
+        attached = sum(not isinstance(part, TextPart) for part in parts)
+        files = f", with {plural(attached, 'attachment')}" if attached else ""
+        console.note(f"Replaced {plural(prompts, 'prompt')} and the answers{files}: {tokens}.")
+        console.note(
+            "The last prompt is unchanged. The history has the full text, and telex chat -c sends it."
         )
-        return Compacted(prompts=prompts, attachments=attached, before=before, after=after)
 
     def _require_full(self, what: str) -> None:
         """Raise ``CommandError`` if the last prompt is part of a summary."""
@@ -413,24 +397,26 @@ class Session:
 
     def _send(self, prompt: Prompt) -> bool:
         """Send the prompt, and report how it ended. Returns whether anything of an answer came."""
-        run = self._run(self._chat_for(prompt), prompt, recorder=self.recorder, tools=self.tools)
-        exchange = Exchange(prompt=prompt, saved=run.saved, turns=run.turns)
-        if run.messages is not None:
-            self.messages = run.messages
+        system = None if self.system == _system(self.messages) else self.system
+        new = new_messages(prompt.content(), system)
+        chat = self._chat_with(append_messages(self.messages, new), new)
+        exchange, messages = self._run(chat, prompt, recorder=self.recorder, tools=self.tools)
+        if messages is not None:
+            self.messages = messages
             self.unanswered = None
             self.exchanges.append(exchange)
-            if run.turns and run.turns[-1].verdict in (Verdict.LENGTH, Verdict.PARTIAL) and exchange.answer:
+            if exchange.answer and exchange.turns[-1].verdict in (Verdict.LENGTH, Verdict.PARTIAL):
                 self.app.console.note("To continue the answer: /continue")
         else:
-            self.unanswered = replace(exchange, resend=run.resend)
+            self.unanswered = exchange
             self.attached = replace(prompt, typed="")
             self.app.console.note("To retry: /retry")
-        return run.messages is not None
+        return messages is not None
 
     def _run(
         self, chat: ChatPlan, prompt: Prompt, *, recorder: HistoryRecorder | None, tools: ToolServers | None
-    ) -> _Run:
-        """Run a turn, and report how it ended."""
+    ) -> tuple[Exchange, tuple[Message, ...] | None]:
+        """Run a turn, and report how it ended; returns also the conversation after it, None if no answer came."""
         console = self.app.console
         saved_before = len(recorder.turns) if recorder is not None else 0
         if recorder is not None:
@@ -465,12 +451,8 @@ class Session:
             if each.cost is not None:
                 self._spent = each.cost.amount + (self._spent or 0)
         saved = tuple(recorder.turns[saved_before:]) if recorder is not None else ()
-        return _Run(messages=turn.messages, saved=saved, turns=tuple(renderer.turns), resend=resend)
-
-    def _chat_for(self, prompt: Prompt) -> ChatPlan:
-        system = None if self.system == _system(self.messages) else self.system
-        new = new_messages(prompt.content(), system)
-        return self._chat_with(append_messages(self.messages, new), new)
+        turns = tuple(renderer.turns)
+        return Exchange(prompt=prompt, resend=resend, saved=saved, turns=turns), turn.messages
 
     def _chat_with(self, messages: tuple[Message, ...], new: tuple[Message, ...]) -> ChatPlan:
         request = replace(
