@@ -29,7 +29,7 @@ from telex.batch.journal import (
 )
 from telex.batch.plan import Pending, candidates, make_plan
 from telex.batch.progress import Progress
-from telex.chat.costs import report_budget, report_limits
+from telex.chat import report_budget, report_limits
 from telex.exit_codes import ExitCode, Interrupts, Stop
 from telex.humanize import plural
 

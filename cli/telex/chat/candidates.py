@@ -1,6 +1,6 @@
 """The models that an alias leads to, with the options of each: from the command line, templates, aliases and settings.
 
-Imported only for a chat that has options from elsewhere than the command line, or several models to fall back to.
+Imported only for a chat that has options from elsewhere than the command line.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provider_core.chat import ChatPlan
-from provider_core.chat.fallback import Fallback, Rests, context_of
-from provider_core.errors import InvalidInputError
+from provider_core.chat.fallback import Fallback, context_of
+from provider_core.errors import CoreError, InvalidInputError
 from provider_core.options import Layer, template_layer
 from provider_core.resolve import Name, expand
 from provider_core.structs import replace
@@ -19,6 +18,7 @@ from provider_core.structs import replace
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from provider_core.chat import ChatPlan
     from provider_core.options import Candidate
     from provider_core.templates import Template
     from provider_core.types import Target
@@ -72,7 +72,7 @@ def options_of_the_chat(found: Sequence[Candidate], *, continued: bool) -> dict[
 
     A ``continued`` conversation keeps its system message unless the command line, a template or an alias has one.
     """
-    chosen = first(found).options
+    chosen = next(each.options for each in found if each.target is not None)
     options: dict[str, Any] = {}
     for name in _OF_THE_CHAT:
         value = chosen.values.get(name)
@@ -86,16 +86,9 @@ def options_of_the_chat(found: Sequence[Candidate], *, continued: bool) -> dict[
     return options
 
 
-def system_of_alias(found: Sequence[Candidate]) -> str | None:
-    """The system message, if it is that of an alias."""
-    chosen = first(found).options
-    is_own = chosen.sources.get("system", "").startswith("alias ")
-    return chosen.values["system"] if is_own else None
-
-
 def check_several(found: Sequence[Candidate]) -> None:
     """Raise ``click.UsageError`` if one of several models is an alias with options for a single one."""
-    values = first(found).options
+    values = next(each.options for each in found if each.target is not None)
     for name in ("template", "tools"):
         source = values.sources.get(name, "")
         if source.startswith("alias "):
@@ -105,73 +98,31 @@ def check_several(found: Sequence[Candidate]) -> None:
             )
 
 
-def first(found: Sequence[Candidate]) -> Candidate:
-    """The first model that can be asked."""
-    return next(each for each in found if each.target is not None)
-
-
-def first_to_ask(app: App, found: Sequence[Candidate]) -> Target:
-    """The model that will be asked first, to connect to its server."""
-    targets = [each.target for each in found if each.target is not None]
-    return Rests(app.runtime.paths.rests).first(targets) if len(targets) > 1 else targets[0]
-
-
-def plan(
-    app: App,
-    found: Sequence[Candidate],
-    chat_for: Callable[[Target, Mapping[str, Any]], ChatPlan],
-    check: Callable[[ChatPlan], None],
+def with_fallbacks(
+    app: App, found: Sequence[Candidate], chat_with: Callable[[Candidate], ChatPlan]
 ) -> ChatPlan:
     """The chat with the first model that can be asked, and with the others as fallbacks.
 
-    ``chat_for`` makes the chat with one model and its options; ``check`` raises ``InvalidInputError`` if the model
-    cannot take it. Raises the error of the last model if none can be asked.
+    ``chat_with`` makes the chat with one model, and raises the error of one that cannot be asked, or
+    ``InvalidInputError`` for one that cannot read all of the prompt. Raises the last error if none can be asked.
     """
-    several = len(found) > 1
-    chats: list[ChatPlan | Fallback] = []
+    chats: list[ChatPlan] = []
+    models: list[Fallback] = []
     for each in found:
-        if each.target is None:
-            chats.append(Fallback(name=each.name, error=each.error))
-            continue
         try:
-            chat = chat_for(each.target, each.options.values)
-            check(chat)
-        except InvalidInputError as error:
-            if not several or error.code not in ("no_vision", "no_audio", "no_pdf", "no_web_search"):
+            chat = chat_with(each)
+        except CoreError as error:
+            unfit = ("no_vision", "no_audio", "no_pdf", "no_web_search")
+            if isinstance(error, InvalidInputError) and error.code not in unfit and each.target is not None:
                 raise
-            chats.append(Fallback(name=str(each.target), error=error))
-        else:
-            chats.append(chat)
-    chosen = next((each for each in chats if isinstance(each, ChatPlan)), None)
-    if chosen is None:
-        raise next(each.error for each in reversed(chats) if isinstance(each, Fallback) and each.error)
-    if not several:
-        return chosen
-    at, fallbacks = chats.index(chosen), [_fallback(app, each) for each in chats]
+            models.append(Fallback(name=str(each.target or each.name), error=error))
+            continue
+        chats.append(chat)
+        request, context = replace(chat.request, messages=()), context_of(app.runtime, chat.target)
+        models.append(Fallback(name=str(chat.target), target=chat.target, request=request, context=context))
+    if not chats:
+        raise models[-1].error or AssertionError
+    at = next(at for at, each in enumerate(models) if each.target is not None)
     return replace(
-        chosen,
-        context=fallbacks[at].context,
-        unusable=tuple(fallbacks[:at]),
-        fallbacks=tuple(fallbacks[at + 1 :]),
+        chats[0], context=models[at].context, unusable=tuple(models[:at]), fallbacks=tuple(models[at + 1 :])
     )
-
-
-def _fallback(app: App, chat: ChatPlan | Fallback) -> Fallback:
-    if isinstance(chat, Fallback):
-        return chat
-    return Fallback(
-        name=str(chat.target),
-        target=chat.target,
-        request=replace(chat.request, messages=()),
-        context=context_of(app.runtime, chat.target),
-    )
-
-
-def sources(
-    app: App, given: Mapping[str, Any], template: Template | None, found: Sequence[Candidate], target: Target
-) -> Mapping[str, str]:
-    """Where each option of the request to ``target`` came from."""
-    if not found:
-        (only,) = candidate(app, given, template, target)
-        return only.options.sources
-    return next((each.options.sources for each in found if each.target == target), {})

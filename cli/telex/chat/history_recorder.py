@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from provider_core.errors import CoreError, NetworkError, ProviderError
@@ -9,7 +11,7 @@ from provider_core.events import AnswerEnded, ChatEnded, Connecting, FellBack, R
 from provider_core.types import FieldDropped, Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from provider_core.events import Event
     from provider_core.history import LedgerEntry
@@ -30,6 +32,8 @@ class HistoryRecorder:
         *,
         conversation: str | None = None,
         saves: bool = True,
+        title: str = "",
+        params: Mapping[str, Json] = MappingProxyType({}),
         template: str | None = None,
     ) -> None:
         self.saves = saves
@@ -39,8 +43,8 @@ class HistoryRecorder:
         """The id of the conversation; None until a new one was saved."""
         self.turns: list[int] = []
         """The ids of the turns that were saved."""
-        self.title = ""
-        self.params: Mapping[str, Json] = {}
+        self.title = title
+        self._params = params
         self.report: Callable[[str], None] = lambda _: None
         self._runtime = runtime
         self._template = template
@@ -78,12 +82,23 @@ class HistoryRecorder:
 
     def save_piece(self, at: int, text: str) -> None:
         """Save a piece of an answer that is too long to be gathered in memory; ``at`` is its place in the text."""
-        if self._turn is None or not self._works:
-            return
+        with self._storing():
+            if self._turn is not None and self._works:
+                self._runtime.history.add_text(self._turn, at, text)
+
+    @contextlib.contextmanager
+    def _storing(self) -> Iterator[None]:
+        """Store nothing more after an error, and report it after the answer."""
         try:
-            self._runtime.history.add_text(self._turn, at, text)
+            yield
         except CoreError as error:
-            self._fail(error)
+            from telex.error_hints import code_and_hint
+
+            self._works = False
+            what = "this chat is not saved" if self.saves else "the tokens of this chat are not counted"
+            self._warning = f"Warning: {what}: {error.message}"
+            if hint := code_and_hint(error)[1]:
+                self._warning += f"\n{hint}"
 
     def _change_target(self, event: FellBack) -> None:
         """Count the request that failed; a turn that was begun with its model gets the next one."""
@@ -91,26 +106,20 @@ class HistoryRecorder:
         if not self._works or (entry is None and self._turn is None):
             return
         history = self._runtime.history
-        try:
-            with history.transaction():
-                if entry is not None:
-                    history.ledger.add([entry])
-                if self._turn is not None:
-                    history.change_target(self._turn, event.target)
-        except CoreError as error:
-            self._fail(error)
+        with self._storing(), history.transaction():
+            if entry is not None:
+                history.ledger.add([entry])
+            if self._turn is not None:
+                history.change_target(self._turn, event.target)
 
     def _begin(self) -> None:
         new, self._new_messages = self._new_messages, None
         if not self.saves or not self._works or self._target is None or new is None:
             return
-        try:
+        with self._storing():
             begun = self._runtime.history.begin(
-                new, self._target, conversation=self.conversation, title=self.title, params=self.params
+                new, self._target, conversation=self.conversation, title=self.title, params=self._params
             )
-        except CoreError as error:
-            self._fail(error)
-        else:
             self._turn, self.conversation = begun.turn, begun.conversation
 
     def _end(self, event: AnswerEnded) -> None:
@@ -131,14 +140,11 @@ class HistoryRecorder:
         elif entry is None:
             return
         history = self._runtime.history
-        try:
-            with history.transaction():
-                if entry is not None:
-                    history.ledger.add([entry])
-                if turn is not None and (cut := history.end(turn, answer)):
-                    self._warning = f"Only the beginning of the answer is saved: {cut}."
-        except CoreError as error:
-            self._fail(error)
+        with self._storing(), history.transaction():
+            if entry is not None:
+                history.ledger.add([entry])
+            if turn is not None and (shortened := history.end(turn, answer)):
+                self._warning = f"Only the beginning of the answer is saved: {shortened}."
 
     def _entry(self, event: AnswerEnded) -> LedgerEntry | None:
         """The ledger's entry for a request, if it was sent and is to be counted."""
@@ -153,12 +159,3 @@ class HistoryRecorder:
         return entry_of(
             event, time.time(), self.command, template=self._template, conversation=self.conversation
         )
-
-    def _fail(self, error: CoreError) -> None:
-        from telex.error_hints import code_and_hint
-
-        self._works = False
-        what = "this chat is not saved" if self.saves else "the tokens of this chat are not counted"
-        self._warning = f"Warning: {what}: {error.message}"
-        if hint := code_and_hint(error)[1]:
-            self._warning += f"\n{hint}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,8 +15,10 @@ from provider_core import limits
 from provider_core.chat import ChatPlan
 from provider_core.errors import CoreError, InvalidInputError, ModelError
 from provider_core.events import append_messages
-from provider_core.structs import Struct
-from provider_core.types import Message, Request, Target, TextPart
+from provider_core.options import Candidate
+from provider_core.options import Options as MergedOptions
+from provider_core.types import Message, Request, TextPart
+from telex.chat import ModelPlan, Plan
 from telex.chat.history_recorder import HistoryRecorder
 from telex.chat.input import Attaching, fill_template, read_prompt, report_attachments, template_values
 from telex.options import require_utf8, with_network
@@ -24,20 +26,13 @@ from telex.render import RenderOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from decimal import Decimal
-    from pathlib import Path
-    from typing import TypeAlias
 
     from provider_core.history import SavedConversation
-    from provider_core.options import Candidate
     from provider_core.templates import Template
-    from provider_core.types import Json, Part
+    from provider_core.types import Json, Part, Target
     from telex.app import App
+    from telex.chat import Options
     from telex.chat.input import Prompt
-    from telex.render import Format
-
-    _Found: TypeAlias = Target | tuple[Candidate, ...] | CoreError
-    """A model alone; models with options from elsewhere than the command line; or why there is none."""
 
 _LONG_AGO = 3600
 """Age in seconds from which the note of ``-c`` says how old the conversation is."""
@@ -45,107 +40,6 @@ _TOGETHER = 5
 """Seconds within which the conversations of one command with several models begin."""
 _OWN_FIELDS = {"messages": "use the argument PROMPT", "model": "use --model"}
 """A field of the request that telex sets -> how to set it, as -p cannot."""
-
-
-class Options:
-    """The command line of ``telex chat``, an attribute for each option, with the values of a template filled in."""
-
-    prompt: tuple[str, ...]
-    template: str | None
-    variables: tuple[str, ...]
-    files: tuple[str, ...]
-    images: tuple[str, ...]
-    attach_limit: int
-    paste: bool
-    copy: bool
-    models: tuple[str, ...]
-    system: str | None
-    go_on: bool
-    conversation: str | None
-    no_save: bool
-    stream: bool | None
-    max_tokens: int | None
-    temperature: float | None
-    params: Sequence[tuple[str, Json]]
-    reasoning_effort: str | None
-    reasoning: str | None
-    markdown: bool | None
-    as_json: bool
-    as_jsonl: bool
-    extract: bool
-    web: bool | None
-    schema: str | None
-    schema_retries: int
-    tools: tuple[str, ...]
-    allow: tuple[str, ...]
-    allow_of_alias: bool = False
-    """Whether ``allow`` is not from the command line."""
-    tool_choice: str | None
-    max_turns: int
-    max_cost: Decimal | None
-    whole: bool
-    output: str | None
-    save_images: str | None
-    dry_run: bool
-    verbose: int
-    usage: bool
-    quiet: bool
-    no_stdin: bool
-    connect_timeout: float | None
-    timeout: float | None
-    retries: int | None
-
-    def __init__(self, **given: Any) -> None:
-        self.__dict__.update(given)
-
-    @property
-    def format(self) -> Format:
-        if self.as_json or self.as_jsonl:
-            return "json" if self.as_json else "jsonl"
-        return "extract" if self.extract else "text"
-
-
-class ModelPlan(Struct):
-    """The request to one model, or the error that prevents it. ``name`` is what the user called it."""
-
-    name: str
-    chat: ChatPlan | None = None
-    recorder: HistoryRecorder | None = None
-    """None: the chat is neither saved nor counted."""
-    error: CoreError | None = None
-    candidates: tuple[Candidate, ...] = ()
-    """All models that the name leads to, with their options and the sources of those; empty if there is nothing but
-    the command line."""
-
-
-class Plan(Struct):
-    """A chat with one model, or the same prompt for several."""
-
-    models: tuple[ModelPlan, ...]
-    prompt: Prompt
-    """In an interactive conversation, the attachments of the first prompt."""
-    system: str | None
-    """A system message for the next turn; None: that of the conversation."""
-    earlier: SavedConversation | None
-    """The conversation that is continued."""
-    render: RenderOptions
-    tool_servers: tuple[str, ...]
-    allow: tuple[str, ...]
-    allow_of_alias: bool
-    options: Options
-    """The command line, for an interactive conversation in which the model changes."""
-    template: Template | None
-    limits_costs: bool
-    """Whether there is a budget, or a limit for this chat."""
-    attach_limit: int
-    """The most bytes of the folders and patterns that are attached to a prompt, together."""
-    save_images: Path | None
-    copy: bool
-    """Whether a complete answer is copied to the clipboard."""
-    dry_run: bool
-    quiet: bool
-    verbose: int
-    """1: the request is logged. 2: the response too."""
 
 
 def check(options: Options) -> None:
@@ -221,112 +115,36 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
 
         save_images = image_folder(options.save_images)
     several = len(options.models) > 1
-    wants_tools = bool(options.allow or options.tool_choice)
-    if wants_tools:
-        asked = options.models or (app.runtime.settings.model or "",)
-        if not any(name.strip() in app.runtime.settings.aliases for name in asked):
-            _check_tools(options)
     schema = _schema(options, template) if options.schema or template is not None else None
     if several:
         _check_several(options, schema)
     earlier = None
     if options.go_on or options.conversation is not None:
-        earlier = _conversation_to_continue(app, options)
+        history = app.runtime.history
+        earlier = history.latest() if options.conversation is None else history.find(options.conversation)
+        if earlier is None:
+            raise click.UsageError("no conversation to continue")
         if options.go_on and not (interactive or options.quiet):
             _note_continued(app, earlier)
     found = [_find(app, options, template, name, earlier) for name in options.models or (None,)]
-    if any(isinstance(each, tuple) for each in found):
-        from telex.chat import candidates
+    for each in found:
+        if any(one.options.sources for one in each):
+            from telex.chat import candidates
 
-        for each in found:
-            if isinstance(each, tuple):
-                if several:
-                    candidates.check_several(each)
-                else:
-                    vars(options).update(candidates.options_of_the_chat(each, continued=earlier is not None))
-    if wants_tools:
-        _check_tools(options)
-    if not (several or interactive or options.dry_run):
-        (only,) = found
-        target = candidates.first_to_ask(app, only) if isinstance(only, tuple) else only
-        if isinstance(target, Target):
-            app.runtime.connect_ahead(target)
-    prompt, content, system = _read_message(app, options, template, found, interactive=interactive)
-    models = []
-    names = [_without_keys(app, name) for name in options.models] if several else [""]
-    for name, each in zip(names, found, strict=True):
-        if isinstance(each, CoreError):
-            models.append(ModelPlan(name=name, error=each))
-            continue
-        values = vars(options)
-        if isinstance(each, tuple):
-            values = values | dict(candidates.first(each).options.values)
-        recorder = _recorder(app, options, values, earlier, template)
-        if recorder is not None:
-            recorder.title = prompt.typed or (template.name if template is not None else "")
-        own_system = None
-        if several and isinstance(each, tuple):
-            own_system = candidates.options_of_the_chat(each, continued=False).get("system")
-        new = () if interactive else new_messages(content, own_system or system)
-        messages = app.runtime.history.messages(earlier.id) if earlier is not None else ()
-        messages = append_messages(messages, new)
-        chat = error = None
-        try:
-            if isinstance(each, tuple):
-                chat = candidates.plan(
-                    app,
-                    each,
-                    lambda target, own: _chat(app, options, target, own, messages, new, schema),  # noqa: B023 - called at once
-                    lambda made: None if interactive else check_fit(app, made, prompt),
-                )
+            if several:
+                candidates.check_several(each)
             else:
-                chat = _chat(app, options, each, values, messages, new, schema)
-                if not interactive:
-                    check_fit(app, chat, prompt)
-        except CoreError as unfit:
-            if not several:
-                raise
-            error = unfit
-        models.append(
-            ModelPlan(
-                name=name,
-                chat=chat,
-                recorder=recorder,
-                error=error,
-                candidates=each if isinstance(each, tuple) else (),
-            )
-        )
-    return Plan(
-        models=tuple(models),
-        prompt=prompt,
-        system=system,
-        earlier=earlier,
-        render=render_options(app, options),
-        tool_servers=options.tools,
-        allow=options.allow,
-        allow_of_alias=options.allow_of_alias,
-        options=options,
-        template=template,
-        limits_costs=has_budget
-        or any(each.chat is not None and each.chat.max_cost is not None for each in models),
-        attach_limit=options.attach_limit,
-        save_images=save_images,
-        copy=options.copy,
-        dry_run=options.dry_run,
-        quiet=options.quiet,
-        verbose=options.verbose,
-    )
+                vars(options).update(candidates.options_of_the_chat(each, continued=earlier is not None))
+    for name, wanted in (("--allow", options.allow), ("--tool-choice", options.tool_choice)):
+        if wanted and not options.tools:
+            raise click.UsageError(f"{name} requires --tools")
+    if not (several or interactive or options.dry_run):
+        targets = [each.target for each in found[0] if each.target is not None]
+        if len(targets) > 1:
+            from provider_core.chat.fallback import Rests
 
-
-def _read_message(
-    app: App,
-    options: Options,
-    template: Template | None,
-    found: Sequence[_Found],
-    *,
-    interactive: bool,
-) -> tuple[Prompt, str | tuple[Part, ...], str | None]:
-    """The prompt, the content of its message, and the system message."""
+            targets = [Rests(app.runtime.paths.rests).first(targets)]
+        app.runtime.connect_ahead(targets[0])
     prompt = read_prompt(
         app.console,
         () if interactive else options.prompt,
@@ -351,21 +169,62 @@ def _read_message(
         system = require_utf8(options.system, "the system message")
     if (prompt.files or prompt.parts) and not (interactive or options.quiet):
         report_attachments(app.console, prompt)
-    return prompt, content, system
+    messages = app.runtime.history.messages(earlier.id) if earlier is not None else ()
+    models = []
+    for name, each in zip(options.models if several else [""], found, strict=True):
+        shown = _without_keys(app, name) if several else ""
+        chosen = next((one for one in each if one.target is not None), None)
+        if chosen is None:
+            models.append(ModelPlan(name=shown, error=each[-1].error))
+            continue
+        own_system = None
+        if several and chosen.options.sources:
+            own_system = candidates.options_of_the_chat(each, continued=False).get("system")
+        new = () if interactive else new_messages(content, own_system or system)
+        asked = append_messages(messages, new)
+        chat = error = None
+        try:
+            chat = _plan_chat(app, options, each, asked, new, schema, prompt=None if interactive else prompt)
+        except CoreError as unfit:
+            if not several:
+                raise
+            error = unfit
+        recorder = None
+        saves = settings.history and not options.no_save
+        if saves or settings.ledger:
+            values = chosen.options.values
+            fields = {name: values.get(name) for name in ("max_tokens", "temperature", "reasoning_effort")}
+            recorder = HistoryRecorder(
+                app.runtime,
+                conversation=earlier.id if earlier is not None and saves else None,
+                saves=saves,
+                title=prompt.typed or (template.name if template is not None else ""),
+                params={name: value for name, value in fields.items() if value is not None}
+                | dict(values.get("params", ())),
+                template=template.name if template is not None else None,
+            )
+        models.append(ModelPlan(name=shown, chat=chat, recorder=recorder, error=error, candidates=each))
+    return Plan(
+        models=tuple(models),
+        prompt=prompt,
+        system=system,
+        earlier=earlier,
+        render=render_options(app, options),
+        options=options,
+        template=template,
+        limits_costs=has_budget
+        or any(each.chat is not None and each.chat.max_cost is not None for each in models),
+        save_images=save_images,
+    )
 
 
-def _attaching(app: App, options: Options, found: Sequence[_Found]) -> Attaching:
+def _attaching(app: App, options: Options, found: Sequence[Sequence[Candidate]]) -> Attaching:
     """How files are attached so that each of the models can read them."""
     from provider_core.attachments import accepts_pdf
 
-    targets = [
-        target
-        for each in found
-        for target in ([one.target for one in each] if isinstance(each, tuple) else [each])
-    ]
     return Attaching(
         environ=app.runtime.environ,
-        pdf_as_file=all(accepts_pdf(target) for target in targets if isinstance(target, Target)),
+        pdf_as_file=all(accepts_pdf(one.target) for each in found for one in each if one.target is not None),
         limit=options.attach_limit,
         note=None if options.quiet else app.console.note,
     )
@@ -433,14 +292,6 @@ def _schema(options: Options, template: Template | None) -> Mapping[str, Json] |
     return schema_from(source, folder=folder)
 
 
-def _conversation_to_continue(app: App, options: Options) -> SavedConversation:
-    history = app.runtime.history
-    earlier = history.latest() if options.conversation is None else history.find(options.conversation)
-    if earlier is None:
-        raise click.UsageError("no conversation to continue")
-    return earlier
-
-
 def _note_continued(app: App, earlier: SavedConversation) -> None:
     """Print which conversation ``-c`` continues if that is not obvious: it is old, unanswered, or one of several."""
     history, console = app.runtime.history, app.console
@@ -460,10 +311,10 @@ def _note_continued(app: App, earlier: SavedConversation) -> None:
 
 def _find(
     app: App, options: Options, template: Template | None, name: str | None, earlier: SavedConversation | None
-) -> _Found:
-    """The model, or the models of an alias with their options; or for one of several the error that it has none.
+) -> tuple[Candidate, ...]:
+    """The model, or the models of an alias, with their options; or for one of several the error that it has none.
 
-    A model alone has no options but those of the command line.
+    The options of most models are those of the command line; then nothing is merged, and they have no sources.
     """
     settings = app.runtime.settings
     wanted = name or (earlier.model if earlier else None)
@@ -474,55 +325,94 @@ def _find(
         if alias is not None and (alias.options or alias.targets[1:] or alias.targets[0] in settings.aliases):
             from telex.chat.candidates import candidates
 
-            listed = candidates(app, vars(options), template, wanted)
-            if options.web and len(listed) == 1 and listed[0].target is not None:
-                check_web_search(app, listed[0].target)
-            return listed
+            return candidates(app, vars(options), template, wanted)
         target = app.target(wanted, ask=not options.dry_run)
-        if options.web:
-            check_web_search(app, target)
     except CoreError as error:
         if len(options.models) > 1:
             error.message = _without_keys(app, error.message)
-            return error
+            return (Candidate(name=name or "", error=error),)
         if isinstance(error, ModelError) and earlier is not None and name is None:
             error.explain("the conversation's last model; use -m to choose another")
         raise
     provider = target.provider
     own_options = provider.options or provider.model_options or settings.project or settings.chat_options
-    if own_options or options.template is not None:
+    if own_options or options.template is not None or options.dry_run:
         from telex.chat.candidates import candidate
 
         return candidate(app, vars(options), template, target)
-    if (options.connect_timeout, options.timeout, options.retries) == (None, None, None):
-        return target
-    return with_network(target, vars(options))
+    if (options.connect_timeout, options.timeout, options.retries) != (None, None, None):
+        target = with_network(target, vars(options))
+    return (Candidate(name=str(target), target=target, options=MergedOptions(values=vars(options))),)
+
+
+def _plan_chat(
+    app: App,
+    options: Options,
+    found: Sequence[Candidate],
+    messages: tuple[Message, ...],
+    new: tuple[Message, ...],
+    schema: Mapping[str, Json] | None,
+    *,
+    prompt: Prompt | None,
+) -> ChatPlan:
+    """The chat with the first model that can be asked, and with the others as fallbacks.
+
+    ``prompt`` has to fit: raises ``InvalidInputError`` if a model cannot read it.
+    """
+    if len(found) > 1:
+        from telex.chat.candidates import with_fallbacks
+
+        return with_fallbacks(
+            app, found, lambda each: _plan_chat(app, options, (each,), messages, new, schema, prompt=prompt)
+        )
+    (only,) = found
+    if only.target is None:
+        raise only.error or AssertionError
+    target, get = only.target, only.options.values.get
+    may_have_results = bool(options.tools or options.go_on or options.conversation)
+    # The number of characters that have to be held in memory.
+    held = limits.WHOLE_ANSWER if options.as_json else None
+    if schema is not None or options.extract:
+        held = limits.ANSWER
+    if get("max_cost") is not None:
+        from decimal import Decimal
+    if get("web"):
+        check_web_search(app, target)
+    chat = ChatPlan(
+        target=target,
+        request=Request(
+            model=target.model,
+            messages=messages,
+            stream=get("stream") is not False,
+            max_tokens=get("max_tokens"),
+            temperature=get("temperature"),
+            reasoning_effort=get("reasoning_effort"),
+            web=bool(get("web")),
+            tool_choice=options.tool_choice,
+            max_characters=held,
+            schema=schema,
+            reads_images=may_have_results
+            and reads_images(app, target, messages, has_tools=bool(options.tools)),
+            params=dict(get("params", ())),
+        ),
+        new_messages=new,
+        schema_retries=options.schema_retries if schema is not None else None,
+        max_turns=options.max_turns,
+        continuations=limits.CONTINUATIONS if options.whole else 0,
+        max_cost=None if (limit := get("max_cost")) is None else Decimal(str(limit)),
+    )
+    if prompt is not None:
+        check_fit(app, chat, prompt)
+    return chat
 
 
 def with_model(app: App, plan: Plan, chat: ChatPlan, name: str | None) -> tuple[ChatPlan, str | None]:
     """The chat with another model, its options and fallbacks; and the system message of an alias."""
-    options = plan.options
-    found = _find(app, options, plan.template, name, None)
-    if isinstance(found, CoreError):
-        raise found
-    messages = chat.request.messages
-    if isinstance(found, Target):
-        return _chat(app, options, found, vars(options), messages, (), None), None
-    from telex.chat import candidates
-
-    made = candidates.plan(
-        app,
-        found,
-        lambda target, own: _chat(app, options, target, own, messages, (), None),
-        lambda _: None,
-    )
-    return made, candidates.system_of_alias(found)
-
-
-def _check_tools(options: Options) -> None:
-    for name, wanted in (("--allow", options.allow), ("--tool-choice", options.tool_choice)):
-        if wanted and not options.tools:
-            raise click.UsageError(f"{name} requires --tools")
+    found = _find(app, plan.options, plan.template, name, None)
+    made = _plan_chat(app, plan.options, found, chat.request.messages, (), None, prompt=None)
+    chosen = next(each.options for each in found if each.target is not None)
+    of_alias = chosen.sources.get("system", "").startswith("alias ")
+    return made, chosen.values["system"] if of_alias else None
 
 
 def check_web_search(app: App, target: Target) -> None:
@@ -547,75 +437,6 @@ def _without_keys(app: App, text: str) -> str:
     from telex import suggest
 
     return suggest.without_keys(text, app.arguments)
-
-
-def _recorder(
-    app: App,
-    options: Options,
-    values: Mapping[str, Any],
-    earlier: SavedConversation | None,
-    template: Template | None,
-) -> HistoryRecorder | None:
-    settings = app.runtime.settings
-    saves = settings.history and not options.no_save
-    if not saves and not settings.ledger:
-        return None
-    recorder = HistoryRecorder(
-        app.runtime,
-        conversation=earlier.id if earlier is not None and saves else None,
-        saves=saves,
-        template=template.name if template is not None else None,
-    )
-    given = {name: values[name] for name in ("max_tokens", "temperature", "reasoning_effort")}
-    recorder.params = {name: value for name, value in given.items() if value is not None} | dict(
-        values["params"]
-    )
-    return recorder
-
-
-def _chat(
-    app: App,
-    options: Options,
-    target: Target,
-    values: Mapping[str, Any],
-    messages: tuple[Message, ...],
-    new: tuple[Message, ...],
-    schema: Mapping[str, Json] | None,
-) -> ChatPlan:
-    """The chat with one model. ``values`` are its options: those of the command line, or merged ones."""
-    may_have_results = bool(options.tools or options.go_on or options.conversation)
-    # The number of characters that have to be held in memory.
-    held = limits.WHOLE_ANSWER if options.as_json else None
-    if schema is not None or options.extract:
-        held = limits.ANSWER
-    get = values.get
-    if get("max_cost") is not None:
-        from decimal import Decimal
-    if get("web"):
-        check_web_search(app, target)
-    return ChatPlan(
-        target=target,
-        request=Request(
-            model=target.model,
-            messages=messages,
-            stream=get("stream") is not False,
-            max_tokens=get("max_tokens"),
-            temperature=get("temperature"),
-            reasoning_effort=get("reasoning_effort"),
-            web=bool(get("web")),
-            tool_choice=options.tool_choice,
-            max_characters=held,
-            schema=schema,
-            reads_images=may_have_results
-            and reads_images(app, target, messages, has_tools=bool(options.tools)),
-            params=dict(get("params", ())),
-        ),
-        new_messages=new,
-        schema_retries=options.schema_retries if schema is not None else None,
-        max_turns=options.max_turns,
-        continuations=limits.CONTINUATIONS if options.whole else 0,
-        max_cost=None if (limit := get("max_cost")) is None else Decimal(str(limit)),
-    )
 
 
 def reads_images(app: App, target: Target, messages: Sequence[Message], *, has_tools: bool) -> bool:

@@ -12,6 +12,7 @@ from provider_core.chat import ChatRun
 from provider_core.errors import CoreError
 from provider_core.events import AnswerEnded, ChatEnded
 from provider_core.types import Sent, Verdict
+from telex.chat import report_limits
 from telex.chat.plan import check, find_template, is_interactive, make_plan
 from telex.console import OutputClosed, OutputError
 from telex.exit_codes import ExitCode, Interrupts, Stop, Terminated, internal_error
@@ -19,17 +20,18 @@ from telex.render import ChatFailed, Paused, StatusLine
 from telex.render.text import renderer_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, TypeAlias
 
     from provider_core.chat import ChatPlan
     from provider_core.client import OpenProvider
     from provider_core.events import Answer, Event
+    from provider_core.options import Candidate
     from provider_core.types import Image, Message, Provider, Request, Target
     from telex.app import App
+    from telex.chat import Options, Plan
     from telex.chat.history_recorder import HistoryRecorder
-    from telex.chat.plan import ModelPlan, Options, Plan
     from telex.chat.tools import ToolServers
     from telex.render import CommandEvent, Renderer
 
@@ -60,13 +62,18 @@ def run(app: App, options: Options) -> Plan | None:
 
                 stack.enter_context(output_to(app.console, options.output))
             plan = make_plan(app, options, template)
-            if plan.tool_servers:
+            if plan.options.tools:
                 from telex.chat.tools import ToolServers
 
                 tools = stack.enter_context(
-                    ToolServers(app, plan.tool_servers, allow=plan.allow, of_alias=plan.allow_of_alias)
+                    ToolServers(
+                        app,
+                        plan.options.tools,
+                        allow=plan.options.allow,
+                        of_alias=plan.options.allow_of_alias,
+                    )
                 )
-            if plan.dry_run:
+            if plan.options.dry_run:
                 _dry_run(app, plan, tools)
                 return None
             model = plan.models[0]
@@ -84,7 +91,7 @@ def run(app: App, options: Options) -> Plan | None:
                 app.console.out_is_terminal
                 or plan.render.format != "text"
                 or plan.render.markdown_anywhere
-                or plan.copy
+                or plan.options.copy
                 or tools is not None
                 or model.chat.schema_retries is not None
                 or model.chat.continues
@@ -92,7 +99,7 @@ def run(app: App, options: Options) -> Plan | None:
             )
             answer = turn.run(interrupts)
             report_outcome(app, answer, had_tools=tools is not None)
-            if plan.copy:
+            if plan.options.copy:
                 _copy(app, plan, answer)
     return None
 
@@ -110,7 +117,7 @@ def _copy(app: App, plan: Plan, answer: Answer) -> None:
         app.console.note("The answer has no text to copy.")
         return
     sentence = copy(app.console, text)
-    if not plan.quiet:
+    if not plan.options.quiet:
         app.console.note(sentence)
 
 
@@ -149,14 +156,9 @@ class Turn:
             options: Any = {}
             if not self.keeps_text:
                 options["spill"] = _drop_piece if recorder is None else recorder.save_piece
-            if self._plan.limits_costs:
-                from telex.chat.costs import limiting_options, report_limits
-
-                options |= limiting_options(self._app)
-                if not self._plan.quiet:
-                    report_limits(
-                        self._app, [self._chat.target], self._chat.max_cost, partial(_report, render)
-                    )
+            if self._plan.limits_costs and not self._plan.options.quiet:
+                report = partial(_report, render)
+                report_limits(self._app, [self._chat.target], self._chat.max_cost, report)
             if self._tools is not None:
                 from telex.chat.tools import Approver, TerminalPrompt
 
@@ -234,7 +236,7 @@ def _chat_run(
     """A run whose log and problems with images are status lines; ``name`` is the model's among several."""
 
     def log(mark: str, words: str) -> None:
-        if mark != "<<" or plan.verbose > 1:
+        if mark != "<<" or plan.options.verbose > 1:
             handle(StatusLine(text=f"{mark[:1]} {name and f'{name}: '}{words}"))
 
     def save_image(image: Image) -> Image:
@@ -253,12 +255,14 @@ def _chat_run(
         from provider_core.chat.fallback import Rests
 
         options["rests"] = Rests(app.runtime.paths.rests)
+    budget = app.runtime.budget if plan.limits_costs else None
     return ChatRun(
         chat,
         open_provider,
-        log=log if plan.verbose else None,
+        log=log if plan.options.verbose else None,
         save_image=save_image if plan.save_images is not None else None,
         price=app.runtime.price if plan.render.shows_cost or plan.limits_costs else None,
+        check_budget=budget.check if budget is not None else None,
         **options,
     )
 
@@ -318,14 +322,9 @@ def _ask_several(app: App, plan: Plan, open_provider: OpensProvider, interrupts:
             continue
         if model.recorder is not None:
             model.recorder.report = partial(_report, render)
-        options = {}
-        if plan.limits_costs:
-            from telex.chat.costs import limiting_options, report_limits
-
-            options = limiting_options(app)
-            if not plan.quiet:
-                report_limits(app, [model.chat.target], model.chat.max_cost, partial(_report, render))
-        run = _chat_run(app, plan, model.chat, open_provider, render, name=str(model.chat.target), **options)
+        if plan.limits_costs and not plan.options.quiet:
+            report_limits(app, [model.chat.target], model.chat.max_cost, partial(_report, render))
+        run = _chat_run(app, plan, model.chat, open_provider, render, name=str(model.chat.target))
         if model.error is None:
             indexes.append(index)
             runs.append(run)
@@ -472,69 +471,45 @@ def _render_failure(app: App, options: Options, error: BaseException) -> None:
     render_failure(app.console, options.format, error, hint=app.hint(error), models=names)
 
 
-def _estimate(app: App, target: Target, request: Request) -> dict[str, Any]:
-    """What a request is estimated to cost at most, in US dollars; without a token limit, its input alone."""
-    from provider_core.budget import input_tokens
-    from provider_core.types import Usage
-
-    tokens, most = input_tokens(request), request.max_tokens
-    cost = app.runtime.prices.cost(target, Usage(input=tokens, output=most or 0), estimate=True)
-    return {
-        "input_tokens": tokens,
-        "output_tokens_at_most": most,
-        "cost": None if cost is None else float(cost.amount),
-        "cost_source": None if cost is None else cost.source,
-    }
-
-
 def _dry_run(app: App, plan: Plan, tools: ToolServers | None) -> None:
     """Print the request, or a list of the requests to several models; the first one that fails ends it."""
+    from provider_core.budget import input_tokens
     from provider_core.structs import replace
+    from provider_core.tools import ToolLoop
+    from provider_core.types import Usage
+    from telex.render.json import request_object
+
+    def described(candidates: Sequence[Candidate], target: Target, request: Request) -> dict[str, Any]:
+        """A request with the source of each of its options, and what it is estimated to cost at most.
+
+        Without a token limit, that is the cost of its input alone.
+        """
+        if tools is not None:
+            request = ToolLoop(tools.toolboxes, None, request.tool_choice, lambda _: None).offer(request)
+        tokens, most = input_tokens(request), request.max_tokens
+        cost = app.runtime.prices.cost(target, Usage(input=tokens, output=most or 0), estimate=True)
+        estimate = {
+            "input_tokens": tokens,
+            "output_tokens_at_most": most,
+            "cost": None if cost is None else float(cost.amount),
+            "cost_source": None if cost is None else cost.source,
+        }
+        sources = next((dict(each.options.sources) for each in candidates if each.target == target), {})
+        shown = request_object(app.runtime, app.console, target, request)
+        return {**shown, "estimate": estimate, "sources": sources}
 
     found = []
     for model in plan.models:
-        if model.error is not None:
-            raise model.error
-        chat = model.chat
-        if chat is None:
-            continue
-        shown = _request_object(app, plan, tools, model, chat.target, chat.request)
-        if chat.fallbacks:
+        if model.error is not None or model.chat is None:
+            raise model.error or AssertionError
+        messages = model.chat.request.messages
+        shown = described(model.candidates, model.chat.target, model.chat.request)
+        if model.chat.fallbacks:
             shown["fallbacks"] = [
-                _request_object(
-                    app,
-                    plan,
-                    tools,
-                    model,
-                    each.target,
-                    replace(each.request, messages=chat.request.messages),
-                )
+                described(model.candidates, each.target, replace(each.request, messages=messages))
                 if each.target is not None and each.request is not None
                 else {"model": each.name, "error": each.error and each.error.message}
-                for each in (*chat.unusable, *chat.fallbacks)
+                for each in (*model.chat.unusable, *model.chat.fallbacks)
             ]
         found.append(shown)
     app.console.json(found[0] if len(plan.models) == 1 else found)
-
-
-def _request_object(
-    app: App,
-    plan: Plan,
-    tools: ToolServers | None,
-    model: ModelPlan,
-    target: Target,
-    request: Request,
-) -> dict[str, Any]:
-    """One request for ``--dry-run``, with the source of each of its options."""
-    from telex.chat.candidates import sources
-    from telex.render.json import request_object
-
-    if tools is not None:
-        from provider_core.tools import ToolLoop
-
-        request = ToolLoop(tools.toolboxes, None, request.tool_choice, lambda _: None).offer(request)
-    return {
-        **request_object(app.runtime, app.console, target, request),
-        "estimate": _estimate(app, target, request),
-        "sources": dict(sources(app, vars(plan.options), plan.template, model.candidates, target)),
-    }

@@ -248,7 +248,7 @@ def command(app: App, /, *, profile: str | None, **given: Any) -> None:
     before it sends anything. A PROMPT of "-" reads stdin even from a terminal. With no prompt on a terminal, starts an
     interactive conversation.
     """
-    from telex.chat.plan import Options
+    from telex.chat import Options
     from telex.chat.run import run
 
     if profile is not None:

@@ -23,7 +23,7 @@ from telex.repl.terminal import EchoSuppressor, PlainReader, is_plain, prompt_si
 if TYPE_CHECKING:
     from provider_core.history import SavedConversation
     from telex.app import App
-    from telex.chat.plan import Plan
+    from telex.chat import Plan
     from telex.repl.session import Reader
 
 _EXCHANGES_SHOWN = 2
@@ -46,18 +46,23 @@ def run_conversation(app: App, plan: Plan) -> None:
         return
     with contextlib.ExitStack() as stack:
         tools = None
-        if plan.tool_servers:
+        if plan.options.tools:
             from telex.chat.tools import ToolServers
 
             with EchoSuppressor(app):
                 tools = stack.enter_context(
-                    ToolServers(app, plan.tool_servers, allow=plan.allow, of_alias=plan.allow_of_alias)
+                    ToolServers(
+                        app,
+                        plan.options.tools,
+                        allow=plan.options.allow,
+                        of_alias=plan.options.allow_of_alias,
+                    )
                 )
         provider = stack.enter_context(ProviderSession(app.runtime.open_provider))
         session = Session(app, plan, chat, provider, tools=tools)
         session.enter = stack.enter_context
         learn_background(app.console, app.runtime.environ)
-        if not plan.quiet:
+        if not plan.options.quiet:
             _greet(session, plan.earlier)
         reader = session.reader = _reader(session)
         continues = True
@@ -65,7 +70,7 @@ def run_conversation(app: App, plan: Plan) -> None:
             with contextlib.suppress(KeyboardInterrupt):  # one that comes between two steps
                 continues = _step(session, reader)
     conversation = session.recorder.conversation if session.recorder is not None else None
-    if conversation is not None and session.exchanges and not plan.quiet:
+    if conversation is not None and session.exchanges and not plan.options.quiet:
         app.console.note(f"To continue: telex chat --conversation {conversation}")
 
 

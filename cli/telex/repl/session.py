@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from provider_core.events import Event
     from provider_core.types import Part, Target
     from telex.app import App
+    from telex.chat import Plan
     from telex.chat.history_recorder import HistoryRecorder
-    from telex.chat.plan import Plan
     from telex.chat.tools import ToolServers
     from telex.render import CommandEvent, RenderOptions
 
@@ -164,7 +164,7 @@ class Session:
         attaching = Attaching(
             environ=self.app.runtime.environ,
             pdf_as_file=accepts_pdf(self.target),
-            limit=self._plan.attach_limit,
+            limit=self._plan.options.attach_limit,
             note=self.app.console.note,
         )
         self.attached = attach(self.attached, files, images, attaching=attaching)
@@ -254,7 +254,7 @@ class Session:
             elif self.enter is not None:
                 from telex.chat.tools import ToolServers
 
-                self.tools = self.enter(ToolServers(self.app, (server,), allow=self._plan.allow))
+                self.tools = self.enter(ToolServers(self.app, (server,), allow=self._plan.options.allow))
 
     @property
     def options(self) -> Mapping[str, Any]:

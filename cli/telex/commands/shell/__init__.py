@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from provider_core.events import Answer, Event
     from provider_core.types import Message
     from telex.app import App
-    from telex.chat.plan import Options, Plan
+    from telex.chat import Options, Plan
     from telex.chat.tools import TerminalPrompt
     from telex.commands.shell.system import ShellProgram
     from telex.console import Console
@@ -204,7 +204,7 @@ def _to_explain(command_line: str, question: str = "") -> str:
 
 def _options(given: dict[str, Any], words: Sequence[str], system: str, schema: object) -> Options:
     """The options of the ``telex chat`` that this command is, with the defaults of all others."""
-    from telex.chat.plan import Options
+    from telex.chat import Options
     from telex.commands import chat
 
     arguments = ["--no-save", "--system", system]

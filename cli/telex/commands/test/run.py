@@ -23,7 +23,7 @@ from provider_core.structs import Struct, replace
 from provider_core.structured import failures, judge_request, verdict_of
 from provider_core.types import Request
 from telex.batch import Accounts
-from telex.chat.costs import report_limits
+from telex.chat import report_limits
 from telex.commands.test.cases import find_files, read_cases
 from telex.commands.test.report import Outcome, Reporter, write_junit
 from telex.exit_codes import ExitCode, Interrupts, Stop
