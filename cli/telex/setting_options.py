@@ -10,7 +10,7 @@ from provider_core.settings.provider_fields import LONGEST_WAIT, MOST_PER_MINUTE
 from telex.options import BodyField, ExistingPath, Name, Number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from click.shell_completion import CompletionItem
 
@@ -49,6 +49,26 @@ def add_options(rows: Iterable[ProviderField], command: _Command) -> _Command:
         names = [f"--{row.flag}", row.name, *filter(None, (row.short,))]
         command = click.option(*names, help=row.help, **how)(command)
     return command
+
+
+def unset_option(unset: Unset, about: str, command: _Command) -> _Command:
+    """Add ``--unset FIELD``, whose values ``changed_fields`` and ``removed_fields`` read."""
+    return click.option("--unset", type=unset, multiple=True, metavar="FIELD", help=f"{about} Repeatable.")(
+        command
+    )
+
+
+def changed_fields(
+    rows: Sequence[ProviderField],
+    options: Mapping[str, Any],
+    entry: Mapping[str, Any],
+    unset: Iterable[str] = (),
+) -> dict[str, Any]:
+    """The settings that the options set, and that ``--unset`` removes (None); raises ``click.UsageError``."""
+    require_apart(rows, options, unset)
+    given = given_fields(rows, options, entry)
+    require_valid(rows, given)
+    return {**given, **removed_fields({**entry, **given}, unset)}
 
 
 def given_fields(

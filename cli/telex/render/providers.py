@@ -105,6 +105,9 @@ class ListedProvider(NamedTuple):
         from provider_core.settings.provider_fields import PROVIDER_FIELDS
 
         provider, network = self.provider, self.provider.network
+        names = [
+            "default model" if each == "model" else each.replace("aliases.", "alias ") for each in references
+        ]
         values = {
             **written,
             "key_command": provider.key_command,
@@ -128,12 +131,8 @@ class ListedProvider(NamedTuple):
                 for row in PROVIDER_FIELDS
                 if row.name not in above and values.get(row.name) not in (None, "")
             ),
-            ("used by", ", ".join(map(_reference, references))),
+            ("used by", ", ".join(names)),
         ]
-
-
-def _reference(setting: str) -> str:
-    return "default model" if setting == "model" else setting.replace("aliases.", "alias ")
 
 
 def setting_text(name: str, value: Any) -> str:

@@ -17,10 +17,8 @@ from telex.options import Name
 from telex.setting_options import (
     Unset,
     add_options,
-    given_fields,
-    removed_fields,
-    require_apart,
-    require_valid,
+    changed_fields,
+    unset_option,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +30,10 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 _MAX_LENGTH = 512
 _UNSETTABLE = Unset(MODEL_FIELDS)
+_UNSET_HELP = (
+    "Remove a setting, named like its option: context, temperature; param.NAME and header.NAME remove one."
+)
+_UNSET_OF_ALIAS = "Remove an option from the alias, such as temperature; param.NAME removes one field."
 
 
 def _model_argument(command: _Command) -> _Command:
@@ -88,8 +90,7 @@ def add(app: App, /, *, model: str, id: str | None, **options: Any) -> None:  # 
     from telex import provider_commands
 
     provider, name = _split(app, model, id)
-    fields = given_fields(MODEL_FIELDS, options, {})
-    require_valid(MODEL_FIELDS, fields)
+    fields = changed_fields(MODEL_FIELDS, options, {})
     provider_commands.configured_provider(app, provider)
     declare_model(app.runtime.paths.settings_file, provider, name, fields, new=True)
     app.console.note(f'{provider}/{name} is added. Try: telex chat -m {provider}/{name} "Hello"')
@@ -106,14 +107,7 @@ def add(app: App, /, *, model: str, id: str | None, **options: Any) -> None:  # 
 )
 @_model_argument
 @partial(add_options, MODEL_FIELDS)
-@click.option(
-    "--unset",
-    type=_UNSETTABLE,
-    multiple=True,
-    metavar="FIELD",
-    help="Remove a setting, named like its option: context, temperature; param.NAME and header.NAME remove one. "
-    "Repeatable.",
-)
+@partial(unset_option, _UNSETTABLE, _UNSET_HELP)
 @pass_app
 def edit(app: App, /, *, model: str, id: str | None, unset: tuple[str, ...], **options: Any) -> None:  # noqa: A002
     """Change what the settings say about a model, and the options of its requests.
@@ -126,12 +120,8 @@ def edit(app: App, /, *, model: str, id: str | None, unset: tuple[str, ...], **o
     from provider_core.settings.edit import declare_model
     from telex import provider_commands
 
-    require_apart(MODEL_FIELDS, options, unset)
     provider, name = _split(app, model, id)
-    entry = _entry(app, provider, name)
-    given = given_fields(MODEL_FIELDS, options, entry)
-    require_valid(MODEL_FIELDS, given)
-    fields = {**given, **removed_fields({**entry, **given}, unset)}
+    fields = changed_fields(MODEL_FIELDS, options, _entry(app, provider, name), unset)
     if not fields:
         raise click.UsageError(f"nothing to change; use one of --{', --'.join(_UNSETTABLE.rows)} or --unset")
     provider_commands.configured_provider(app, provider)
@@ -181,13 +171,7 @@ def remove(app: App, *, model: str, id: str | None) -> None:  # noqa: A002 - the
 @click.argument("name", required=False, metavar="[NAME]", type=Name("alias"))
 @click.argument("targets", nargs=-1, metavar="[TARGET]...", type=Name("model"))
 @partial(add_options, ALIAS_FIELDS)
-@click.option(
-    "--unset",
-    type=Unset(ALIAS_FIELDS),
-    multiple=True,
-    metavar="FIELD",
-    help="Remove an option from the alias, such as temperature; param.NAME removes one field. Repeatable.",
-)
+@partial(unset_option, Unset(ALIAS_FIELDS), _UNSET_OF_ALIAS)
 @click.option("--remove", is_flag=True, help="Remove the alias.")
 @pass_app
 def alias(
@@ -211,15 +195,16 @@ def alias(
 
     Without TARGET and options, show what NAME means; without arguments, list all aliases.
     """
-    fields = given_fields(ALIAS_FIELDS, options, _options(app, name))
+    known = app.runtime.settings.aliases.get(name or "")
+    fields = changed_fields(ALIAS_FIELDS, options, known.options if known is not None else {}, unset)
     changes = bool(targets or fields or unset)
     if remove and (name is None or changes):
         raise click.UsageError("--remove takes one NAME and nothing else")
     if name is None:
         if changes:
             raise click.UsageError("name the alias that the options are for")
-        for known, meaning in app.runtime.settings.aliases.items():
-            app.console.out(f"{known}\t{_described(meaning)}\n")
+        for each, meaning in app.runtime.settings.aliases.items():
+            app.console.out(f"{each}\t{_described(meaning)}\n")
         if not app.runtime.settings.aliases:
             app.console.note("There are no aliases. To make one: telex models alias NAME PROVIDER/MODEL")
     elif remove:
@@ -227,27 +212,13 @@ def alias(
 
         remove_alias(app.runtime.paths.settings_file, name)
         app.console.note(f"{name} is no longer an alias.")
-    elif not changes:
-        app.console.out(f"{_described(_alias(app, name))}\n")
+    elif changes:
+        _set_alias(app, name, targets, fields)
+    elif known is not None:
+        app.console.out(f"{_described(known)}\n")
     else:
-        require_apart(ALIAS_FIELDS, options, unset)
-        require_valid(ALIAS_FIELDS, fields)
-        removed = removed_fields({**_options(app, name), **fields}, unset)
-        _set_alias(app, name, targets, {**fields, **removed})
-
-
-def _alias(app: App, name: str) -> Alias:
-    app.runtime.settings.require("aliases", name)
-    found = app.runtime.settings.aliases.get(name)
-    if found is None:
+        app.runtime.settings.require("aliases", name)
         raise ModelError(f"unknown alias: {name}", name=name, code="unknown_alias")
-    return found
-
-
-def _options(app: App, name: str | None) -> Mapping[str, Any]:
-    """The present options of the alias; empty for a new one."""
-    found = app.runtime.settings.aliases.get(name or "")
-    return found.options if found is not None else {}
 
 
 def _described(alias: Alias) -> str:

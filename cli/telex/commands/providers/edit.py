@@ -15,7 +15,7 @@ from telex.commands.providers.arguments import KeyChoice
 from telex.exit_codes import ASKING, ExitCode, Stop
 from telex.main import Command
 from telex.options import Name
-from telex.setting_options import Unset, removed_fields, require_apart
+from telex.setting_options import Unset, removed_fields, require_apart, unset_option
 
 if TYPE_CHECKING:
     from provider_core.types import Provider
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 UNSETTABLE = Unset(row for row in PROVIDER_FIELDS if row.name not in ("key", "enabled"))
 """The values of ``--unset``."""
+_UNSET_HELP = (
+    "Remove a setting, named like its option: proxy, idle-timeout; header.NAME and param.NAME remove one."
+)
 
 
 @click.command(
@@ -35,15 +38,7 @@ UNSETTABLE = Unset(row for row in PROVIDER_FIELDS if row.name not in ("key", "en
 )
 @click.argument("name", type=Name("provider"))
 @partial(arguments.setting_options, PROVIDER_FIELDS)
-@click.option(
-    "--unset",
-    "unset",
-    multiple=True,
-    type=UNSETTABLE,
-    metavar="FIELD",
-    help="Remove a setting, named like its option: proxy, idle-timeout; header.NAME and param.NAME remove one. "
-    "Repeatable.",
-)
+@partial(unset_option, UNSETTABLE, _UNSET_HELP)
 @click.option("--no-verify", is_flag=True, help="Save a new key without checking it.")
 @click.option(
     "--trust", is_flag=True, help="Allow sending the stored key with the changed address, proxy or CA bundle."
