@@ -17,7 +17,7 @@ import click
 
 from provider_core import __version__
 from telex.help import TOPICS, topic
-from telex.main import Command, root
+from telex.main import Command, Group, root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,23 +49,13 @@ def pages(root: click.Command) -> dict[str, str]:
 def _command_pages(command: click.Command, context: click.Context, line: str) -> Iterator[tuple[str, str]]:
     """The pages of a command and of all below it; ``line`` is the command's line in the help of its group."""
     name = context.command_path.replace(" ", "-")
-    below = list(_subcommands(command, context))
+    below = [
+        (each, each.context_class(each, context, info_name=word, **each.context_settings), words)
+        for word, each, words in (command.below(context) if isinstance(command, Group) else ())
+    ]
     yield name, _command_page(command, context, name, line or _paragraphs(command)[0], below)
-    for each, inner, inner_line in below:
-        yield from _command_pages(each, inner, inner_line)
-
-
-def _subcommands(
-    command: click.Command, context: click.Context
-) -> Iterator[tuple[click.Command, click.Context, str]]:
-    if not isinstance(command, click.Group):
-        return
-    rows: dict[str, tuple[str, str]] = getattr(command, "rows", {})
-    for name in command.list_commands(context):
-        each = command.get_command(context, name)
-        if each is not None and not each.hidden:
-            inner = each.context_class(each, context, info_name=name, **each.context_settings)
-            yield each, inner, rows[name][1] if name in rows else each.get_short_help_str(200)
+    for each in below:
+        yield from _command_pages(*each)
 
 
 def _command_page(

@@ -168,10 +168,17 @@ class Ledger:
     def _sums(
         self, key: str, end: str, since: float, provider: str | None, model: str | None
     ) -> tuple[UsageTotal, ...]:
-        where, values = _filter(since, provider, model)
+        where = "at >= ?"
+        values: list[object] = [since]
+        if provider is not None:
+            where += " AND provider = ? COLLATE NOCASE"
+            values.append(provider)
+        if model is not None:
+            where += " AND (model = ? COLLATE NOCASE OR provider || '/' || model = ? COLLATE NOCASE)"
+            values += [model, model]
         # total() of integers is exact up to 2**53, and never overflows as sum() does.
         sums = ", ".join(f"total({name})" for name in (*_TOKENS, "cost"))
-        query = f"SELECT {key}, count(*), {sums}, count(*) - count(cost) FROM requests {where} {end}"
+        query = f"SELECT {key}, count(*), {sums}, count(*) - count(cost) FROM requests WHERE {where} {end}"
         with self._database.reading() as connection:
             return (
                 () if connection is None else tuple(_total(*row) for row in connection.execute(query, values))
@@ -236,34 +243,13 @@ def delete_before(connection: sqlite3.Connection, before: float) -> int:
     return connection.execute("DELETE FROM requests WHERE at < ?", (before,)).rowcount
 
 
-def _filter(since: float, provider: str | None, model: str | None) -> tuple[str, list[object]]:
-    """The condition for the entries of a period, a provider and a model, and its values."""
-    conditions: list[str] = ["at >= ?"]
-    values: list[object] = [since]
-    for condition, value in (
-        ("provider = ? COLLATE NOCASE", provider),
-        ("(model = ? COLLATE NOCASE OR provider || '/' || model = ? COLLATE NOCASE)", model),
-    ):
-        if value is not None:
-            conditions.append(condition)
-            values += [value] * condition.count("?")
-    return f"WHERE {' AND '.join(conditions)}", values
-
-
 def _values(entry: LedgerEntry) -> tuple[object, ...]:
     """The entry's columns."""
-    tokens = (getattr(entry, name) for name in _TOKENS)
+    values = [getattr(entry, name) for name in _COLUMNS[:-2]]
     cost = None if entry.cost is None else _stored_cost(entry.cost)
     return (
-        entry.at,
-        entry.provider,
-        entry.preset,
-        _records.storable(entry.model),
-        entry.command,
-        None if entry.template is None else _records.storable(entry.template),
-        entry.conversation,
-        entry.verdict,
-        *(None if count is None else max(0, min(count, _MOST_TOKENS)) for count in tokens),
+        *(_records.storable(value) if isinstance(value, str) else value for value in values[: -len(_TOKENS)]),
+        *(None if count is None else max(0, min(count, _MOST_TOKENS)) for count in values[-len(_TOKENS) :]),
         cost,
         None if cost is None else entry.cost_source,
     )

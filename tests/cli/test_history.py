@@ -347,10 +347,7 @@ def test_removal_says_what_of_the_ledger_stays(telex: Inside, history: Filled) -
         )
         assert removed("remove", first, "--yes") == [
             "1 conversation removed.",
-            (
-                "telex usage still counts 2 requests: their times, models, tokens and costs, without text. "
-                "--with-usage removes that too."
-            ),
+            "telex usage still counts 2 requests, without text. To remove that too, use --with-usage.",
         ]
         assert opened.ledger.total().requests == 4
         assert removed("remove", second, "--yes", "--with-usage") == [

@@ -18,7 +18,7 @@ from running import COMMAND, Telex
 from shells import BASH, BASH_WITH_PACKAGE, FISH, ZSH, ZSH_EARLY, ZSH_EVAL, Kind, Shell
 
 from telex.completion import FILES, read, script
-from telex.main import root
+from telex.main import Group, root
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -424,13 +424,13 @@ def test_the_lists_are_found_where_telex_writes_them(shell: str, case: str, tmp_
     assert (asked.stdout.strip(), asked.stderr) == ("found", "")
 
 
-@click.group()
+@click.command(cls=Group, rows={"resume": (f"{__name__}:resume", "Go on with a conversation.")})
 @click.help_option("-h", "--help")
 def other() -> None:
     """Stands for commands to come."""
 
 
-@other.command()
+@click.command()
 @click.argument("conversation", type=Name("conversation"))
 @click.option("-s", "--server", type=Name("server"), multiple=True)
 @click.option("-v", "--verbose", count=True)

@@ -155,15 +155,15 @@ def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool, save_
     elif not (answer_alone or app.console.out_is_terminal):
         app.console.out(render.markdown(found, turns))
     else:
-        screen = render.TranscriptRenderer(app.console, app.runtime.settings)
+        console, settings = app.console, app.runtime.settings
         if not answer_alone:
-            screen.conversation(found, turns)
+            render.transcript(console, settings, found, turns)
             return
         answer = next((turn.answer for turn in reversed(turns) if turn.answer), None)
         if answer is not None and isinstance(answer.content, str) and answer.content:
-            screen.answer(answer.content)
+            render.print_answer(console, settings, answer.content)
         else:
-            app.console.note("The conversation has no answer.")
+            console.note("The conversation has no answer.")
 
 
 def _save_images(turns: Iterable[SavedTurn], name: str) -> None:
@@ -342,7 +342,14 @@ def remove(app: App, *, names: tuple[str, ...], everything: bool, with_usage: bo
     history = app.runtime.history
     chosen = history.conversations() if everything else _find(history, names)
     if chosen and not yes:
-        _confirm(app, chosen)
+        if app.console.can_prompt():
+            for each in chosen[:_CONFIRMED]:
+                app.console.err(f"{each.id}  {each.title}\n")
+            if len(chosen) > _CONFIRMED:
+                app.console.err(f"and {len(chosen) - _CONFIRMED} more\n")
+        app.console.confirm_removal(
+            "the conversation" if len(chosen) == 1 else f"{len(chosen)} conversations"
+        )
     if everything and with_usage:
         removed = history.prune(math.inf, with_usage=True)
     else:
@@ -359,22 +366,7 @@ def _report_removal(app: App, removed: Removed, *, with_usage: bool) -> None:
         return
     note(f"{gone} removed.")
     if removed.requests:
-        what = (
-            "its time, model, tokens and cost"
-            if removed.requests == 1
-            else "their times, models, tokens and costs"
-        )
-        note(f"telex usage still counts {requests}: {what}, without text. --with-usage removes that too.")
-
-
-def _confirm(app: App, chosen: tuple[SavedConversation, ...]) -> None:
-    many = "the conversation" if len(chosen) == 1 else f"{len(chosen)} conversations"
-    if app.console.can_prompt():
-        for each in chosen[:_CONFIRMED]:
-            app.console.err(f"{each.id}  {each.title}\n")
-        if len(chosen) > _CONFIRMED:
-            app.console.err(f"and {len(chosen) - _CONFIRMED} more\n")
-    app.console.confirm_removal(many)
+        note(f"telex usage still counts {requests}, without text. To remove that too, use --with-usage.")
 
 
 @click.command(

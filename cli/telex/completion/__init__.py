@@ -88,14 +88,7 @@ def _command(
     context = click.Context(command, parent, words[-1], **command.context_settings)
     params = [param for param in command.get_params(context) if not getattr(param, "hidden", False)]
     arguments = [param for param in params if isinstance(param, click.Argument)]
-    below: list[CommandSpec] = []
-    if isinstance(command, click.Group):
-        rows = command.rows if isinstance(command, Group) else {}
-        for name in command.list_commands(context):
-            each = command.get_command(context, name)
-            if each is not None and not each.hidden:
-                line = rows[name][1] if name in rows else each.get_short_help_str(_MAX_HELP)
-                below.append(_command(each, (*words, name), line, context))
+    below = command.below(context) if isinstance(command, Group) else ()
     return CommandSpec(
         words=words,
         help=about,
@@ -104,7 +97,7 @@ def _command(
             ParameterSpec(value=_value(each, arguments), label=_label(each), repeatable=each.nargs == -1)
             for each in arguments
         ),
-        commands=tuple(below),
+        commands=tuple(_command(each, (*words, name), line, context) for name, each, line in below),
     )
 
 

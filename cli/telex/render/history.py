@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from provider_core.types import AudioPart, FilePart, TextPart, Verdict
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
 
     from provider_core.history import SavedConversation, SavedTurn, SearchHit
     from provider_core.settings import Settings
-    from provider_core.types import ImagePart, Message, ToolCall
+    from provider_core.types import ImagePart, Message, Part, ToolCall
     from telex.console import Console
-    from telex.render.styles import Look
 
 _FROM = {"UPDATED": 32, "TURNS": 60, "MODEL": 60, "STATUS": 60}
 """The width of the terminal from which on a column is shown."""
@@ -108,68 +108,50 @@ def hits(console: Console, found: Iterable[SearchHit]) -> None:
         console.raw_out(f"{_grey(console, head)}\n  {words}\n")
 
 
-class TranscriptRenderer:
-    """Shows a conversation on a terminal: who said what, and answers as ``telex chat`` renders them."""
+def transcript(
+    console: Console, settings: Settings, conversation: SavedConversation, turns: Iterable[SavedTurn]
+) -> None:
+    """Print a conversation on a terminal: who said what, and answers as ``telex chat`` renders them."""
+    console.raw_out(_styled(console, visible(conversation.title), _BOLD) + "\n")
+    now = time.time()
+    for turn in turns:
+        moment = _grey(console, when(turn.at, now))
+        for message in turn.messages:
+            console.raw_out(f"\n{_styled(console, message.role.capitalize(), _BOLD)} {moment}\n")
+            parts = (message.content,) if isinstance(message.content, str) else message.content
+            for part in parts:
+                if text := part if isinstance(part, str) else _part_text(part):
+                    console.out(text if text.endswith("\n") else f"{text}\n")
+            _print_calls(console, message)
+        console.raw_out(f"\n{_styled(console, visible(_who(turn)), _BOLD)} {moment}\n")
+        lines: list[str] = []
+        if turn.answer is not None:
+            if isinstance(turn.answer.content, str) and turn.answer.content:
+                print_answer(console, settings, turn.answer.content)
+            _print_calls(console, turn.answer)
+            lines += (*image_lines(turn.answer.images), *source_lines(turn.answer.sources))
+        if words := ending(turn):
+            lines.append(visible(words))
+        for line in lines:
+            console.raw_out(_grey(console, line) + "\n")
 
-    def __init__(self, console: Console, settings: Settings) -> None:
-        self._console = console
-        self._settings = settings
-        self._look: Look | None = None
 
-    def conversation(self, conversation: SavedConversation, turns: Iterable[SavedTurn]) -> None:
-        console = self._console
-        console.raw_out(_styled(console, visible(conversation.title), _BOLD) + "\n")
-        now = time.time()
-        for turn in turns:
-            for message in turn.messages:
-                self._head(message.role.capitalize(), when(turn.at, now))
-                self._message(message)
-            self._head(_who(turn), when(turn.at, now))
-            lines: list[str] = []
-            if turn.answer is not None:
-                if isinstance(turn.answer.content, str) and turn.answer.content:
-                    self.answer(turn.answer.content)
-                self._calls(turn.answer)
-                lines += (*image_lines(turn.answer.images), *source_lines(turn.answer.sources))
-            if words := ending(turn):
-                lines.append(visible(words))
-            for line in lines:
-                console.raw_out(_grey(console, line) + "\n")
+def print_answer(console: Console, settings: Settings, text: str) -> None:
+    """Print an answer as ``telex chat`` does: Markdown is rendered on a terminal."""
+    if console.out_is_terminal and settings.markdown:
+        from telex.render.live import render
+        from telex.render.styles import look_for
 
-    def answer(self, text: str) -> None:
-        """Print an answer as ``telex chat`` does: Markdown is rendered on a terminal."""
-        console, settings = self._console, self._settings
-        if console.out_is_terminal and settings.markdown:
-            from telex.render.live import render
-            from telex.render.styles import look_for
+        look = look_for(console, settings.code_theme, ask=True)
+        if look is not None:
+            console.raw_out(render(text, console.width(), look=look))
+            return
+    console.out(text if console.out_is_terminal and text.endswith("\n") else f"{text}\n")
 
-            self._look = self._look or look_for(console, settings.code_theme, ask=True)
-            if self._look is not None:
-                console.raw_out(render(text, console.width(), look=self._look))
-                return
-        console.out(text if console.out_is_terminal and text.endswith("\n") else f"{text}\n")
 
-    def _head(self, who: str, moment: str) -> None:
-        name = _styled(self._console, visible(who), _BOLD)
-        self._console.raw_out(f"\n{name} {_grey(self._console, moment)}\n")
-
-    def _message(self, message: Message) -> None:
-        parts = (message.content,) if isinstance(message.content, str) else message.content
-        for part in parts:
-            text = (
-                part
-                if isinstance(part, str)
-                else part.text
-                if isinstance(part, TextPart)
-                else part_words(part)
-            )
-            if text:
-                self._console.out(text if text.endswith("\n") else f"{text}\n")
-        self._calls(message)
-
-    def _calls(self, message: Message) -> None:
-        for call in message.tool_calls:
-            self._console.out(f"{call.name}({call.arguments})\n")
+def _print_calls(console: Console, message: Message) -> None:
+    for call in message.tool_calls:
+        console.out(f"{call.name}({call.arguments})\n")
 
 
 def _grey(console: Console, text: str) -> str:
@@ -190,14 +172,10 @@ def utc(moment: float) -> str:
 
 def conversation_object(conversation: SavedConversation) -> dict[str, Any]:
     """``turns`` is their number; ``model`` is ``provider/model`` of the last one, ``verdict`` the end of its answer."""
-    return {
-        "id": conversation.id,
-        "title": conversation.title,
+    return asdict(conversation) | {
         "begun": utc(conversation.begun),
         "updated": utc(conversation.updated),
-        "turns": conversation.turns,
-        "model": conversation.model,
-        "verdict": conversation.verdict.value if conversation.verdict is not None else None,
+        "verdict": conversation.verdict and conversation.verdict.value,
     }
 
 
@@ -240,15 +218,7 @@ def turn_object(turn: SavedTurn, *, title: str) -> dict[str, Any]:
 
 def hit_object(hit: SearchHit) -> dict[str, Any]:
     """``marks`` are the begin and end of each word in ``snippet``; ``turn`` is null for a title."""
-    return {
-        "conversation": hit.conversation,
-        "title": hit.title,
-        "turn": hit.turn,
-        "role": hit.role,
-        "at": utc(hit.at),
-        "snippet": hit.snippet,
-        "marks": [list(mark) for mark in hit.marks],
-    }
+    return asdict(hit) | {"at": utc(hit.at)}
 
 
 def _message_object(message: Message) -> dict[str, Any]:
@@ -330,9 +300,11 @@ def part_words(part: ImagePart | FilePart | AudioPart) -> str:
 def _text(message: Message) -> str:
     if isinstance(message.content, str):
         return message.content
-    return "\n\n".join(
-        part.text if isinstance(part, TextPart) else part_words(part) for part in message.content
-    )
+    return "\n\n".join(map(_part_text, message.content))
+
+
+def _part_text(part: Part) -> str:
+    return part.text if isinstance(part, TextPart) else part_words(part)
 
 
 def _call(call: ToolCall) -> str:
