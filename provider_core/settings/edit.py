@@ -28,10 +28,10 @@ Fields: TypeAlias = "Mapping[str, Any]"
 Around: TypeAlias = "AbstractContextManager[None] | None"
 """Entered under the lock when the change is known to be valid, and left when the file has been replaced."""
 
-Group: TypeAlias = 'Literal["providers", "mcp"]'
-"""``[providers.NAME]`` or ``[mcp.NAME]``."""
+Group: TypeAlias = 'Literal["providers", "mcp", "aliases"]'
+"""``[providers.NAME]``, ``[mcp.NAME]`` or ``aliases.NAME``."""
 
-_NOUNS = {"providers": "provider", "mcp": "MCP server"}
+_NOUNS = {"providers": "provider", "mcp": "MCP server", "aliases": "alias"}
 
 _GROUPS = ("providers", "mcp", "profiles")
 """Tables of tables, which are written as ``[GROUP.NAME]``."""
@@ -46,28 +46,19 @@ def entries(path: Path, group: Group = "providers") -> dict[str, dict[str, Any]]
 
 def references(data: Mapping[str, Any], name: str, model: str = "") -> tuple[str, ...]:
     """The settings that name the provider ``name``, or its ``model``: "model", "aliases.fast", "profiles.work"."""
-    found = ["model"] if points_at(data.get("model"), name, model) else []
-    aliases = data.get("aliases")
-    if isinstance(aliases, dict):
-        found += [
-            f"aliases.{alias}"
-            for alias, written in aliases.items()
-            if any(points_at(to, name, model) for to in targets(written))
-        ]
-    profiles = data.get("profiles")
-    if isinstance(profiles, dict):
-        found += [
-            f"profiles.{profile}"
-            for profile, table in profiles.items()
-            if isinstance(table, dict) and any(points_at(to, name, model) for to in _named_in(table))
-        ]
-    return tuple(found)
+    places: list[tuple[str, list[Any]]] = [("model", [data.get("model")])]
+    for group, named_in in (("aliases", targets), ("profiles", _named_in)):
+        tables = data.get(group)
+        if isinstance(tables, dict):
+            places += [(f"{group}.{each}", named_in(written)) for each, written in tables.items()]
+    return tuple(place for place, named in places if any(points_at(to, name, model) for to in named))
 
 
-def _named_in(profile: Fields) -> list[Any]:
+def _named_in(profile: object) -> list[Any]:
     """The default model and the providers of a profile."""
-    providers = profile.get("providers")
-    return [profile.get("model"), *(providers if isinstance(providers, list) else ())]
+    table = profile if isinstance(profile, dict) else {}
+    providers = table.get("providers")
+    return [table.get("model"), *(providers if isinstance(providers, list) else ())]
 
 
 def targets(written: object) -> list[Any]:
@@ -123,7 +114,7 @@ def put(
             verb = "is" if len(taken) == 1 else "are"
             raise SettingsError(f"{', '.join(taken)} {verb} already set up", path=path)
         for name, fields in wanted.items():
-            tables[name] = {key: value for key, value in fields.items() if value is not None}
+            tables[name] = _without_none(fields)
 
     _apply(path, change, around)
 
@@ -132,20 +123,20 @@ def update_provider(path: Path, name: str, fields: Fields, *, around: Around = N
     """Set the given fields of ``[providers.NAME]`` and remove those that are None."""
 
     def change(data: dict[str, Any]) -> None:
-        table = _provider(data, name, path)
-        table.update(fields)
-        for key in [key for key, value in fields.items() if value is None]:
-            del table[key]
+        data["providers"][name] = _without_none({**_provider(data, name, path), **fields})
 
     _apply(path, change, around)
 
 
 def remove(path: Path, name: str, group: Group = "providers", *, around: Around = None) -> None:
-    """Remove the group's table of this name; raises ``SettingsError`` if there is none."""
+    """Remove the group's entry of this name; raises ``SettingsError`` if there is none."""
 
     def change(data: dict[str, Any]) -> None:
-        if _tables(data, group, path).pop(name, None) is None:
+        tables = _tables(data, group, path)
+        if tables.pop(name, None) is None:
             raise SettingsError(f"unknown {_NOUNS[group]}: {name}", path=path)
+        if not tables:
+            del data[group]
 
     # Other entries may be invalid, and removing must be possible even then.
     _apply(path, change, around, validate=False)
@@ -202,13 +193,9 @@ def declare_model(path: Path, provider: str, model: str, fields: Mapping[str, Js
         if at is not None and new:
             raise SettingsError(f"{provider}/{model} is already in the settings", path=path)
         before = models[at] if at is not None and isinstance(models[at], dict) else {}
-        after = {"id": model, **before, **fields}
-        entry = {key: value for key, value in after.items() if value is not None}
-        written: Any = model if len(entry) == 1 else entry
-        if at is None:
-            models.append(written)
-        else:
-            models[at] = written
+        entry = _without_none({"id": model, **before, **fields})
+        end = len(models) if at is None else at
+        models[end : end + 1] = [model if len(entry) == 1 else entry]
 
     _apply(path, change)
 
@@ -249,7 +236,7 @@ def set_alias(path: Path, name: str, wanted: Sequence[str], fields: Fields | Non
             written = _with_targets(written, wanted)
         if fields:
             table = written if isinstance(written, dict) else _with_targets({}, targets(written))
-            written = {key: value for key, value in {**table, **fields}.items() if value is not None}
+            written = _without_none({**table, **fields})
             if not written.keys() - {"target", "targets"}:
                 (written,) = written.values()
         aliases[name] = written
@@ -257,32 +244,8 @@ def set_alias(path: Path, name: str, wanted: Sequence[str], fields: Fields | Non
     _apply(path, change)
 
 
-def remove_alias(path: Path, name: str) -> None:
-    """Remove the alias ``name``; raises ``SettingsError`` if there is none."""
-
-    def change(data: dict[str, Any]) -> None:
-        aliases = _tables(data, "aliases", path)
-        if aliases.pop(name, None) is None:
-            raise SettingsError(f"unknown alias: {name}", path=path)
-        if not aliases:
-            del data["aliases"]
-
-    _apply(path, change, validate=False)
-
-
-def set_default(path: Path, model: str | None) -> None:
-    """Set the default model, or with None remove it."""
-
-    def change(data: dict[str, Any]) -> None:
-        data.pop("model", None)
-        if model is not None:
-            data["model"] = model
-
-    _apply(path, change)
-
-
 def set_value(path: Path, keys: Sequence[str], value: Json) -> None:
-    """Set one setting by its keys, with the tables that it needs. Raises ``SettingsError`` if that is invalid."""
+    """Set one setting by its keys, with the tables that it needs. Raises ``SettingsError`` if it is invalid then."""
 
     def change(data: dict[str, Any]) -> None:
         from provider_core.settings import schema
@@ -346,6 +309,10 @@ def _tables(data: dict[str, Any], group: str, path: Path) -> dict[str, Any]:
     if not isinstance(tables, dict):
         raise SettingsError(f"{group} is not a table: edit it by hand", path=path)
     return tables
+
+
+def _without_none(fields: Fields) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value is not None}
 
 
 def _provider(data: dict[str, Any], name: str, path: Path) -> dict[str, Any]:

@@ -95,9 +95,7 @@ def test_own_template_replaces_a_shipped_one_until_it_is_removed(inside: Inside,
     shipped = inside("templates", "show", "commit").text
     assert "git diff --staged" in shipped
     unchanged = inside("templates", "edit", "commit", env={"EDITOR": "true"})
-    assert (
-        unchanged.err == "Nothing was written: the template commit is still the one that comes with telex.\n"
-    )
+    assert unchanged.err == "Nothing was written.\n"
     env = {"EDITOR": editor(tmp_path, """echo 'prompt = "mine"' > "$1" """)}
     assert inside("templates", "edit", "commit", env=env).code == 0
     path = inside.paths.templates / "commit.toml"
@@ -174,7 +172,7 @@ def test_uncommented_new_template_is_valid(
 def test_unchanged_new_template_is_not_saved(inside: Inside, tmp_path: Path, script: str) -> None:
     ran = inside("templates", "edit", "a", env={"VISUAL": editor(tmp_path, script), "EDITOR": "false"})
     assert ran.code == 0
-    assert "the template a does not exist" in ran.err
+    assert "Nothing was written." in ran.err
     assert list((inside.paths.templates).iterdir()) == []
 
 

@@ -22,9 +22,9 @@ from provider_core.settings.edit import (
     declare_model,
     entries,
     forget_model,
-    remove_alias,
     set_alias,
-    set_default,
+    set_value,
+    unset_value,
 )
 
 if TYPE_CHECKING:
@@ -150,13 +150,13 @@ def test_models_are_declared_changed_and_forgotten(file: Path, paths: Paths) -> 
 
 def test_aliases_and_the_default_are_set_and_removed(file: Path, paths: Paths) -> None:
     comments = file.read_text().split().count("#")
-    set_default(file, "lab/a")
+    set_value(file, ("model",), "lab/a")
     set_alias(file, "fast", ["lab/b"])
     set_alias(file, "fast", ["lab"])
     found = load(paths, {})
     assert (found.model, str(found.aliases["fast"])) == ("lab/a", "lab")
-    set_default(file, None)
-    remove_alias(file, "fast")
+    unset_value(file, ("model",))
+    edit.remove(file, "fast", "aliases")
     found = load(paths, {})
     assert (found.model, "fast" in found.aliases) == (None, False)
     assert file.read_text().split().count("#") == comments
@@ -177,9 +177,9 @@ def test_comment_beside_another_model_stays(path: Path) -> None:
         (lambda p: declare_model(p, "nobody", "a", {}, new=True), "unknown provider: nobody"),
         (lambda p: declare_model(p, "lab", "c", {"context": -1}, new=True), "context: must be greater than 0"),
         (lambda p: forget_model(p, "lab", "c"), "lab/c is not in the settings"),
-        (lambda p: remove_alias(p, "gone"), "unknown alias: gone"),
+        (lambda p: edit.remove(p, "gone", "aliases"), "unknown alias: gone"),
         (lambda p: set_alias(p, "a/b", ["lab/a"]), "aliases"),
-        (lambda p: set_default(p, "x" * 600), "model"),
+        (lambda p: set_value(p, ("model",), "x" * 600), "model"),
         (lambda p: edit.put(p, {"lab": URL}), "lab is already set up"),
         (lambda p: edit.put(p, {"new": URL, "worse": {"base_url": "no address"}}), "worse"),
         (lambda p: edit.rename_provider(p, "lab", "lab"), "already set up"),
@@ -207,7 +207,7 @@ def test_any_name_can_be_written_and_read_again(
     where.settings_file.write_text(SHAPES["split"])
     declare_model(where.settings_file, "lab", model, {"name": name}, new=model not in ("a", "b"))
     set_alias(where.settings_file, alias, [f"lab/{model}"])
-    set_default(where.settings_file, alias)
+    set_value(where.settings_file, ("model",), alias)
     found = load(where, {})
     assert (model, name) in [(m.id, m.name) for m in found.providers["lab"].models]
     assert (str(found.aliases[alias]), found.model) == (f"lab/{model}", alias)
@@ -269,7 +269,7 @@ def test_line_ends_and_byte_order_mark_stay(path: Path, paths: Paths, before: by
     found = load(paths, {})
     assert (found.problems, str(found.aliases["fast"]), list(found.providers)) == ({}, "lib/m", ["lib"])
     edit.remove(path, "lib")
-    remove_alias(path, "fast")
+    edit.remove(path, "fast", "aliases")
     assert path.read_bytes().count(b"\n") >= before.count(b"\n")
 
 

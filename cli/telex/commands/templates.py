@@ -43,10 +43,6 @@ def command() -> None:
     """
 
 
-_HEADERS = ("NAME", "MODEL", "DESCRIPTION", "SOURCE")
-_SOURCES = {False: "yours", True: "shipped"}
-
-
 @click.command(
     cls=Command,
     name="list",
@@ -71,22 +67,21 @@ def list_(app: App, *, as_json: bool) -> None:
     objects: list[dict[str, Any]] = []
     rows: list[tuple[str, str, str, str]] = []
     for name, path in (of_project | all_names(app.runtime.paths.templates) | of_project).items():
-        source = "project" if name in of_project else _SOURCES[_is_shipped(path)]
+        model = summary = ""
         try:
             template = app.runtime.template(name)
         except SettingsError as error:
             app.console.note(error.message)
-            objects.append(
-                {"name": name, "path": str(path), "shipped": _is_shipped(path), "error": error.message}
-            )
-            rows.append((name, "", "", source))
+            shown = {"name": name, "path": str(path), "shipped": _is_shipped(path), "error": error.message}
         else:
-            objects.append(_as_json(template))
-            rows.append((name, template.model or "", _summary(template), source))
+            shown, model, summary = _as_json(template), template.model or "", _summary(template)
+        objects.append(shown)
+        source = "project" if name in of_project else "shipped" if _is_shipped(path) else "yours"
+        rows.append((name, model, summary, source))
     if as_json:
         app.console.json(objects)
-        return
-    tables.rows(app.console, _HEADERS, rows)
+    else:
+        tables.rows(app.console, ("NAME", "MODEL", "DESCRIPTION", "SOURCE"), rows)
 
 
 @click.command(
@@ -134,17 +129,15 @@ def _summary(template: Template) -> str:
 
 
 def _as_json(template: Template) -> dict[str, Any]:
-    from dataclasses import fields
-
     from provider_core.templates import variables
 
-    values = {each.name: getattr(template, each.name) for each in fields(template)}
-    return {
-        **values,
+    values = {name: getattr(template, name) for name in type(template)._fields}
+    own = {
         "path": str(template.path),
         "shipped": _is_shipped(template.path),
         "variables": variables(template),
     }
+    return values | own
 
 
 def _is_shipped(path: Path) -> bool:
@@ -200,7 +193,6 @@ def edit(app: App, *, name: str, markdown: bool) -> None:
     template that comes with telex creates your own copy, which replaces it; remove the copy to return to the original.
     """
     from provider_core.files import private_folder, replace
-    from provider_core.templates import SHIPPED, names
 
     path, initial = _file_to_edit(app, name, markdown=markdown)
     if initial is not None:
@@ -213,9 +205,7 @@ def edit(app: App, *, name: str, markdown: bool) -> None:
         if unwritten:
             path.unlink(missing_ok=True)
     if unwritten:
-        shipped = path.stem in names(SHIPPED)
-        state = "is still the one that comes with telex" if shipped else "does not exist"
-        app.console.note(f"Nothing was written: the template {path.stem} {state}.")
+        app.console.note("Nothing was written.")
     elif not path.exists():
         app.console.note(f"The template {path.stem} no longer exists.")
     else:

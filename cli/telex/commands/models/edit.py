@@ -208,9 +208,9 @@ def alias(
         if not app.runtime.settings.aliases:
             app.console.note("There are no aliases. To make one: telex models alias NAME PROVIDER/MODEL")
     elif remove:
-        from provider_core.settings.edit import remove_alias
+        from provider_core.settings import edit as settings_edit
 
-        remove_alias(app.runtime.paths.settings_file, name)
+        settings_edit.remove(app.runtime.paths.settings_file, name, "aliases")
         app.console.note(f"{name} is no longer an alias.")
     elif changes:
         _set_alias(app, name, targets, fields)
@@ -296,7 +296,7 @@ def default(app: App, *, id: str | None, unset: bool) -> None:  # noqa: A002 - t
 
     Without ID, show the model that telex chat uses without -m on a terminal.
     """
-    from provider_core.settings.edit import set_default
+    from provider_core.settings.edit import set_value, unset_value
 
     if unset and id is not None:
         raise click.UsageError("--unset and ID cannot be used together")
@@ -307,7 +307,10 @@ def default(app: App, *, id: str | None, unset: bool) -> None:  # noqa: A002 - t
         app.console.out(f"{resolve(app.runtime.settings.model, app.runtime.catalog)}\n")
         return
     meaning = None if id is None else _pinned(app, id)
-    set_default(app.runtime.paths.settings_file, meaning)
+    if meaning is None:
+        unset_value(app.runtime.paths.settings_file, ["model"])
+    else:
+        set_value(app.runtime.paths.settings_file, ["model"], meaning)
     app.console.note(
         "There is no default model now." if meaning is None else f"The default model is {meaning}."
     )
