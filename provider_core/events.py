@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 # --- answers ---------------------------------------------------------------------------------------------------
 
+_OF_ITS_END = ("verdict", "error", "model", "reasoning_details", "extra", "choices", "logprobs")
+"""Fields that an answer has from its ``Finished``."""
 _PIECE = 1 << 17
 """Characters of a text that stay in memory if the rest goes elsewhere."""
 
@@ -205,17 +207,13 @@ class AnswerBuilder:
             verdict = Verdict.INTERRUPTED if error is None else Verdict.FAILED
             finished = Finished(verdict=verdict, error=error)
         return Answer(
+            **{name: getattr(finished, name) for name in _OF_ITS_END},
             target=self._target,
-            verdict=finished.verdict,
             text=self._text.getvalue(),
             reasoning=self._reasoning.getvalue(),
-            reasoning_details=finished.reasoning_details,
-            extra=finished.extra,
             tool_calls=tuple(self._calls),
             sources=self._sources,
             images=tuple(self._images),
-            choices=finished.choices,
-            logprobs=finished.logprobs,
             usage=self._usage,
             timing=Timing(
                 first_byte=self._since_sent(self._first_byte),
@@ -224,8 +222,6 @@ class AnswerBuilder:
             ),
             finish=finished.reason,
             raw_finish=finished.raw_reason,
-            error=finished.error,
-            model=finished.model,
             left_out=self._text.left_out + self._reasoning.left_out,
             spilled=self._spilled,
         )

@@ -46,7 +46,7 @@ def test_the_first_block_is_that_of_commonmark(example: dict[str, Any]) -> None:
         ("```\ncut off", "cut off\n"),
         ("```json\n{}\n", "{}\n"),
         ("```\n```\n\n```\nx\n```", ""),
-        ("```\r\na\r\nb\r\n```\r\n", "a\r\nb\r\n"),
+        ("```\r\na\r\nb\r\n```\r\n", "a\nb\n"),
         ("```\nform\x0cfeed\u2028line\x1c\n```", "form\x0cfeed\u2028line\x1c\n"),
         ("inline ```code``` only", None),
         ("    ```\n    indented\n", None),

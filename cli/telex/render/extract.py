@@ -1,4 +1,4 @@
-"""``--extract``: the first fenced code block of an answer, unchanged."""
+"""``--extract``: the first fenced code block of an answer, unchanged but for carriage returns."""
 
 from __future__ import annotations
 
@@ -55,24 +55,23 @@ class FirstBlock:
 
 
 def first_block(text: str) -> str | None:
-    """The content of the first fenced block, each line with its end; None where there is no block.
+    """The content of the first fenced block; None where there is no block.
 
-    Fences are of backticks or tildes, and as long as they like; what they are
-    indented by, alone or inside a list or a quote, is removed, and tabs stay tabs. Inside of a block, a fence with an
-    info string opens an inner block, as in a README with examples. A block that is never closed ends with the text.
+    Fences are of backticks or tildes, and as long as they like; what they are indented by, alone or inside a list or a
+    quote, is removed, and tabs stay tabs. Inside of a block, a fence with an info string opens an inner block, as in a
+    README with examples. A block that is never closed ends with the text.
     """
     if not any(mark in text for mark in _MARKS):
         return None
-    lines = text.split("\n")
-    bare = "\n".join(line.removesuffix("\r") for line in lines)
-    block = _first(bare, nested=True)
+    text = text.replace("\r\n", "\n")
+    block = _first(text, nested=True)
     if block is None:
         return None
     if not block.meta["closed"]:
         # If only CommonMark's reading finds an end, the inner fences are not pairs.
-        plain = _first(bare, nested=False)
+        plain = _first(text, nested=False)
         block = plain if plain is not None and plain.meta["closed"] else block
-    return _content(block, lines)
+    return block.content
 
 
 def _first(text: str, *, nested: bool) -> Token | None:
@@ -86,7 +85,7 @@ def _first(text: str, *, nested: bool) -> Token | None:
     parser.block.parse(text if text.endswith("\n") else f"{text}\n", parser, {}, tokens)
     found = next((token for token in tokens if token.type == "fence"), None)
     if found is not None and not nested:
-        start, end = _lines(found)
+        start, end = found.map or (0, 0)
         found.meta["closed"] = end - start > found.content.count("\n") + 1
     return found
 
@@ -115,18 +114,3 @@ def _nested_fence(state: StateBlock, start: int, end: int, silent: bool) -> bool
     token.map = [start, line]
     state.line = line
     return True
-
-
-def _lines(token: Token) -> tuple[int, int]:
-    start, end = token.map or (0, 0)
-    return start, end
-
-
-def _content(token: Token, lines: list[str]) -> str:
-    """The lines of a block, with the ends that they had in the text."""
-    start, _ = _lines(token)
-    found = token.content.split("\n")[:-1] if token.content.endswith("\n") else token.content.split("\n")
-    ends = ["\r\n" if line.endswith("\r") else "\n" for line in lines[start + 1 : start + 1 + len(found)]]
-    if not token.content:
-        return ""
-    return "".join(line + end for line, end in zip(found, ends, strict=False))
