@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from scripted import Answer, Scripted, answer
 
-from provider_core import presets
 from provider_core.client import Client
 from provider_core.errors import BadRequestError, ServerError
 from provider_core.request import RequestAdapter, UnsupportedFieldCache, build_body
@@ -55,14 +54,6 @@ def test_other_providers_get_the_schema_in_the_system_prompt(kind: Any, field: A
     assert system["content"].startswith("Be brief.\n\nAnswer with JSON (application/json) and nothing else")
     assert json.dumps(PERSON) in system["content"]
     assert user == {"role": "user", "content": "Hello"}
-
-
-def test_deepseek_is_asked_for_json_and_reads_the_word() -> None:
-    preset = presets.get("deepseek")
-    assert preset is not None
-    body = build_body(replace(MINE, quirks=preset.quirks), ask())
-    assert body["response_format"] == {"type": "json_object"}
-    assert "json" in body["messages"][0]["content"]
 
 
 def test_without_a_schema_no_format_is_sent() -> None:
@@ -186,14 +177,11 @@ def sent_format(adapter: RequestAdapter) -> str:
     ],
 )  # fmt: skip
 def test_a_refused_format_is_weakened_step_by_step(refusals: list[str], formats: list[str]) -> None:
+    assert RequestAdapter(MINE, ask()).refused(refusal("Not supported.", param="response_format.type"))
     adapter = RequestAdapter(MINE, ask())
     for words, expected in zip(refusals, formats, strict=True):
         assert adapter.refused(refusal(words)) is bool(expected)
         assert not expected or sent_format(adapter) == expected
-
-
-def test_a_server_that_blames_the_field_alone_is_understood() -> None:
-    assert RequestAdapter(MINE, ask()).refused(refusal("Not supported.", param="response_format.type"))
 
 
 @pytest.mark.parametrize(
