@@ -31,15 +31,13 @@ GOOGLE = [{"error": {"code": 429, "message": "No such thing.", "status": "RESOUR
 SHAPES: list[Any] = [
     {"error": {"message": "No such thing.", "type": "invalid_request_error", "param": None, "code": None}},
     {"error": {"message": "No such thing.", "code": 400}},
-    {"error": "No such thing."},
-    {"code": "Bad argument", "error": "No such thing."},
+    {"error": "No such thing."}, {"code": "Bad argument", "error": "No such thing."},
     {"message": "No such thing.", "type": "x", "param": "y", "code": "z"},
     {"object": "error", "message": "No such thing.", "type": "x", "code": 40},
     {"object": "error", "message": {"detail": [{"type": "x", "loc": ["body"], "msg": "No such thing."}]}},
     {"detail": "No such thing."},
     {"detail": [{"loc": ["body"], "msg": "No such thing.", "type": "x"}]},
-    {"detail": {"error": "No such thing."}},
-    {"detail": {"msg": "No such thing."}},
+    {"detail": {"error": "No such thing."}}, {"detail": {"msg": "No such thing."}},
     {"detail": {"error": {"message": "No such thing."}}},
     {"type": "about:blank", "title": "No such thing.", "status": 400},
     GOOGLE,
@@ -48,8 +46,7 @@ SHAPES: list[Any] = [
     {"code": 20015, "message": "No such thing.", "data": None},
     {"code": 400, "msg": "No such thing."},
     {"error_code": 336001, "error_msg": "No such thing.", "id": "x"},
-    {"errorCode": 1, "errorMessage": "No such thing."},
-    {"msg": "No such thing."},
+    {"errorCode": 1, "errorMessage": "No such thing."}, {"msg": "No such thing."},
     {"message": "No such thing."},
     {"type": "error", "error": {"type": "invalid_request_error", "message": "No such thing."}, "request_id": "r"},
     {"error": {"code": "1210", "message": "No such thing."}, "contentFilter": []},
@@ -58,12 +55,8 @@ SHAPES: list[Any] = [
     {"error": json.dumps([{"error": {"message": "No such thing."}}])},
     {"error": {"message": "No such thing.", "code": "x", "status_code": 400}},
     {"Error": {"Message": "x"}, "error": {"reason": "No such thing."}},
-    {"errors": {"model": ["No such thing."]}},
-    {"errors": ["No such thing."]},
-    {"Message": "No such thing."},
-    [{"message": "No such thing."}],
-    b"No such thing.",
-    b"  No such\n thing.\r\n",
+    {"errors": {"model": ["No such thing."]}}, {"errors": ["No such thing."]}, {"Message": "No such thing."},
+    [{"message": "No such thing."}], b"No such thing.", b"  No such\n thing.\r\n",
     b'data: {"error":{"message":"No such thing."}}\n\ndata: [DONE]\n\n',
     b'event: error\ndata: {"message":"No such thing."}\n\n',
     b"\xef\xbb\xbf\n\n" + b'{"error":"No such thing."}',
@@ -163,11 +156,9 @@ def test_details_are_redacted_and_do_not_count_for_the_class() -> None:
     ("value", "code", "type_"),
     [
         (body(1210, "invalid_request_error"), "1210", "invalid_request_error"),
-        (body(400.0), "400", None),
-        (body(), None, None),
-        (GOOGLE, "429", "RESOURCE_EXHAUSTED"),
+        (body(400.0), "400", None), (body(), None, None), (GOOGLE, "429", "RESOURCE_EXHAUSTED"),
     ],
-)
+)  # fmt: skip
 def test_code_and_type_are_the_servers_own(value: Any, code: str | None, type_: str | None) -> None:
     error = failed(429, value)
     assert (error.code, error.type) == (code, type_)
@@ -465,28 +456,20 @@ def test_a_redirect_names_its_address_without_the_query() -> None:
     ("headers", "words", "seconds"),
     [
         ({"retry-after-ms": "1500", "retry-after": "9"}, "", 1.5),
-        ({"retry-after": "20"}, "", 20.0),
-        ({"retry-after": "0.25"}, "", 0.25),
+        ({"retry-after": "20"}, "", 20.0), ({"retry-after": "0.25"}, "", 0.25),
         ({"retry-after": "0"}, "", 0.0),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT", "date": "Wed, 21 Oct 2015 07:28:00 GMT"}, "", 30.0),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT"}, "", 0.0),
-        ({"retry-after": "-5"}, "", None),
-        ({"retry-after": "nan"}, "", None),
+        ({"retry-after": "-5"}, "", None), ({"retry-after": "nan"}, "", None),
         ({"retry-after": "soon"}, "", None),
         ({"retry-after-ms": "x", "retry-after": "3"}, "", 3.0),
-        ({}, "Please try again in 7.66s.", 7.66),
-        ({}, "Please try again in 6m0s. Visit us", 360.0),
-        ({}, "try again in 2m59.56s", 179.56),
-        ({}, "Try again in 230ms", 0.23),
-        ({}, "please try again after 3 seconds", 3.0),
-        ({}, "Please retry after 20 seconds.", 20.0),
-        ({}, "retry in 1h2m3s", 3723.0),
-        ({}, "try again in 5 minutes", 300.0),
-        ({}, "try again in a moment", None),
-        ({}, "try again in 3 models", None),
-        ({}, "", None),
+        ({}, "Please try again in 7.66s.", 7.66), ({}, "Please try again in 6m0s. Visit us", 360.0),
+        ({}, "try again in 2m59.56s", 179.56), ({}, "Try again in 230ms", 0.23),
+        ({}, "please try again after 3 seconds", 3.0), ({}, "Please retry after 20 seconds.", 20.0),
+        ({}, "retry in 1h2m3s", 3723.0), ({}, "try again in 5 minutes", 300.0),
+        ({}, "try again in a moment", None), ({}, "try again in 3 models", None), ({}, "", None),
     ],
-)
+)  # fmt: skip
 def test_the_wait_a_server_asks_for_is_read(
     headers: dict[str, str], words: str, seconds: float | None
 ) -> None:
@@ -499,15 +482,12 @@ def test_the_wait_a_server_asks_for_is_read(
 @pytest.mark.parametrize(
     ("fields", "seconds"),
     [
-        ({"retry_after": 3}, 3.0),
-        ({"retry_after_ms": 250}, 0.25),
+        ({"retry_after": 3}, 3.0), ({"retry_after_ms": 250}, 0.25),
         ({"metadata": {"headers": {"Retry-After": "7"}}}, 7.0),
-        ({"details": [{"retryDelay": "0.5s"}]}, 0.5),
-        (GOOGLE[0]["error"], 17.0),
-        ({"details": [{"retryDelay": {}}]}, None),
-        ({"retry_after": True}, None),
+        ({"details": [{"retryDelay": "0.5s"}]}, 0.5), (GOOGLE[0]["error"], 17.0),
+        ({"details": [{"retryDelay": {}}]}, None), ({"retry_after": True}, None),
         ({"retry_after": 10**400}, None),
     ],
-)
+)  # fmt: skip
 def test_the_wait_may_be_in_the_body(fields: dict[str, Any], seconds: float | None) -> None:
     assert failed(429, body(**fields)).retry_after == seconds

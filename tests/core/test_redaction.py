@@ -84,21 +84,14 @@ def test_a_key_where_the_text_is_cut_is_redacted() -> None:
 @pytest.mark.parametrize(
     ("raw", "shown"),
     [
-        ("plain text\twith\ntabs", "plain text\twith\ntabs"),
-        ("\x1b[1;31mred\x1b[0m", "red"),
-        ("\x1b]0;title\x07after", "after"),
-        ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
-        ("\x1bP1$r\x1b\\x\x1b_y\x1b\\", "x"),
-        ("\x9b31mred\x9d0;t\x9c", "red"),
-        ("a\x00\x07\x08\x0b\x7f\x85\x9fb", "ab"),
-        ("a\u202eb\u2066c\u200fd\u061ce", "abcde"),
-        ("a\u200bb\u2064c\U000e0041d\xade\u3164f", "abcdef"),
-        ("a\r\nb\rc", "a\nbc"),
-        ("\x1b]0;never closed", "]0;never closed"),
-        ("a\ud800b", "a\ufffdb"),
-        ("Grüße 世界 🙂", "Grüße 世界 🙂"),
+        ("plain text\twith\ntabs", "plain text\twith\ntabs"), ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07after", "after"), ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1bP1$r\x1b\\x\x1b_y\x1b\\", "x"), ("\x9b31mred\x9d0;t\x9c", "red"),
+        ("a\x00\x07\x08\x0b\x7f\x85\x9fb", "ab"), ("a\u202eb\u2066c\u200fd\u061ce", "abcde"),
+        ("a\u200bb\u2064c\U000e0041d\xade\u3164f", "abcdef"), ("a\r\nb\rc", "a\nbc"),
+        ("\x1b]0;never closed", "]0;never closed"), ("a\ud800b", "a\ufffdb"), ("Grüße 世界 🙂", "Grüße 世界 🙂"),
     ],
-)
+)  # fmt: skip
 def test_control_sequences_are_removed(raw: str, shown: str) -> None:
     assert printable(raw) == shown
 
@@ -124,11 +117,9 @@ def test_hostile_text_takes_linear_time() -> None:
         ("opnai", ("openai", "openrouter", "azure"), ("openai",)),
         ("OPENAI", ("OpenAI", "openrouter"), ("OpenAI",)),
         ("--MODEL", ("--models", "--model"), ("--model", "--models")),
-        ("zzz", ("openai",), ()),
-        ("", ("openai",), ()),
-        ("same", ("Same", "SAME"), ("Same",)),
+        ("zzz", ("openai",), ()), ("", ("openai",), ()), ("same", ("Same", "SAME"), ("Same",)),
     ],
-)
+)  # fmt: skip
 def test_similar_names_are_found(word, names, meant):
     assert close_matches(word, names) == meant
 

@@ -108,9 +108,7 @@ def test_sources_and_images_in_geminis_own_form() -> None:
     "fields",
     [
         {"images": [{"type": "image_url", "image_url": {"url": URL}}]},
-        {"images": [{"image_url": URL}]},
-        {"images": [URL]},
-        {"images": [{"b64_json": PNG}]},
+        {"images": [{"image_url": URL}]}, {"images": [URL]}, {"images": [{"b64_json": PNG}]},
         {"image": {"data": PNG, "mime_type": "image/png"}},
         {"content": [{"type": "image_url", "image_url": {"url": URL}}]},
         {"content": [{"type": "image", "source": {"media_type": "image/png", "data": PNG}}]},
@@ -120,7 +118,7 @@ def test_sources_and_images_in_geminis_own_form() -> None:
         {"images": [{"image_url": {"url": f"data:image/jpeg;base64,{PNG}"}}]},
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_an_image_alone_is_a_complete_answer(fields: Any) -> None:
     for result in (chunks(delta(**fields), delta(**fields), STOP), read(dumps(message(**fields)))):
         (image,) = images(result)
@@ -185,17 +183,14 @@ def counted(counts: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("sent", "usage"),
     [
-        ([STOP, counted(BASIC)], READ),
-        ([STOP, {"usage": BASIC}], READ),
-        ([STOP, counted(BASIC), counted(None)], READ),
-        ([{**delta("Hi"), "usage": None}, STOP], None),
+        ([STOP, counted(BASIC)], READ), ([STOP, {"usage": BASIC}], READ),
+        ([STOP, counted(BASIC), counted(None)], READ), ([{**delta("Hi"), "usage": None}, STOP], None),
         ([{**STOP, "usage": BASIC}], READ),
         ([*({**delta("a"), "usage": {"prompt_tokens": 10, "completion_tokens": n}} for n in range(6)), STOP], READ),
         ([{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "usage": BASIC}]}], READ),
         ([STOP, {"choices": [], "x_groq": {"id": "r", "usage": {**BASIC, "queue_time": 0.1}}}], READ),
         ([STOP, {"choices": [], "usageMetadata": GEMINI}], Usage(input=10, output=8, reasoning=3)),
-        ([STOP, counted(ZERO), counted(BASIC)], READ),
-        ([STOP, counted(BASIC), counted(ZERO)], READ),
+        ([STOP, counted(ZERO), counted(BASIC)], READ), ([STOP, counted(BASIC), counted(ZERO)], READ),
         ([STOP, counted(ZERO)], Usage(input=0, output=0)),
         ([STOP, counted(BASIC), counted({"prompt_tokens": 12, "completion_tokens": 7})], Usage(input=12, output=7)),
     ],

@@ -78,12 +78,11 @@ def test_the_content_type_is_ignored(kind: str) -> None:
 @pytest.mark.parametrize(
     ("raw", "text"),
     [
-        ("Grüße, 世界 🙂".encode(), "Grüße, 世界 🙂"),
-        (b"H\xffllo", "H\ufffdllo"),
+        ("Grüße, 世界 🙂".encode(), "Grüße, 世界 🙂"), (b"H\xffllo", "H\ufffdllo"),
         (rb"a\ud83d\ude42b", "a\U0001f642b"),
         *[(each.encode(), each) for each in ("a\u2028b\u2029c\u0085d", "a\x0be\x0cf\x1cg\x1dh\x1ei")],
     ],
-)
+)  # fmt: skip
 def test_any_characters_may_be_cut_anywhere(raw: bytes, text: str) -> None:
     data = b'data: {"choices":[{"delta":{"content":"%s"},"finish_reason":"stop"}]}\n\n' % raw
     for size in (0, 1, 2, 3, 5):

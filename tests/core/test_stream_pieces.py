@@ -97,8 +97,7 @@ def test_parts_find_their_call(parts: list[Any], calls: list[Any]) -> None:
     [
         [part("a", "sum", "{}", index=0), part("a", "mul", "{}", index=0)],
         [part(None, "sum", "{}", index=0), part(None, "mul", "{}", index=0)],
-        [part("a", "sum", "{}"), part("a", "mul", "{}")],
-        [[part("a", "sum", "{}"), part("a", "mul", "{}")]],
+        [part("a", "sum", "{}"), part("a", "mul", "{}")], [[part("a", "sum", "{}"), part("a", "mul", "{}")]],
         [part("a", "sum", "{}", index=0), part("a", "mul", "{}", index=1)],
         [part("a", "sum"), part("a", "mul")],
         [part(None, "sum", index=0), part(None, "mul", index=0)],

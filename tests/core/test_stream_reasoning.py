@@ -33,8 +33,7 @@ BLOCK = {"type": "thinking", "thinking": "Hm."}
 @pytest.mark.parametrize(
     "fields",
     [
-        {"reasoning_content": "Hm."},
-        {"reasoning": "Hm.", "channel": "analysis"},
+        {"reasoning_content": "Hm."}, {"reasoning": "Hm.", "channel": "analysis"},
         {"reasoning_content": "Hm.", "reasoning": "Hm."},
         {"reasoning_content": "Hm.", "reasoning_details": [DETAILS]},
         {"reasoning": "Hm.", "reasoning_details": [SUMMARY]},
@@ -42,15 +41,11 @@ BLOCK = {"type": "thinking", "thinking": "Hm."}
         {"thinking_blocks": [{**BLOCK, "signature": "c2ln"}]},
         {"reasoning_content": "", "reasoning": "Hm."},
         {"reasoning_details": [{**DETAILS, "signature": "c2ln"}]},
-        {"reasoning": None, "reasoning_details": [SUMMARY]},
-        {"reasoning": {"content": "Hm."}},
-        {"reasoning": [{"text": "H"}, {"text": "m."}]},
-        {"thinking": "Hm."},
-        {"thought": "Hm."},
-        {"thought": True, "content": "Hm."},
-        {"content": [BLOCK], "reasoning_content": "Hm."},
+        {"reasoning": None, "reasoning_details": [SUMMARY]}, {"reasoning": {"content": "Hm."}},
+        {"reasoning": [{"text": "H"}, {"text": "m."}]}, {"thinking": "Hm."}, {"thought": "Hm."},
+        {"thought": True, "content": "Hm."}, {"content": [BLOCK], "reasoning_content": "Hm."},
     ],
-)
+)  # fmt: skip
 def test_every_field_of_reasoning_is_read_and_shown_once(fields: dict[str, Any]) -> None:
     assert chunks(delta(**fields), delta("Hello"), STOP).said == ANSWER
     if "content" not in fields:
@@ -62,29 +57,20 @@ def test_every_field_of_reasoning_is_read_and_shown_once(fields: dict[str, Any])
     [
         {"reasoning": "", "reasoning_details": [{"type": "reasoning.text", "signature": "c2ln"}]},
         {"reasoning_details": [{"type": "reasoning.encrypted", "data": "ZW5j"}]},
-        {"reasoning": {"effort": "low"}},
-        {"reasoning": 7},
-        {"reasoning_content": "", "reasoning": None},
-        {"reasoning_content": "\n"},
-        {"annotations": [{"summary": "Hm."}]},
+        {"reasoning": {"effort": "low"}}, {"reasoning": 7}, {"reasoning_content": "", "reasoning": None},
+        {"reasoning_content": "\n"}, {"annotations": [{"summary": "Hm."}]},
         {"extra_content": {"google": {"thought": True, "thought_signature": "c2ln"}}},
     ],
-)
+)  # fmt: skip
 def test_fields_without_reasoning_give_no_event(fields: dict[str, Any]) -> None:
     result = chunks(delta(**fields), delta("Hello", **fields), delta("!", **fields), STOP)
     assert result.said == [("text", "Hello!")]
 
 
 TAGS = [
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("<thought>", "</thought>"),
-    ("<reasoning>", "</reasoning>"),
-    ("[THINK]", "[/THINK]"),
-    ("<seed:think>", "</seed:think>"),
-    ("<|begin_of_thought|>", "<|end_of_thought|>"),
-    ("◁think▷", "◁/think▷"),
-    ("###Thinking", "###Response"),
+    ("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"), ("[THINK]", "[/THINK]"), ("<seed:think>", "</seed:think>"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"), ("◁think▷", "◁/think▷"), ("###Thinking", "###Response"),
     ("<|channel>thought", "<channel|>"),
     *((f"{start}<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>")
       for start in ("", "<|start|>assistant")),
@@ -109,13 +95,11 @@ def test_reasoning_is_returned_as_it_arrives() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("Hm.\n</think>\n\nHello", "Hm.\n\n\nHello"),
-        ("Hm. </think>\n\nHello", "Hm. \n\nHello"),
-        ("Hm. </think> \r\nHello", "Hm.  \r\nHello"),
-        ("Hm.\n</think>Hello", "Hm.\nHello"),
+        ("Hm.\n</think>\n\nHello", "Hm.\n\n\nHello"), ("Hm. </think>\n\nHello", "Hm. \n\nHello"),
+        ("Hm. </think> \r\nHello", "Hm.  \r\nHello"), ("Hm.\n</think>Hello", "Hm.\nHello"),
         ("Hm.</think>", "Hm."),
     ],
-)
+)  # fmt: skip
 def test_a_closing_tag_alone_is_dropped_from_a_stream_and_separates_a_reply(text: str, shown: str) -> None:
     assert all(said == [("text", shown)] for said in every_cut(text))
     reasoning, _, answer = text.partition("</think>")
@@ -189,13 +173,11 @@ def test_reasoning_may_resume_after_text() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("<thi", [("text", "<thi")]),
-        ("<think>Hm.</thi", [("reasoning", "Hm.</thi")]),
-        ("<think>Hm. So", [("reasoning", "Hm. So")]),
-        ("Hello</thi", [("text", "Hello</thi")]),
+        ("<thi", [("text", "<thi")]), ("<think>Hm.</thi", [("reasoning", "Hm.</thi")]),
+        ("<think>Hm. So", [("reasoning", "Hm. So")]), ("Hello</thi", [("text", "Hello</thi")]),
         ("Write </think>", [("text", "Write </think>")]),
     ],
-)
+)  # fmt: skip
 def test_a_cut_inside_a_tag_or_before_it_loses_nothing(text: str, said: list[Any]) -> None:
     result = chunks(delta(text), done=False)
     assert (result.said, result.verdict) == (said, Verdict.PARTIAL)

@@ -86,14 +86,10 @@ def test_empty_finish_reasons_are_none(sent: Any) -> None:
 @pytest.mark.parametrize(
     ("finish", "native", "verdict"),
     [
-        ("stop", "MAX_TOKENS", Verdict.LENGTH),
-        ("stop", "abort", FAILED),
-        (None, "end_turn", COMPLETE),
-        ("stop", "completed", COMPLETE),
-        ("stop", "xyzzy", COMPLETE),
-        ("length", "stop", Verdict.LENGTH),
+        ("stop", "MAX_TOKENS", Verdict.LENGTH), ("stop", "abort", FAILED), (None, "end_turn", COMPLETE),
+        ("stop", "completed", COMPLETE), ("stop", "xyzzy", COMPLETE), ("length", "stop", Verdict.LENGTH),
     ],
-)
+)  # fmt: skip
 def test_the_upstream_servers_finish_reason_is_used_if_it_says_more(
     finish: Any, native: str, verdict: Verdict
 ) -> None:
@@ -241,8 +237,7 @@ def test_words_alone_within_an_answer_are_a_failure(after: list[Any]) -> None:
            {"message": {"role": "assistant"}}, {"message": {"note": "x"}}, {"message": ""}, {"id": "1"})],
         *[[delta("Hel"), delta(reasoning="H"), FLAT, more, STOP] for more in
           (delta("lo"), delta(reasoning="Hm."), {"choices": [{"index": 0, "delta": {"content": "lo"}}]})],
-        [*[HI] * 4, FLAT, HI, STOP],
-        [HI, STOP, FLAT],
+        [*[HI] * 4, FLAT, HI, STOP], [HI, STOP, FLAT],
     ],
     ids=str,
 )  # fmt: skip
@@ -256,8 +251,7 @@ def test_words_of_a_keepalive_or_before_more_text_are_not_a_failure(sent: list[A
         *[(dumps(value) + end, EMPTY) for end in (b"", b"\n") for value in
           ({"choices": []}, {"choices": [{}]}, {"choices": ["Hello"]}, message(""),
            {"object": "chat.completion", "choices": []})],
-        (dumps(delta("Hel")), PARTIAL),
-        (dumps(delta("Hel")) + b"\n", PARTIAL),
+        (dumps(delta("Hel")), PARTIAL), (dumps(delta("Hel")) + b"\n", PARTIAL),
         (dumps(message("Hi", finish=None)), COMPLETE),
         (dumps({**message("Hi"), "base_resp": {"status_code": 0, "status_msg": ""}}), COMPLETE),
         (dumps(message("Hi"))[:-20], FAILED),

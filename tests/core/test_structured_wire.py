@@ -73,13 +73,10 @@ def test_a_raw_field_overrides_the_schema() -> None:
 @pytest.mark.parametrize(
     ("title", "name"),
     [
-        (None, "answer"),
-        ("Person", "Person"),
-        ("A person: Äsop!", "A_person_sop"),
-        ("…", "answer"),
+        (None, "answer"), ("Person", "Person"), ("A person: Äsop!", "A_person_sop"), ("…", "answer"),
         ("x" * 99, "x" * 64),
     ],
-)
+)  # fmt: skip
 def test_the_schema_gets_a_name_that_servers_accept(title: str | None, name: str) -> None:
     schema = PERSON if title is None else {**PERSON, "title": title}
     assert build_body(MINE, ask(schema))["response_format"]["json_schema"]["name"] == name
