@@ -104,7 +104,7 @@ class ErrorReader:
         """
         text = _decoded(head)
         is_page = text.startswith("<")
-        words = clean(page_title(text) if is_page else text, self.secrets, 500 if is_page else 200)
+        words = clean(page_title(text) if is_page else text, self.secrets, 200)
         kind = clean(content_type.partition(";")[0], self.secrets, 100) or "no content type"
         code, what, shown = None, "something other than", words
         if is_page:
@@ -155,7 +155,7 @@ class ErrorReader:
 
 def _sign_in(value: Json, secrets: tuple[str, ...], depth: int = 3) -> str:
     """Return the web address at which a 401 asks to sign in, or "": Ollama's ``signin_url`` and its kin."""
-    if not isinstance(value, dict) or depth == 0:
+    if not isinstance(value, dict) or not depth:
         return ""
     for key, item in value.items():
         if isinstance(item, str) and re.fullmatch(_SIGN_IN, key, re.IGNORECASE) and re.fullmatch(_WEB, item):

@@ -101,19 +101,19 @@ class StreamEnd(Struct):
     ``skipped`` the beginning of a piece that could not be read; both are "" without one.
     """
 
-    provider: str | None = None
-    failure: errors.CoreError | None = None
-    broken: errors.CoreError | None = None
-    finish: str | None = None
-    done: bool = False
-    text: bool = False
-    image: bool = False
-    reasoning: bool = False
-    last_call: str = ""
-    own_limit: bool = True
-    refusal: bool = False
-    skipped: str = ""
-    received: int = 0
+    provider: str | None
+    failure: errors.CoreError | None
+    broken: errors.CoreError | None
+    finish: str | None
+    done: bool
+    text: bool
+    image: bool
+    reasoning: bool
+    last_call: str
+    own_limit: bool
+    refusal: bool
+    skipped: str
+    received: int
 
 
 def classify(end: StreamEnd) -> tuple[Verdict, FinishReason | None, errors.CoreError | None]:
