@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,6 +78,24 @@ def server() -> Iterator[Scripted]:
     """A scripted server on a loopback port."""
     with Scripted() as scripted:
         yield scripted
+
+
+@pytest.fixture
+def deaf() -> Iterator[int]:
+    """A port whose queue of connections is full: the kernel drops every further attempt, as a firewall does."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = []
+        for _ in range(4):
+            each = socket.socket()
+            each.setblocking(False)
+            each.connect_ex(listener.getsockname())
+            waiting.append(each)
+        time.sleep(0.05)
+        yield listener.getsockname()[1]
+        for each in waiting:
+            each.close()
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ class HttpTransport:
         ``SettingsError``.
         """
         url = parse_url(call)
-        proxy, proxy_source, origin = None, "", url.origin
+        proxy, proxy_source, origin = None, "", f"{url.scheme}://{url.netloc}"
         if self._client is None:
             proxy, proxy_source = find_proxy(origin, self._environ, call.network.proxy)
         route = Route(
@@ -148,6 +148,7 @@ class HttpTransport:
         )
         deadline = Deadline(call.network)
         headers = _headers(call, url)
+        body = (call.upload or call.body) if call.method == "POST" else None
         extensions: dict[str, Any] = {}
         if (trace := call.trace) is not None:
             deadline.on_idle = partial(trace, "idle")
@@ -159,11 +160,13 @@ class HttpTransport:
                 response: httpx.Response | httpcore.Response
                 fields: Mapping[str, str]
                 if self._client is not None:
-                    response = theirs = self._send_by_client(call, headers, extensions, deadline)
-                    status, fields, body = theirs.status_code, theirs.headers, theirs.iter_bytes()
+                    response = theirs = self._send_by_client(call, headers, body, extensions, deadline)
+                    status, fields, chunks = theirs.status_code, theirs.headers, theirs.iter_bytes()
                 else:
-                    response = ours = self._send_by_pool(call, url, headers, extensions, proxy, deadline)
-                    status, fields, body = ours.status, _fields(ours), _body(ours)
+                    response = ours = self._send_by_pool(
+                        call, url, headers, body, extensions, proxy, deadline
+                    )
+                    status, fields, chunks = ours.status, _fields(ours), _body(ours)
         except BaseException as error:
             deadline.abandon()
             if isinstance(error, TLSError):
@@ -171,7 +174,7 @@ class HttpTransport:
                 found = ((name, self._environ.get(name, "")) for name in _OTHER_BUNDLES)
                 error.other_bundle = next((each for each in found if each[1]), ("", ""))
             raise
-        reply = HttpReply(status, fields, body, route, deadline)
+        reply = HttpReply(status, fields, chunks, route, deadline)
         try:
             if reply.status == 407 and proxy is not None and url.scheme == "http":
                 # For plain HTTP the proxy's refusal arrives as an answer; a tunnel fails before this.
@@ -185,7 +188,12 @@ class HttpTransport:
             deadline.on_idle = None  # the connection keeps its first deadline, which must not keep the caller
 
     def _send_by_client(
-        self, call: Call, headers: list[tuple[bytes, bytes]], extensions: dict[str, Any], deadline: Deadline
+        self,
+        call: Call,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes | Body | None,
+        extensions: dict[str, Any],
+        deadline: Deadline,
     ) -> httpx.Response:
         library = import_httpx()
         deadline.phase = "first byte"  # httpx's own errors say whether it was connecting
@@ -199,7 +207,7 @@ class HttpTransport:
             call.method,
             call.url,
             headers=headers,
-            content=_content(call),
+            content=body,
             extensions={**extensions, "timeout": timeout.as_dict()},
         )
         client: Any = self._client
@@ -217,15 +225,14 @@ class HttpTransport:
         call: Call,
         url: Url,
         headers: list[tuple[bytes, bytes]],
+        body: bytes | Body | None,
         extensions: dict[str, Any],
         proxy: Proxy | None,
         deadline: Deadline,
     ) -> httpcore.Response:
         extensions["timeout"] = {"connect": deadline, "read": deadline, "write": deadline}
         target = httpcore.URL(scheme=url.scheme, host=url.raw_host, port=url.port, target=url.target)
-        request = httpcore.Request(
-            call.method, target, headers=headers, content=_content(call), extensions=extensions
-        )
+        request = httpcore.Request(call.method, target, headers=headers, content=body, extensions=extensions)
         network = call.network
         place = (url.scheme, url.raw_host, url.port, network.ca_bundle, network.client_cert)
         key = (*place, proxy, threading.get_ident() if self._per_thread else 0)
@@ -289,10 +296,6 @@ def _close_all(pools: dict[object, httpcore.ConnectionPool]) -> None:
     for pool in pools.values():
         pool.close()
     pools.clear()
-
-
-def _content(call: Call) -> bytes | Body | None:
-    return (call.upload or call.body) if call.method == "POST" else None
 
 
 # --- answers -----------------------------------------------------------------------------------------------
@@ -405,10 +408,6 @@ class Url(NamedTuple):
     netloc: str
     """Host and port."""
     target: str
-
-    @property
-    def origin(self) -> str:
-        return f"{self.scheme}://{self.netloc}"
 
 
 def parse_url(call: Call) -> Url:

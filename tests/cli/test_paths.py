@@ -16,23 +16,13 @@ ADD = ("providers", "add", "x", "--base-url", "http://127.0.0.1:9/v1", "--no-key
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("chat", "hi", "-f"),
-        ("chat", "hi", "-i"),
-        ("chat", "hi", "-o"),
-        ("chat", "hi", "--template"),
-        ("chat", "hi", "--schema"),
-        ("templates", "show"),
-        ("providers", "import"),
-        ("providers", "export"),
-        ("providers", "add", "x", "--gguf"),
-        ("providers", "edit", "lab", "--ca-bundle"),
-        (*ADD, "--ca-bundle"),
-        (*ADD, "--client-cert"),
-        ("mcp", "import"),
-        ("mcp", "add", "x", "--cwd"),
+        ("chat", "hi", "-f"), ("chat", "hi", "-i"), ("chat", "hi", "-o"), ("chat", "hi", "--template"),
+        ("chat", "hi", "--schema"), ("templates", "show"), ("providers", "import"), ("providers", "export"),
+        ("providers", "add", "x", "--gguf"), ("providers", "edit", "lab", "--ca-bundle"), (*ADD, "--ca-bundle"),
+        (*ADD, "--client-cert"), ("mcp", "import"), ("mcp", "add", "x", "--cwd"),
     ],
     ids=" ".join,
-)
+)  # fmt: skip
 @pytest.mark.parametrize("kind", ["too long", "not in a folder"])
 def test_unusable_path_is_one_line_of_error(tmp_path: Path, arguments: tuple[str, ...], kind: str) -> None:
     home = Inside(tmp_path / "home")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from running import Telex, python
-from scripted import Pause, Scripted, answer, delta, sse
+from scripted import Scripted, answer, delta, sse
 
 from provider_core.stream import Decoder
 
@@ -149,47 +149,6 @@ def test_prices_are_imported_only_if_a_cost_is_shown_and_after_the_request_is_se
     assert not seen.early & prices
     assert "provider_core.prices" in seen.modules
     assert "genai_prices" not in seen.modules, "the price was saved by an earlier run"
-    (saved,) = telex.home.rglob("prices.json")
-    assert "gpt-4o-mini" in saved.read_text()
-    saved.unlink()
-    code = WATCHED.format(arguments=("chat", "--json", "hi"))
-    alone = json.loads(python(code, telex.env | {"LAB_KEY": "sk-lab"}).splitlines()[-1])
-    assert "genai_prices" in alone["modules"]
-    telex.provider("own", server.url, key=None, key_env="LAB_KEY", models=["m"])
-    code = WATCHED.format(arguments=("chat", "-m", "own/m", "--json", "hi"))
-    own = json.loads(python(code, telex.env | {"LAB_KEY": "sk-lab"}).splitlines()[-1])
-    assert "genai_prices" not in own["modules"], "it knows no server on this machine"
-    assert not set(alone["early"]) & prices
-
-
-IMPORT_TIMES = """
-import sys, time
-times = {}
-
-def watch(event, arguments):
-    if event == "import" and arguments[0] == "genai_prices":
-        times.setdefault("import", time.monotonic())
-    elif event == "socket.connect":
-        times.setdefault("connected", time.monotonic())
-
-sys.addaudithook(watch)
-from telex.__main__ import run
-sys.argv[1:] = ["chat", "--json", "hi"]
-try:
-    run()
-except SystemExit:
-    pass
-print()
-print(times["import"] - times["connected"])
-"""
-
-
-def test_genai_prices_is_imported_while_the_server_works(telex: Telex, server: Scripted) -> None:
-    body = answer("Hello", usage={"prompt_tokens": 3, "completion_tokens": 2})
-    server.will([Pause(2.0), *body])
-    telex.provider("openai", server.url, key=None, key_env="LAB_KEY", preset="openai", models=["gpt-4o-mini"])
-    seconds = float(python(IMPORT_TIMES, telex.env | {"LAB_KEY": "sk-lab"}).splitlines()[-1])
-    assert 0 < seconds < 1.5
 
 
 def test_the_history_and_the_decoder_are_imported_after_the_request_is_sent(lab: Telex) -> None:

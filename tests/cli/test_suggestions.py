@@ -27,18 +27,13 @@ def commands_in(text: str) -> Iterator[list[str]]:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("caht hi", "Did you mean `telex chat hi`?"),
-        ("models lst", "Did you mean `telex models list`?"),
+        ("caht hi", "Did you mean `telex chat hi`?"), ("models lst", "Did you mean `telex models list`?"),
         ("ls", "`telex models list` or `telex providers list`"),
         ("auth openai", "telex providers set-key openai"),
         ("keys set openai", "telex providers set-key openai"),
-        ("cost", "telex usage"),
-        ("prices", "telex models list --sort price"),
-        ("set model x", "telex config set"),
-        ("run llama3 why?", "telex chat -m llama3 'why?'"),
-        ("run", "To ask a model: telex chat\n"),
-        ("ask hello", "telex chat hello"),
-        ("upgrade", "--upgrade"),
+        ("cost", "telex usage"), ("prices", "telex models list --sort price"), ("set model x", "telex config set"),
+        ("run llama3 why?", "telex chat -m llama3 'why?'"), ("run", "To ask a model: telex chat\n"),
+        ("ask hello", "telex chat hello"), ("upgrade", "--upgrade"),
         ("limits", "limits is a help topic: telex help limits"),
         ("rm", "`telex providers remove`"),
         ("Why? -m lab", "To ask a model: telex chat 'Why?' -m lab"),
@@ -48,7 +43,7 @@ def commands_in(text: str) -> Iterator[list[str]]:
         ("mcp key x", "Did you mean `telex mcp set-secret x`?"),
         ("providers frobnicate", "It has: add, list, show, "),
     ],
-)
+)  # fmt: skip
 def test_an_unknown_command_is_an_error_with_the_command_to_type(
     tmp_path: Path, typed: str, said: str
 ) -> None:
@@ -104,16 +99,13 @@ def test_a_prompt_in_an_unexpected_place_is_quoted_for_the_shell(
     [
         ("chat --temp 0", "Did you mean --temperature?"),
         ("batch rows.csv --workers 4", "Did you mean --jobs?"),
-        ("usage --today", "Did you mean --since?"),
-        ("chat --modle lab", "Did you mean --model?"),
+        ("usage --today", "Did you mean --since?"), ("chat --modle lab", "Did you mean --model?"),
         ("chat --max_tokens=5 hi", "Did you mean --max-tokens?"),
         ("chat --max 5 hi", "Did you mean --max-tokens or --max-turns or --max-cost?"),
         ("chat --MODEL x", "Did you mean --model?"),
         ("chat --stream=false", "Option '--stream' does not take a value."),
-        ("chat --no-log", "Did you mean --no-save?"),
-        ("chat -a x.png", "Did you mean --image or --file?"),
-        ("chat --list-models", "telex models list"),
-        ("chat --timeout x", "'x' is not a number."),
+        ("chat --no-log", "Did you mean --no-save?"), ("chat -a x.png", "Did you mean --image or --file?"),
+        ("chat --list-models", "telex models list"), ("chat --timeout x", "'x' is not a number."),
         ("chat --retries 1.5", "'1.5' is not a whole number."),
         ("-m lab hi", "It is an option of telex chat: telex chat -m lab hi\n"),
         ("models list --tols=x", "unknown option: --tols=x\n  Did you mean --tools?"),
@@ -124,7 +116,7 @@ def test_a_prompt_in_an_unexpected_place_is_quoted_for_the_shell(
         ("chat --list", 'put "--" before the prompt: telex chat -- --list'),
         ("--model lab chat hi", "Put the options of a command after it: telex chat --model lab hi"),
     ],
-)
+)  # fmt: skip
 def test_an_unknown_option_is_an_error_with_the_option_to_type(tmp_path: Path, typed: str, said: str) -> None:
     ran = Inside(tmp_path)(*typed.split())
     assert (ran.code, ran.text) == (2, "")
@@ -143,20 +135,17 @@ KEY = "sk-proj-4fQ81kLmZ0"
         (f"providers add lab {KEY}", "--key-stdin or --key-env VAR"),
         (f"providers edit lab --api_key {KEY}", "do not pass a key as an argument"),
         (f"chat --openai-api-key {KEY} hi", "telex providers set-key NAME"),
-        (f"chat --temp {KEY}", "--temperature"),
-        (f"chat --temperature {KEY}", "[redacted]"),
-        (f"chat -m {KEY} hi", "[redacted]"),
-        (f"chat -m {KEY} -m lab --jsonl hi", "[redacted]"),
+        (f"chat --temp {KEY}", "--temperature"), (f"chat --temperature {KEY}", "[redacted]"),
+        (f"chat -m {KEY} hi", "[redacted]"), (f"chat -m {KEY} -m lab --jsonl hi", "[redacted]"),
         (f"providers add lab -k {KEY}", "--key-stdin or --key-env VAR"),
         (f"--key {KEY} chat hi", "telex providers set-key NAME"),
-        (f"{KEY}", "do not pass a key as an argument"),
-        (f"login {KEY}", "telex providers set-key NAME"),
+        (f"{KEY}", "do not pass a key as an argument"), (f"login {KEY}", "telex providers set-key NAME"),
         (f"set-key openai {KEY}", "telex providers set-key openai"),
         (f"providers {KEY}", "do not pass a key as an argument"),
         (f"providers add {KEY}", "[redacted]"),
         (f"mcp add lab --token {KEY}", "telex mcp set-secret NAME"),
     ],
-)
+)  # fmt: skip
 def test_a_key_on_the_command_line_is_not_repeated(tmp_path: Path, typed: str, said: str) -> None:
     ran = Inside(tmp_path)(*typed.split())
     assert ran.code in (2, 3)

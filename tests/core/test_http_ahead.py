@@ -272,14 +272,11 @@ def test_a_connection_that_nobody_needs_is_closed(when: str, server: Scripted) -
         ("https://api.test/v1", {"https_proxy": "http://proxy.test:3128"}, None),
         ("https://api.test/v1", {}, "socks5://proxy.test"),
         ("https://api.test/v1", {"https_proxy": "gopher://proxy.test"}, None),
-        ("https://user:word@api.test/v1", {}, None),
-        ("https://[::1]/v1", {}, None),
-        ("https://bücher.test/v1", {}, None),
-        ("https://api.test:99999/v1", {}, None),
-        ("ftp://api.test/v1", {}, None),
-        ("", {}, None),
+        ("https://user:word@api.test/v1", {}, None), ("https://[::1]/v1", {}, None),
+        ("https://bücher.test/v1", {}, None), ("https://api.test:99999/v1", {}, None),
+        ("ftp://api.test/v1", {}, None), ("", {}, None),
     ],
-)
+)  # fmt: skip
 def test_nothing_is_opened_ahead_through_proxies_and_to_unusual_addresses(
     url: str, environ: dict[str, str], own: str | None
 ) -> None:

@@ -115,35 +115,20 @@ def test_other_machines_are_not_loopback(host: str) -> None:
 @pytest.mark.parametrize(
     ("no_proxy", "url", "direct"),
     [
-        ("*", "https://api.test", True),
-        ("api.test", "https://api.test", True),
-        ("API.Test", "https://api.test", True),
-        ("api.test", "https://API.TEST./v1", True),
-        ("test", "https://api.test", True),
-        (".test", "https://api.test", True),
-        ("*.test", "https://api.test", True),
-        (".api.test", "https://api.test", True),
-        ("pi.test", "https://api.test", False),
-        ("api.test.example", "https://api.test", False),
-        ("other.test, api.test", "https://api.test", True),
-        ("other.test api.test", "https://api.test", True),
-        (",, ,", "https://api.test", False),
-        ("api.test:443", "https://api.test", True),
-        ("api.test:443", "https://api.test:8443", False),
-        ("api.test:8443", "https://api.test:8443", True),
-        ("api.test:x", "https://api.test", False),
-        ("10.0.0.0/8", "https://10.1.2.3", True),
-        ("10.0.0.0/8", "https://11.1.2.3", False),
-        ("10.0.0.0/8", "https://api.test", False),
-        ("10.1.2.3", "https://10.1.2.3", True),
-        ("fd00::/8", "https://[fd00::1]", True),
-        ("fd00::1", "https://[fd00::1]", True),
-        ("[fd00::1]", "https://[fd00::1]", True),
-        ("[fd00::1]:443", "https://[fd00::1]", True),
-        ("[fd00::1]:80", "https://[fd00::1]", False),
-        ("/", "https://api.test", False),
-        (".", "https://api.test", False),
-        ("", "https://api.test", False),
+        ("*", "https://api.test", True), ("api.test", "https://api.test", True),
+        ("API.Test", "https://api.test", True), ("api.test", "https://API.TEST./v1", True),
+        ("test", "https://api.test", True), (".test", "https://api.test", True), ("*.test", "https://api.test", True),
+        (".api.test", "https://api.test", True), ("pi.test", "https://api.test", False),
+        ("api.test.example", "https://api.test", False), ("other.test, api.test", "https://api.test", True),
+        ("other.test api.test", "https://api.test", True), (",, ,", "https://api.test", False),
+        ("api.test:443", "https://api.test", True), ("api.test:443", "https://api.test:8443", False),
+        ("api.test:8443", "https://api.test:8443", True), ("api.test:x", "https://api.test", False),
+        ("10.0.0.0/8", "https://10.1.2.3", True), ("10.0.0.0/8", "https://11.1.2.3", False),
+        ("10.0.0.0/8", "https://api.test", False), ("10.1.2.3", "https://10.1.2.3", True),
+        ("fd00::/8", "https://[fd00::1]", True), ("fd00::1", "https://[fd00::1]", True),
+        ("[fd00::1]", "https://[fd00::1]", True), ("[fd00::1]:443", "https://[fd00::1]", True),
+        ("[fd00::1]:80", "https://[fd00::1]", False), ("/", "https://api.test", False),
+        (".", "https://api.test", False), ("", "https://api.test", False),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
@@ -172,24 +157,15 @@ def test_the_proxy_of_the_provider_overrides_the_environment(
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (
-            "socks4://user:hunter2@p.test:1",
-            "ALL_PROXY has an unsupported type of proxy (socks4://);",
-        ),
-        (
-            "hunter2 ://p.test",
-            "ALL_PROXY has an unsupported type of proxy; use http, https or socks5",
-        ),
+        ("socks4://user:hunter2@p.test:1", "ALL_PROXY has an unsupported type of proxy (socks4://);"),
+        ("hunter2 ://p.test", "ALL_PROXY has an unsupported type of proxy; use http, https or socks5"),
         ("http://user:hunter2@", "ALL_PROXY is not a valid address of a proxy, such as http://host:port"),
         ("http://p.test:hunter2", "ALL_PROXY is not a valid address of a proxy, such as http://host:port"),
         ("http://[p.test", "ALL_PROXY is not a valid address of a proxy"),
         ("http://p.test:0", "ALL_PROXY is not a valid address of a proxy"),
         (f"socks5://{'p' * 300}:1", "ALL_PROXY is not a valid address of a proxy"),
         (f"http://{'p' * 64}.test:1", "ALL_PROXY is not a valid address of a proxy"),
-        (
-            f"socks5://user:{'hunter2' * 40}@p.test",
-            "ALL_PROXY contains a user name or password that is too long",
-        ),
+        (f"socks5://user:{'hunter2' * 40}@p.test", "ALL_PROXY contains a user name or password that is too long"),
         *(
             (
                 value,
@@ -207,7 +183,7 @@ def test_the_proxy_of_the_provider_overrides_the_environment(
             )
         ),
     ],
-)
+)  # fmt: skip
 def test_an_invalid_proxy_is_explained_and_not_shown(value: str, message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         chosen("https://api.test", ALL_PROXY=value)

@@ -246,15 +246,13 @@ def test_a_field_that_the_next_error_does_not_mention_is_remembered(path: Path) 
 @pytest.mark.parametrize(
     "then",
     [
-        unknown("seed"),
-        bad("The parameter 'seed' is unknown."),
-        bad("Unsupported parameter: seed. See the manual."),
+        unknown("seed"), bad("The parameter 'seed' is unknown."), bad("Unsupported parameter: seed. See the manual."),
         ServerError("failed", status=500, words="boom"),
         RateLimitError("slow down", status=429, words="slow down"),
         None,
     ],
     ids=repr,
-)
+)  # fmt: skip
 def test_a_field_that_may_not_have_been_the_cause_is_not_remembered(
     path: Path, then: ProviderError | None
 ) -> None:
@@ -488,23 +486,6 @@ def test_a_refused_field_costs_one_more_request_and_only_once(
     assert text(chat(server, ask(), path, notify=notices)) == "Hi there"
     assert ["stream_options" in asked.body for asked in server.asked] == [True, False, False]
     assert notices == [FieldDropped(field="stream_options", words=words, lasting=True)]
-
-
-@pytest.mark.parametrize(
-    ("refused", "words", "requests"),
-    [
-        ("model", "Unknown parameter: 'stream_options'.", 2),
-        ("max_tokens", "max_tokens is too large: 99999. This model supports at most 4096 tokens.", 1),
-    ],
-)
-def test_an_error_with_another_cause_is_raised(
-    server: Scripted, refused: str, words: str, requests: int
-) -> None:
-    server.will(refuses(refused, words))
-    notices = Notices()
-    with pytest.raises(ProviderError) as caught:
-        chat(server, ask(max_tokens=99999), notify=notices)
-    assert (caught.value.status, len(server.asked), len(notices)) == (400, requests, requests - 1)
 
 
 def test_an_answer_that_has_begun_is_not_requested_again(server: Scripted) -> None:

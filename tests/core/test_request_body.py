@@ -179,16 +179,12 @@ def test_tools_are_functions_with_a_schema() -> None:
 @pytest.mark.parametrize(
     ("id", "choice", "sent"),
     [
-        ("openai", "auto", "auto"),
-        ("openai", "none", "none"),
-        ("openai", "required", "required"),
+        ("openai", "auto", "auto"), ("openai", "none", "none"), ("openai", "required", "required"),
         ("openai", "clock", {"type": "function", "function": {"name": "clock"}}),
-        ("mistral", "required", "any"),
-        ("zai", "required", None),
-        ("deepseek", "required", None),
+        ("mistral", "required", "any"), ("zai", "required", None), ("deepseek", "required", None),
         ("transformers", "auto", None),
     ],
-)
+)  # fmt: skip
 def test_the_tool_choice_has_the_form_of_the_provider(id: str, choice: str, sent: Any) -> None:
     asked = body(id, tools=(CLOCK,), tool_choice=choice)
     assert asked.get("tool_choice") == sent

@@ -206,25 +206,15 @@ WORDS = "Unsupported parameter: 'temperature'."
 @pytest.mark.parametrize(
     ("kind", "status", "refuses"),
     [
-        (BadRequestError, 400, True),
-        (BadRequestError, 422, True),
-        (BadRequestError, 413, True),
+        (BadRequestError, 400, True), (BadRequestError, 422, True), (BadRequestError, 413, True),
         (BadRequestError, None, True),  # inside a stream
-        (NotFoundError, 404, True),
-        (PermissionDeniedError, 403, True),
-        (ServerError, 500, True),
-        (ServerError, 501, True),
-        (ServerError, 502, False),
-        (ServerError, None, False),
-        (OverloadedError, 503, False),
-        (RateLimitError, 429, False),
-        (QuotaError, 402, False),
-        (AuthenticationError, 401, False),
-        (ContextOverflowError, 400, False),
-        (ContentPolicyError, 400, False),
+        (NotFoundError, 404, True), (PermissionDeniedError, 403, True), (ServerError, 500, True),
+        (ServerError, 501, True), (ServerError, 502, False), (ServerError, None, False),
+        (OverloadedError, 503, False), (RateLimitError, 429, False), (QuotaError, 402, False),
+        (AuthenticationError, 401, False), (ContextOverflowError, 400, False), (ContentPolicyError, 400, False),
         (ModelNotFoundError, 404, False),
     ],
-)
+)  # fmt: skip
 def test_which_errors_may_refuse_a_field(kind: Any, status: int | None, refuses: bool) -> None:
     assert refused(kind("x", status=status, words=WORDS)) == ("temperature" if refuses else None)
 
@@ -492,12 +482,9 @@ def extra(*loc: str | int) -> dict[str, Any]:
         ({"code": "invalid argument", "error": "Argument not supported on this model: stop"}, "stop"),
         ([{"error": {"code": 400, "message": 'Unknown name "reasoning": Cannot find field.'}}], "reasoning"),
         ({"status": 422, "title": "No", "detail": "body -> seed\n  Extra inputs are not permitted"}, "seed"),
-        (
-            {"error": {"message": 'provider: {"error": {"message": "property \'seed\' is unsupported"}}'}},
-            "seed",
-        ),
+        ({"error": {"message": 'provider: {"error": {"message": "property \'seed\' is unsupported"}}'}}, "seed"),
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("status", [400, 422])
 def test_a_refusal_is_read_out_of_an_error_body(body: Any, field: str | None, status: int) -> None:
     assert refused(ErrorReader("p").from_response(status, json.dumps(body).encode())) == field
