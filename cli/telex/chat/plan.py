@@ -38,6 +38,8 @@ _LONG_AGO = 3600
 """Age in seconds from which the note of ``-c`` says how old the conversation is."""
 _TOGETHER = 5
 """Seconds within which the conversations of one command with several models begin."""
+_SMALLEST_WINDOW = 1000
+"""Tokens that every model can read."""
 _OWN_FIELDS = {"messages": "use the argument PROMPT", "model": "use --model"}
 """A field of the request that telex sets -> how to set it, as -p cannot."""
 
@@ -239,7 +241,6 @@ def new_messages(content: str | tuple[Part, ...], system: str | None) -> tuple[M
 def check_fit(app: App, chat: ChatPlan, prompt: Prompt) -> None:
     """Warn if the prompt may be too long for the model; raises ``InvalidInputError`` for parts that it cannot read."""
     target, request = chat.target, chat.request
-    model = next(iter(app.runtime.catalog.listing(target.provider.name).find(target.model)), None)
     parts = [
         part
         for message in request.messages
@@ -248,6 +249,11 @@ def check_fit(app: App, chat: ChatPlan, prompt: Prompt) -> None:
         for part in message.content
         if not isinstance(part, TextPart)
     ]
+    # Tokens are counted only if there may be too many; each has at least a byte.
+    length = sum(len(message.content) for message in request.messages) * 4 + (request.max_tokens or 0)
+    if length < _SMALLEST_WINDOW and not parts:
+        return
+    model = next(iter(app.runtime.catalog.listing(target.provider.name).find(target.model)), None)
     if parts:
         from provider_core.attachments import check_parts
 
@@ -257,8 +263,6 @@ def check_fit(app: App, chat: ChatPlan, prompt: Prompt) -> None:
             if not prompt.parts:
                 error.explain("the conversation has some")
             raise
-    # Tokens are counted only if there may be too many; each has at least a byte.
-    length = sum(len(message.content) for message in request.messages) * 4 + (request.max_tokens or 0)
     if model is not None and model.context and (length > model.context or parts):
         from provider_core.attachments import check_window
 
