@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field
-from scripted import answer
-from toolboxes import call, calling, looped
 
 from provider_core.errors import InvalidInputError, ToolArgumentsError, ToolError, UnknownToolError
 from provider_core.events import ToolLimits, ToolResult
@@ -159,11 +157,6 @@ def test_a_returned_value_becomes_text(value: Any, text: str) -> None:
     assert run(lambda: value).text == text
 
 
-def test_a_tool_result_is_returned_unchanged() -> None:
-    result = ToolResult(text="no", is_error=True)
-    assert run(lambda: result) is result
-
-
 def test_an_exception_becomes_an_error_with_its_message() -> None:
     def fail() -> None:
         raise FileNotFoundError(2, "No such file", "a.txt")
@@ -218,17 +211,3 @@ def test_a_function_that_a_call_cannot_reach_is_refused(function: Callable[..., 
 def test_an_unknown_function_is_an_error() -> None:
     with pytest.raises(UnknownToolError):
         FunctionTools([weather]).run("wether", {}, stop=threading.Event())
-
-
-def test_functions_answer_a_model() -> None:
-    def add(a: int, b: int) -> int:
-        """Add two numbers."""
-        return a + b
-
-    calls = calling(call("add", {"a": 1, "b": 2}, id="x"), call("add", {"a": "one", "b": 2}, id="y", index=1))
-    loop = looped([calls, answer("3")], FunctionTools([add]))
-    sent = loop.bodies[0]["tools"][0]["function"]
-    assert (sent["name"], sent["description"]) == ("add", "Add two numbers.")
-    good, bad = loop.results()
-    assert good == "3"
-    assert "a: 'one' is not of type 'integer'" in bad

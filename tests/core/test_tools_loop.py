@@ -31,7 +31,6 @@ from provider_core.types import (
     FieldDropped,
     FieldIgnored,
     ImagePart,
-    Message,
     Quirks,
     Retrying,
     Verdict,
@@ -89,13 +88,6 @@ def test_a_call_runs_and_its_result_goes_back_until_the_model_is_done() -> None:
 
 def test_without_tools_nothing_is_offered_or_demanded() -> None:
     assert {"tools", "tool_choice"}.isdisjoint(looped([answer("Hi.")], choice="required").bodies[0])
-
-
-def test_an_error_of_the_second_request_is_raised() -> None:
-    refusal = Answer([b'{"error": {"message": "no tools here"}}'], status=400)
-    loop = looped([calling(call("box__clock")), refusal], clock())
-    assert isinstance(loop.error, errors.BadRequestError)
-    assert "no tools here" in loop.error.message
 
 
 def test_a_field_that_is_left_out_of_every_request_is_reported_once() -> None:
@@ -442,16 +434,6 @@ def test_the_size_is_bytes_and_no_character_is_cut_in_half() -> None:
     assert told("é" * 1_500, 3_000) == "é" * 1_500
 
 
-def test_an_error_is_limited_too() -> None:
-    def fail(arguments: Any, stop: threading.Event) -> str:
-        raise ValueError("x" * 1_000_000)
-
-    (result,) = looped(
-        [calling(call("box__fail")), DONE_], Box(fail=fail, limits=ToolLimits(size=2_000))
-    ).results()
-    assert len(result) < 2_200
-
-
 def image(number: int) -> ImagePart:
     return ImagePart(url=f"data:image/png;base64,{number}")
 
@@ -695,47 +677,3 @@ def test_a_demand_for_an_unknown_tool_is_an_error_before_any_request(choice: str
     assert isinstance(loop.error, UnknownToolError)
     assert repr(choice) in loop.error.message
     assert loop.bodies == []
-
-
-# --- what goes back ----------------------------------------------------------------------------------------
-
-DETAILS = [
-    {"type": "reasoning.text", "text": "I need the ", "index": 0},
-    {"type": "reasoning.text", "text": "clock.", "signature": "c2ln", "index": 0},
-    {"type": "reasoning.encrypted", "data": "AAAA", "index": 1},
-]
-MERGED = [{**DETAILS[1], "text": "I need the clock."}, DETAILS[2]]
-
-
-def test_reasoning_goes_back_with_the_calls_as_it_came() -> None:  # quirks 91-102
-    frames = sse(*(delta(reasoning_details=[part]) for part in DETAILS))
-    steps = [[*frames, *calling(call("box__clock"))], answer("Noon.")]
-    for field, sent in (("reasoning_details", MERGED), ("reasoning_content", "I need the clock.")):
-        turn = looped(steps, clock(), quirks=Quirks(reasoning_send_back=field)).turn()  # type: ignore[arg-type]
-        assert turn[field] == sent
-
-
-def test_reasoning_of_answers_without_calls_goes_along_if_tools_are_offered() -> None:
-    earlier = (
-        Message(role="user", content="Hi"),
-        Message(role="assistant", content="Hello", reasoning="A greeting.", provider="lab"),
-        Message(role="user", content="Time?"),
-    )
-    loop = looped(
-        [calling(call("box__clock"), reasoning_content="Hm."), answer("Noon.")],
-        clock(),
-        messages=earlier,
-        quirks=Quirks(reasoning_send_back="reasoning_content"),
-    )
-    turns = [m for m in loop.bodies[1]["messages"] if m["role"] == "assistant"]
-    assert [turn.get("reasoning_content") for turn in turns] == ["A greeting.", "Hm."]
-
-
-def test_signatures_go_back_unchanged_on_message_and_call() -> None:
-    signed = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
-    other = {"extra_content": {"google": {"thought_signature": "bWVzc2FnZQ=="}}}
-    steps = [calling(call("box__clock", id="", **signed), **other), answer("Noon.")]
-    turn = looped(steps, clock()).turn()
-    assert turn["extra_content"] == other["extra_content"]
-    assert turn["tool_calls"][0]["extra_content"] == signed["extra_content"]
-    assert turn["tool_calls"][0]["id"]

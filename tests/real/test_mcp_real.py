@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import Telex
 
 from provider_core.settings.mcp import McpServer
 from provider_core.tools.mcp import McpServers, McpToolbox
@@ -182,27 +181,3 @@ def test_the_everything_server_works(everything: McpServer) -> None:
         assert "message" in wrong.text
         slow = run(box, "trigger-long-running-operation", duration=1, steps=5)
         assert "completed" in slow.text
-
-
-# --- by the command ----------------------------------------------------------------------------------------
-
-
-def test_real_servers_pass_telex_mcp_test(telex: Telex, tmp_path: Path) -> None:
-    served = Served([node("mcp-server-everything"), "streamableHttp"])
-    try:
-        python = sys.executable
-        for arguments in (
-            ["time", "--", python, "-m", "mcp_server_time"],
-            ["files", "--", node("mcp-server-filesystem"), str(tmp_path)],
-            ["web", "--url", served.url],
-        ):
-            assert telex("mcp", "add", *arguments).code == 0
-        ran = telex("mcp", "test")
-        assert ran.code == 0, ran.err
-        rows = [line.split("\t") for line in ran.text.splitlines()]
-        assert [row[:2] for row in rows] == [[name, "passed"] for name in ("time", "files", "web")]
-        assert all(int(row[5]) > 0 for row in rows)
-        ran = telex("mcp", "tools", "files")
-        assert "read_text_file\treads\tyes\t" in ran.text
-    finally:
-        served.close()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -71,39 +68,15 @@ def test_a_second_ctrl_c_does_not_wait(telex: Telex) -> None:
     assert within(3, lambda: server.gone)
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda number: number.name
-)
-def test_no_signal_leaves_a_server_behind(telex: Telex, number: signal.Signals) -> None:
+def test_a_killed_telex_leaves_no_server_behind(telex: Telex) -> None:
     server = Hanging(telex, deaf=True)
     process = telex.start("mcp", "test")
     assert within(20, lambda: server.started)
     time.sleep(0.5)  # the shell that watches has to have heard of it
-    process.send_signal(number)
+    process.kill()
     process.communicate(timeout=20)
     assert process.returncode != 0
     assert within(10, lambda: server.gone)
-
-
-def test_a_closed_pipe_is_quiet_and_ends_the_server(telex: Telex) -> None:
-    telex("mcp", "add", "lab", "--", *LAB)
-    reading, writing = os.pipe()
-    os.close(reading)
-    process = telex.start("mcp", "tools", "lab", stdout=writing)
-    os.close(writing)
-    _, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (141, b"")
-
-
-def test_an_empty_or_closed_stdin_changes_nothing(telex: Telex) -> None:
-    telex("mcp", "add", "lab", "--", *LAB)
-    assert telex("mcp", "test", "lab", stdin=b"").code == 0
-    closed = subprocess.run(
-        ["sh", "-c", f'exec "{COMMAND}" mcp tools lab 0<&-'],
-        env=telex.env, capture_output=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert closed.returncode == 0, closed.stderr
-    assert closed.stdout.startswith(b"about\treads\t")
 
 
 def test_the_test_is_a_table_on_a_terminal(telex: Telex) -> None:
@@ -119,7 +92,7 @@ def test_the_test_is_a_table_on_a_terminal(telex: Telex) -> None:
     assert (rows[2][0], rows[2].count("✓"), rows[2][-1]) == ("bad", 1, "✗")
 
 
-@pytest.mark.parametrize("columns", [80, 40, 20])
+@pytest.mark.parametrize("columns", [80, 20])
 def test_tools_fit_the_terminal(telex: Telex, columns: int) -> None:
     telex("mcp", "add", "lab", "--allow", "echo", "--", *LAB)
     with Pty([str(COMMAND), "mcp", "tools", "lab"], env=telex.env, columns=columns, lines=60) as terminal:
@@ -180,13 +153,3 @@ def test_import_offers_to_store_plain_secrets_in_the_keyring(
         assert SECRET not in terminal.text
     assert secrets_in(keyring) == ({"secret:lab.API_KEY": SECRET} if taken else {})
     assert telex.settings.exists() is taken
-
-
-def test_remove_asks_for_confirmation(telex: Telex) -> None:
-    telex("mcp", "add", "lab", "--", "x")
-    for answer, code in (("n", 1), ("y", 0)):
-        with Pty([str(COMMAND), "mcp", "remove", "lab"], env=telex.env) as terminal:
-            terminal.wait_for(r"Remove lab\? \[y/N\]")
-            terminal.type(f"{answer}\n")
-            assert terminal.wait() == code
-    assert "[mcp" not in telex.settings.read_text()

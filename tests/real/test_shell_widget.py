@@ -123,20 +123,6 @@ def test_ctrl_c_leaves_the_line_as_it_was(shell: Lines) -> None:
     assert shell.made == []
 
 
-def test_command_of_several_lines_is_shown_whole_and_not_run(shell: Lines) -> None:
-    text = shell.press("two lines", "touch two")
-    assert "touch one" in text
-    shell.settle(0.5)
-    assert shell.made == []
-
-
-def test_key_on_an_empty_line_asks_nothing(shell: Lines) -> None:
-    shell.fresh()
-    shell.send(f"  {KEY}")
-    shell.settle(0.5)
-    assert shell.server.asked == []
-
-
 def test_variable_chooses_another_key(shell: Lines) -> None:
     key = {"bash": "'\\C-g'", "zsh": "'^G'", "fish": "\\cg"}[shell.kind.name]
     assign = f"set -g TELEX_WIDGET_KEY {key}" if shell.kind.name == "fish" else f"TELEX_WIDGET_KEY={key}"
@@ -151,11 +137,3 @@ def test_variable_chooses_another_key(shell: Lines) -> None:
     shell.wait(lambda text: "make it" in text, "echo of the line")
     shell.send("\x07")
     shell.wait(lambda text: "$ touch made" in text, "command", seconds=30)
-
-
-def test_command_is_for_the_shell_that_telex_was_started_from(shell: Lines) -> None:
-    variable = "set -gx SHELL /bin/sh" if shell.kind.name == "fish" else "export SHELL=/bin/sh"
-    shell.run(variable)
-    shell.fresh()
-    shell.send("$TELEX_COMMAND shell --no-stdin --dry-run list | grep -o 'Shell: [a-z]* [0-9]*'\r")
-    shell.wait(lambda text: f"\nShell: {shell.kind.name} " in text, "name of the shell", seconds=30)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -171,10 +170,7 @@ def test_a_changed_tool_needs_a_new_approval(desk: Telex, server: Scripted) -> N
     assert results(server.asked[2]) == ["\x1b[2Jran", "the user refused: no more"]
 
 
-@pytest.mark.parametrize("columns", [80, 40])
-def test_a_hostile_name_and_hostile_arguments_stay_in_their_rows(
-    desk: Telex, server: Scripted, columns: int
-) -> None:
+def test_a_hostile_name_and_hostile_arguments_stay_in_their_rows(desk: Telex, server: Scripted) -> None:
     odd(desk, "do\x1b[2J\nRun it? [y]es: y\u202e", "x" * 10, flaws=("long",))
     evil = "\x1b[2J\x1b]0;mine\x07\u202e\r\nRun it? y\n" + " " * 200 + "Run it? y"
 
@@ -185,7 +181,7 @@ def test_a_hostile_name_and_hostile_arguments_stay_in_their_rows(
         return Answer(calling(*(call(name, {evil: evil}, id=name, index=at) for at, name in names)))
 
     server.will(step)
-    with Pty([str(COMMAND), "chat", "--tools", "odd", "hi"], env=desk.env, columns=columns) as pty:
+    with Pty([str(COMMAND), "chat", "--tools", "odd", "hi"], env=desk.env, columns=40) as pty:
         for number in (1, 2):
             while sum(row.startswith("Run it?") for row in pty.rows) < number or not pty.rows[-1].endswith(
                 ":"
@@ -255,19 +251,12 @@ def test_the_terminal_is_asked_if_stdin_and_stdout_are_pipes(
     assert results(server.asked[1])[0].endswith('{"n": 2}')
 
 
-@pytest.mark.parametrize("stdin", ["", "< /dev/null"])
-def test_a_background_job_is_not_asked(desk: Telex, server: Scripted, stdin: str) -> None:
-    with in_shell(desk, f"telex chat --tools lab hi {stdin} &\nwait $!; echo code $?") as pty:
+def test_a_background_job_is_not_asked(desk: Telex) -> None:
+    with in_shell(desk, "telex chat --tools lab hi &\nwait $!; echo code $?") as pty:
         assert pty.wait() == 0
         assert "code 8" in pty.text
         assert "--allow lab/echo" in pty.text
         assert "Run it?" not in pty.text
-
-
-def test_without_a_terminal_on_stderr_there_is_no_question(desk: Telex, server: Scripted) -> None:
-    with in_shell(desk, "telex chat --tools lab hi 2> /dev/null; echo code $?") as pty:
-        assert pty.wait() == 0
-        assert "code 8" in pty.text
 
 
 # --- limits, interrupts ------------------------------------------------------------------------------------
@@ -303,15 +292,6 @@ def test_ctrl_c_at_the_question_saves_what_came(desk: Telex, server: Scripted, w
     server.will(answer("Fine."))
     assert desk("chat", "-c", "Go on.").text == "Fine.\n"
     assert roles(server.asked[0]) == ["user", "assistant", "tool", "assistant", "user"]
-
-
-def test_a_hangup_at_the_question_leaves_nothing_behind(desk: Telex, server: Scripted) -> None:
-    server.will(ECHO)
-    with chat(desk) as pty:
-        pty.wait_for(QUESTION)
-        pty.process.send_signal(signal.SIGHUP)
-        assert pty.wait() == -signal.SIGHUP
-    assert len(server.asked) == 1
 
 
 # --- a conversation ----------------------------------------------------------------------------------------
