@@ -4,7 +4,7 @@ Run as ``python tests/bench/startup.py [ROUNDS]``. Whole processes over loopback
 order, so that the machine's moods hit all kinds alike; the ratios hold where the milliseconds do not. BENCH_PEERS may
 name the Python of an environment with ``llm`` and ``openai``; a key is read from a Secret Service where a session bus
 is there (``dbus-run-session``, gnome-keyring). The decoder alone is in ``decode.py``, the layout of Markdown in
-``markdown.py``, long lists in ``models.py``.
+``markdown.py``.
 """
 
 from __future__ import annotations

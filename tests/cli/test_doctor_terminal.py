@@ -136,12 +136,3 @@ def test_closed_streams_are_findings(ill: Telex, redirections: str) -> None:
     elif ">&-" not in redirections.replace("2>&-", ""):
         assert ("ok\tterminal\tstdin\tclosed" in ran.stdout) is ("<&-" in redirections)
         assert ("ok\tterminal\tstderr\tclosed" in ran.stdout) is ("2>&-" in redirections)
-
-
-def test_without_a_home_folder_there_is_a_report(telex: Telex) -> None:
-    del telex.env["HOME"], telex.env["TELEX_HOME"]
-    telex.env["XDG_CONFIG_HOME"] = "relative"
-    ran = telex("doctor", "folders", "settings", "completion")
-    assert ran.code in {0, 3}
-    assert "Traceback" not in ran.err
-    assert "internal error" not in ran.text

@@ -86,14 +86,6 @@ def test_enabled_providers_with_a_key_are_listed(telex: Inside) -> None:
     assert not [name for name in found if name.startswith("off/")]
 
 
-@pytest.mark.parametrize("line", ['key = "keyring"', 'key_command = "cat /nowhere"', 'key_env = "HERS"'])
-def test_listing_reads_no_key(telex: Inside, line: str) -> None:
-    telex.store = store = FakeKeyStore()
-    telex.configure(f'[providers.lab]\nbase_url = "http://127.0.0.1:9"\nmodels = ["a"]\n{line}\n')
-    assert listed(telex, env={"HERS": KEY}) == ["lab/a"]
-    assert store.asked == []
-
-
 def test_json_has_all_that_is_known_and_marks_estimates(telex: Inside) -> None:
     telex.configure(THREE)
     cache(telex, "lab", Model(id="a", context=9999, vision=True), "m-10", "m-9",
@@ -243,14 +235,6 @@ def test_server_without_a_list_has_no_models(telex: Inside, server: Scripted, st
         ran = telex("models", "list", *arguments, "-P", "lab")
         assert (ran.code, ran.out) == (0, b"")
         assert ran.err == "No model is known. To declare one: telex models add lab ID\n"
-
-
-def test_preset_without_a_list_is_not_asked(telex: Inside) -> None:
-    preset = 'preset = "perplexity"\nbase_url = "http://127.0.0.1:9"\nkey = "none"\n'
-    telex.configure(f"[providers.perplexity]\n{preset}")
-    ran = telex("models", "list", "--refresh", "-P", "perplexity")
-    assert (ran.code, ran.err) == (0, "")
-    assert "perplexity/sonar" in ran.text
 
 
 def test_refresh_reads_each_key_once_and_a_broken_keyring_once(telex: Inside, server: Scripted) -> None:

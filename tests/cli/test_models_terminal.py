@@ -205,12 +205,3 @@ def test_pager_shows_the_list_after_the_notes(lab: Telex, env: dict[str, str]) -
     assert b"ESC[" not in terminal.raw
     if "PAGER" not in env or "less" in env["PAGER"]:
         assert terminal.raw.index(b"Hidden") < terminal.raw.index(b"The Lab")
-
-
-def test_no_color_applies_to_the_pager(lab: Telex) -> None:
-    cache_list(lab, "lab", [Model(id=f"m{n}") for n in range(60)], URL)
-    with Pty(
-        [str(COMMAND), "models", "list"], env={**lab.env, "NO_COLOR": "1", "PAGER": "cat -v"}
-    ) as terminal:
-        terminal.wait()
-    assert "^[" not in terminal.text

@@ -11,17 +11,14 @@ from inprocess import Inside
 from running import COMMAND
 from terminal import Pty
 
-from provider_core.catalog import Catalog
 from provider_core.errors import (
     AuthenticationError,
     CoreError,
     DeadlineError,
-    LocalModelError,
     ModelNotFoundError,
     RateLimitError,
     TLSError,
 )
-from provider_core.resolve import resolve
 from telex.app import App
 
 if TYPE_CHECKING:
@@ -156,13 +153,6 @@ def test_settings_take_precedence_over_the_environment(fresh: Inside) -> None:
     assert json.loads(ran.text)["url"].startswith("http://127.0.0.1:9/")
     assert fresh("chat", "-m", "groq", "--dry-run", "hi", env=env).code == 3
     assert fresh("providers", "edit", "deepseek", "--retries", "3", env=env).code == 3
-
-
-@pytest.mark.parametrize("name", ["local", "Local", "local/smollm2-135m-instruct"])
-def test_embedded_model_names_the_missing_extra(name: str) -> None:
-    catalog = Catalog({}, load=lambda provider: pytest.fail(provider.name))
-    with pytest.raises(LocalModelError, match="the embedded model is not installed"):
-        resolve(name, catalog)
 
 
 def test_preset_with_its_key_in_the_environment_is_listed_and_shown(fresh: Inside) -> None:

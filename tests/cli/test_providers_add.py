@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -148,13 +147,6 @@ def test_check_that_fails_saves_nothing_and_exits_with_the_code_of_its_error(
     assert (entries(telex.settings), telex.stored("lab")) == ({}, None)
 
 
-def test_refused_connection_is_a_network_error(telex: Inside) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        ran = add(telex, f"http://127.0.0.1:{unused.getsockname()[1]}/v1", "--no-key")
-    assert (ran.code, "refused" in ran.err, telex.settings.exists()) == (7, True, False)
-
-
 def test_no_verify_saves_without_asking(telex: Inside, server: Scripted) -> None:
     ran = add(telex, server.url, "--key-env", "LAB_KEY", "--no-verify")
     assert (ran.code, server.asked, "LAB_KEY. It is not set now." in ran.err) == (0, [], True)
@@ -257,19 +249,6 @@ def test_headers_are_sent_and_telexs_own_cannot_be_set(telex: Inside, server: Sc
     for name in ("Authorization", "host", "Content-Length", "transfer-encoding"):
         ran = add(telex, server.url, "--no-key", "--header", f"{name}=secretvalue", name="two")
         assert (ran.code, "secretvalue" in ran.err) == (2, False)
-
-
-def test_models_names_and_timeouts_are_saved(telex: Inside) -> None:
-    ran = unverified(
-        telex, "--display-name", "The lab", "--model", "a/b", "--model", "c", "--connect-timeout", "3", "--retries",
-        "50",
-    )  # fmt: skip
-    assert ran.code == 0, ran.err
-    assert entries(telex.settings)["lab"] == {
-        "base_url": URL, "key": "none", "display_name": "The lab", "models": ["a/b", "c"], "connect_timeout": 3.0,
-        "retries": 50,
-    }  # fmt: skip
-    assert listed(telex)[0]["default_model"] == "a/b"
 
 
 def test_preset_with_an_address(telex: Inside, server: Scripted) -> None:
@@ -421,12 +400,6 @@ def test_default_model_is_reported_once_there_are_several_providers(telex: Insid
     telex("models", "default", "one")
     ran = add(telex, server.url, "--no-key", name="three")
     assert "The default model is still one/m. To change it: telex models default three" in ran.err
-
-
-def test_chat_without_a_default_names_a_provider_if_no_model_is_known(telex: Inside) -> None:
-    assert [unverified(telex, name=name).code for name in ("a", "b")] == [0, 0]
-    ran = telex("chat", "--no-stdin", "hi")
-    assert (ran.code, "telex chat -m a, or set the default: telex models default a" in ran.err) == (3, True)
 
 
 def test_rename_to_a_name_in_use_says_how_to_free_it(telex: Inside) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 from inprocess import Inside
 from listings import listing
-from running import python
 from scripted import Scripted, answer
 
 from provider_core.keys import MemoryStore
@@ -160,29 +159,6 @@ def test_presets_are_found_by_name_address_and_keyword(telex: Inside) -> None:
 
 
 # --- help and start-up -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("arguments", "settings", "absent"),
-    [
-        (["list"], SETTINGS, {"httpx", "httpcore", "keyring", "rich.table", "tomlkit"}),
-        (["add", "--help"], "", {"httpx", "keyring", "pydantic", "rich", "tomlkit"}),
-    ],
-)
-def test_command_imports_only_what_it_needs(
-    tmp_path: Path, arguments: list[str], settings: str, absent: set[str]
-) -> None:
-    telex = Inside(tmp_path / "home")
-    telex.configure(settings)
-    loaded = python(
-        "import json, sys, io, contextlib\n"
-        "from telex.main import main\n"
-        "with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):\n"
-        f"    assert main(['providers', *{arguments}]) == 0\n"
-        "print(json.dumps(sorted(sys.modules)))",
-        env={**telex.env, "PATH": "/usr/bin"},
-    )
-    assert not absent & set(json.loads(loaded))
 
 
 # --- invalid entries ---------------------------------------------------------------------------------------

