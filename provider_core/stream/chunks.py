@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from provider_core.stream.extras import (
     KEYS,
+    SENT_BACK,
     Extras,
+    PassthroughFields,
     dict_in,
     list_in,
     merge_usage,
@@ -15,8 +17,7 @@ from provider_core.stream.extras import (
     read_usage,
     str_in,
 )
-from provider_core.stream.pieces import SENT_BACK, PassthroughFields, ToolCallBuilder
-from provider_core.stream.text import TextBuffer
+from provider_core.stream.pieces import TextBuffer, ToolCallBuilder
 from provider_core.stream.verdict import finish_reason, standard_reason
 from provider_core.types import Choice, Reasoning, Text, Verdict
 

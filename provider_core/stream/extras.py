@@ -1,4 +1,4 @@
-"""Reads JSON leniently, and what comes with an answer besides text and calls: sources, images, token counts."""
+"""What comes besides text and calls: sources, images, token counts, fields to send back. And lenient JSON for all."""
 
 from __future__ import annotations
 
@@ -426,3 +426,167 @@ def dollars(value: Json) -> Decimal | None:
 
     # All digits of a long number, or of one with a small exponent, would fill the memory.
     return Decimal(text if len(text) <= _LONGEST_COST and number > _SMALLEST_COST else repr(number))
+
+
+# --- fields to send back -------------------------------------------------------------------------------------
+
+PIECE = 64
+"""Bytes of memory that a piece takes besides its characters."""
+_ITEMS = 64
+"""How many items are compared with one piece: otherwise, a hostile stream would cost their square."""
+
+SENT_BACK = frozenset(
+    (
+        "reasoning_details",  # openrouter.ai "Reasoning Tokens"
+        "extra_content",  # ai.google.dev "Thought signatures"
+        "thinking_blocks",  # docs.litellm.ai "Reasoning Content": Claude's, with their signatures
+    )
+)
+_TEXTS = ("text", "summary", "thinking")
+"""The keys of an item whose values come in pieces; all others come in one."""
+_MERGED_DEPTH = 16
+
+
+class PassthroughFields:
+    """The fields of one answer's message that a later request sends back unchanged."""
+
+    def __init__(self) -> None:
+        self._details, self._blocks = _PiecedArray(), _PiecedArray()
+        self._extra: dict[str, Json] = {}
+        self._extra_size = 0
+
+    @property
+    def size(self) -> int:
+        """About how many bytes they take."""
+        return self._details.size + self._blocks.size + self._extra_size
+
+    def add_delta(self, delta: dict[str, Json]) -> str:
+        """Take what a delta adds; return the reasoning that is new in its ``reasoning_details``."""
+        if SENT_BACK.isdisjoint(delta):
+            return ""
+        self._blocks.add(delta.get("thinking_blocks"))
+        if extra := delta.get("extra_content"):
+            self._extra_size += len(repr(extra))
+            _merge(self._extra, {"extra_content": extra}, _MERGED_DEPTH)
+        return self._details.add(delta.get("reasoning_details"))
+
+    def add_message(self, message: dict[str, Json]) -> None:
+        """Take what a message has: after deltas it repeats theirs, and after another message it may have more."""
+        if not SENT_BACK.isdisjoint(message):
+            self._details.replace(message.get("reasoning_details"))
+            self._blocks.replace(message.get("thinking_blocks"))
+            _merge(self._extra, {"extra_content": message.get("extra_content")}, _MERGED_DEPTH)
+
+    def details(self) -> tuple[Json, ...]:
+        """Return ``reasoning_details`` with joined pieces, in the order they began."""
+        return tuple(item.joined() for item in self._details.items)
+
+    def extra(self) -> dict[str, Json]:
+        """Return the other fields."""
+        blocks = [item.joined() for item in self._blocks.items]
+        return {**self._extra, "thinking_blocks": blocks} if blocks else dict(self._extra)
+
+
+class _PiecedArray:
+    """An array whose items come in pieces: pieces of one item have the same type, index and id."""
+
+    def __init__(self) -> None:
+        self.items: list[_PiecedItem] = []
+        self.size: int = 0
+        self._data: set[str] = set()
+        self._from_deltas = False
+
+    def add(self, pieces: Json) -> str:
+        """Take the pieces of a delta; return their new text."""
+        new = []
+        for piece in _dicts(pieces):
+            self._from_deltas = True
+            self.size += PIECE
+            data = piece.get("data")
+            if isinstance(data, str) and data:
+                if data in self._data:
+                    continue
+                self._data.add(data)
+            text, size = self._item_for(piece).add(piece)
+            self.size += size
+            new.append(text)
+        return "".join(new)
+
+    def replace(self, items: Json) -> None:
+        if not self._from_deltas and (pieces := list(_dicts(items))):
+            self.items = [_PiecedItem() for _ in pieces]
+            for item, piece in zip(self.items, pieces, strict=True):
+                item.add(piece)
+
+    def _item_for(self, piece: dict[str, Json]) -> _PiecedItem:
+        for item in self.items[: -_ITEMS - 1 : -1]:
+            if item.continues_with(piece):
+                return item
+            if piece.get("index") is None:  # nothing but the order tells what it belongs to
+                break
+        self.items.append(_PiecedItem())
+        return self.items[-1]
+
+
+class _PiecedItem:
+    """An item of such an array. The texts of MiniMax's each repeat all earlier ones; signed ones never do."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, Json] = {}
+        self._texts: dict[str, list[str]] = {}
+        self._repeats: bool | None = None  # None while its texts may repeat the earlier ones, or not
+
+    def continues_with(self, piece: dict[str, Json]) -> bool:
+        for key in ("type", "index", "id"):
+            here, there = self._fields.get(key), piece.get(key)
+            if here != there and None not in (here, there):
+                return False
+        # Nothing is added to what was signed: a piece with text is the next item, under an index that stays 0.
+        sealed = any(self._fields.get(key) for key in ("signature", "data"))
+        return not (sealed and any(piece.get(key) for key in (*_TEXTS, "data")))
+
+    def add(self, piece: dict[str, Json]) -> tuple[str, int]:
+        """Take a piece; return its new text, and about how many bytes it takes."""
+        size, new = 0, ""
+        own_format = str(piece.get("format") or "")
+        if own_format not in ("", "unknown") and not own_format.startswith("MiniMax"):
+            self._repeats = False
+        for key, value in piece.items():
+            if key in _TEXTS and isinstance(value, str):
+                self._fields.setdefault(key, "")
+                new += self._new_text(self._texts.setdefault(key, []), value)
+            elif value not in (None, "") or key not in self._fields:
+                self._fields[key] = value
+                size += len(value) if isinstance(value, str) else 0
+        return new, size + len(new)
+
+    def _new_text(self, texts: list[str], piece: str) -> str:
+        """Add a text, and return it without what it repeats."""
+        if piece and self._repeats is not False and texts and texts[0].strip():
+            earlier = texts[-1]
+            if piece.startswith(earlier) and (self._repeats or len(piece) > len(earlier)):
+                texts[:], self._repeats = [piece], True
+                return piece[len(earlier) :]
+            self._repeats = False
+        if piece:
+            texts.append(piece)
+        return piece
+
+    def joined(self) -> dict[str, Json]:
+        return {**self._fields, **{key: "".join(texts) for key, texts in self._texts.items()}}
+
+
+def _dicts(items: Json) -> Iterator[dict[str, Json]]:
+    for item in items if isinstance(items, list) else (items,):
+        if isinstance(item, dict) and item:
+            yield item
+
+
+def _merge(into: dict[str, Json], more: dict[str, Json], depth: int) -> None:
+    """Add values, object by object; later values replace earlier ones of the same name."""
+    for key, value in more.items():
+        earlier = into.get(key)
+        if isinstance(earlier, dict) and isinstance(value, dict) and depth:
+            _merge(earlier, value, depth - 1)
+        elif value is not None:
+            into[key] = dict(value) if isinstance(value, dict) else value
