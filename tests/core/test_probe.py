@@ -46,6 +46,7 @@ def test_working_server_passes_every_step(provider: Provider, server: Scripted) 
     assert statuses(report) == dict.fromkeys(STEPS, "ok")
     assert sorted(step.name for step in steps) == sorted(STEPS)
     assert (ids(report), report.model, report["usage"].detail) == (("m", "n"), "m", "9 in, 1 out")
+    assert report["auth"].detail == "the key is accepted for m"
     assert all(0 <= (report[name].seconds or -1) < 10 for name in STEPS)
     listing, chat = server.asked
     assert (listing.method, listing.path, chat.path) == ("GET", "/v1/models", "/v1/chat/completions")
@@ -146,7 +147,8 @@ def test_cut_stream_fails_and_an_answer_in_one_piece_passes(provider: Provider, 
     assert report.passed
     assert (report["stream"].status, report["usage"].status) == ("absent", "absent")
     server.will(by_path(in_json(MODELS), answer(finish="length")))  # one token of reasoning shows nothing
-    assert check(provider, key=KEY).passed
+    report = check(provider)
+    assert (report.passed, report["auth"].detail) == (True, "no key is needed")
 
 
 def test_model_that_refuses_one_token_is_asked_for_more(provider: Provider, server: Scripted) -> None:
@@ -243,6 +245,8 @@ def test_capable_model_has_every_trait(provider: Provider, server: Scripted) -> 
 
 
 def test_field_without_effect_is_a_no(provider: Provider, server: Scripted) -> None:
+    server.will(answer("Hello"))
+    assert traits(explore(provider, "m", key=KEY))["usage"] == "no"
     server.will(CHAT)
     found = traits(explore(provider, "m", key=KEY))
     assert (found["JSON object"], found["JSON schema"], found["tools"]) == ("no", "no", "no")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from provider_core.catalog import CachedModelList, Catalog, listing
 from provider_core.errors import (
+    LocalModelError,
     MissingKeyError,
     ModelError,
     NoModelError,
@@ -175,6 +176,7 @@ def test_a_name_leads_to_its_provider_and_model(typed: str, expected: str) -> No
         ("self", ModelError, "refers to itself: self -> self$"),
         ("gone", ModelError, r"unknown provider: nowhere \(the alias gone leads to it\)"),
         (None, NoModelError, "no default model is set"),
+        ("local", LocalModelError, "the embedded model is not installed"),
     ],
 )  # fmt: skip
 def test_a_name_that_leads_nowhere_says_why(typed: str | None, error: type[Exception], words: str) -> None:
