@@ -86,11 +86,7 @@ def merge(layers: Iterable[Layer]) -> Options:
                 continue
             own.add(option)
             sources[place] = layer.source
-            table, _, name = place.partition(".")
-            if name:
-                values.setdefault(table, {})[name] = value
-            else:
-                values[place] = value
+            _put(values, place, value)
         taken |= own
     return Options(values=values, sources=sources)
 
@@ -151,16 +147,18 @@ def layers_of(
 
 def _layers_of_settings(settings: Settings) -> tuple[Layer, Layer]:
     """The options that are settings by themselves: those of variables, and the others. No option is in both."""
-    variables: dict[str, Json] = {}
-    others: dict[str, Json] = {}
+    made: dict[bool, dict[str, Json]] = {True: {}, False: {}}
     for place, value in _places(settings.chat_options):
-        layer = variables if settings.sources.get(place) == "variable" else others
-        table, _, name = place.partition(".")
-        if name:
-            layer.setdefault(table, {})[name] = value
-        else:
-            layer[place] = value
-    return Layer(source="variable", values=variables), Layer(source="settings", values=others)
+        _put(made[settings.sources.get(place) == "variable"], place, value)
+    return Layer(source="variable", values=made[True]), Layer(source="settings", values=made[False])
+
+
+def _put(values: dict[str, Json], place: str, value: Json) -> None:
+    table, _, name = place.partition(".")
+    if name:
+        values.setdefault(table, {})[name] = value
+    else:
+        values[place] = value
 
 
 def template_layer(template: Template) -> Layer:

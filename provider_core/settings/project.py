@@ -45,19 +45,10 @@ State: TypeAlias = Literal["trusted", "untrusted", "changed", "ci", "unusable"]
 
 VARIABLE: Final = "TELEX_TRUST_PROJECT"
 
-PARAMS: Final = frozenset(
-    {
-        "frequency_penalty",
-        "min_p",
-        "presence_penalty",
-        "repetition_penalty",
-        "seed",
-        "stop",
-        "top_k",
-        "top_p",
-        "verbosity",
-    }
-)
+PARAMS: Final = frozenset((
+    "frequency_penalty", "min_p", "presence_penalty", "repetition_penalty", "seed", "stop", "top_k", "top_p",
+    "verbosity",
+))  # fmt: skip
 """The fields of a request's body that a project may set."""
 
 OPTIONS: Final = ("system", "temperature", "max_tokens", "reasoning_effort", "params")
@@ -110,16 +101,14 @@ def look(path: Path, records: Path, environ: Mapping[str, str]) -> Found | None:
         return Found(path=path, state="ci")
     try:
         raw = read(path)
-        if in_ci:
-            return Found(path=path, state="trusted", text=file.decode(raw, path))
         trusted = known(records).get(str(path))
-        if trusted is None:
-            return Found(path=path, state="untrusted")
-        if trusted["digest"] != file.digest(raw):
-            return Found(path=path, state="changed")
-        return Found(
-            path=path, state="trusted", text=file.decode(raw, path), templates=trusted.get("templates") or {}
-        )
+        if in_ci:
+            templates = None
+        elif trusted is None or trusted["digest"] != file.digest(raw):
+            return Found(path=path, state="untrusted" if trusted is None else "changed")
+        else:
+            templates = trusted.get("templates") or {}
+        return Found(path=path, state="trusted", text=file.decode(raw, path), templates=templates)
     except SettingsError as error:
         return Found(path=path, state="unusable", reason=error.message)
 
@@ -134,13 +123,10 @@ def _is_within_reach(path: Path, environ: Mapping[str, str]) -> bool:
 
     A file above the working directory has to be in a repository or in the home folder: anybody may write one to /tmp.
     """
-    here = Path.cwd()
-    top = path.parent
-    if here == top:
-        return True
+    here, top = Path.cwd(), path.parent
     between = [here, *here.parents]
-    if any((folder / ".git").exists() for folder in between[: between.index(top)]):
-        return False
+    if here == top or any((folder / ".git").exists() for folder in between[: between.index(top)]):
+        return here == top
     home = environ.get("HOME")
     in_home = bool(home) and top.is_relative_to(os.path.realpath(str(home)))
     return in_home or any((folder / ".git").exists() for folder in (top, *top.parents))
@@ -177,13 +163,9 @@ def read_inside(path: Path, folder: Path) -> bytes:
 def known(path: Path) -> dict[str, dict[str, Any]]:
     """What is trusted, by path. A file that is damaged, or belongs to another user, trusts nothing."""
     try:
-        found = json.loads(files.read_bytes(path))
-        return {
-            name: each
-            for name, each in found.items()
-            if isinstance(each, dict) and isinstance(each.get("digest"), str)
-        }
-    except (OSError, ValueError, AttributeError, RecursionError):
+        found = json.loads(files.read_bytes(path)).items()
+        return {name: each for name, each in found if isinstance(each["digest"], str)}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
 
 
@@ -266,14 +248,10 @@ def _summary(values: Mapping[str, Any]) -> Iterable[str]:
         match name:
             case "model" | "temperature" | "max_tokens" | "reasoning_effort":
                 yield f"{name} {value}"
-            case "aliases":
-                yield f"aliases {', '.join(value)}"
-            case "params":
-                yield f"params {', '.join(value)}"
-            case "system":
-                yield "a system message"
+            case "aliases" | "params":
+                yield f"{name} {', '.join(value)}"
             case _:
-                yield str(name)
+                yield "a system message" if name == "system" else name
 
 
 NOT_YOURS: Final = "and that is not a provider of yours, nor an alias of yours without tools"

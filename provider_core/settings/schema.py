@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -65,6 +66,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_WAIT)]
 Temperature = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(gt=0, le=100_000_000)]
+Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000)]
 FilePath = Annotated[Path, _by(_validate_path)]
 
@@ -128,12 +130,7 @@ def _fields(rows: Iterable[ProviderField]) -> dict[str, Any]:
     return {row.name: _field(row) for row in rows}
 
 
-ModelEntry = create_model(
-    "ModelEntry",
-    __config__=_STRICT,
-    id=(Line, ...),
-    **_fields(MODEL_FIELDS),
-)
+ModelEntry = create_model("ModelEntry", __config__=_STRICT, id=(Line, ...), **_fields(MODEL_FIELDS))
 """A model that the user declared, with what they know about it and the options of its requests."""
 _TYPES["models"] = list[Annotated[ModelEntry, BeforeValidator(_model_entry)]]  # type: ignore[valid-type]
 
@@ -186,8 +183,8 @@ class BudgetEntry(BaseModel):
 
     model_config: ClassVar[ConfigDict] = _STRICT
 
-    day: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    month: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    day: Limit | None = None
+    month: Limit | None = None
 
 
 class ProfileEntry(BaseModel):
@@ -212,7 +209,7 @@ ENTRIES: dict[str, type[BaseModel]] = {
 AliasName = Annotated[str, _by(validators.validate_alias)]
 McpName = Annotated[str, _by(mcp.validate_name)]
 ProviderName = Annotated[str, _by(validators.validate_name)]
-ProfileName = Annotated[str, _by(validators.validate_profile)]
+ProfileName = Annotated[str, _by(partial(validators.validate_name, of="a profile", reserved=frozenset()))]
 
 
 class File(BaseModel):
@@ -249,7 +246,7 @@ _project_fields: dict[str, Any] = {
     "model": (Line | None, None),
     "aliases": (File.model_fields["aliases"].annotation, {}),
     "templates": (Line | None, None),
-    "system": (Annotated[str, StringConstraints(min_length=1, max_length=100_000)] | None, None),
+    "system": (Text | None, None),
     "temperature": (Annotated[float, Field(ge=0, le=100)] | None, None),
     "max_tokens": (Tokens | None, None),
     "reasoning_effort": (Line | None, None),
@@ -259,19 +256,9 @@ _project_fields: dict[str, Any] = {
 ProjectFile = create_model("ProjectFile", __config__=_STRICT, **_project_fields)
 """A project's ``.telex.toml``; see ``project`` for what it may not contain, and why."""
 
-_PROJECT_ALIAS = frozenset(
-    {
-        "target",
-        "targets",
-        "system",
-        "template",
-        "temperature",
-        "max_tokens",
-        "reasoning_effort",
-        "stream",
-        "params",
-    }
-)
+_PROJECT_ALIAS = frozenset((
+    "target", "targets", "system", "template", "temperature", "max_tokens", "reasoning_effort", "stream", "params",
+))  # fmt: skip
 """The fields of an alias that a project may set."""
 
 
@@ -397,7 +384,7 @@ def check(
         if "." in name:  # without the change, a request might go where the user does not want it
             _remove_entry(name.split(".", 1), data, overrides)
     for name in data.keys() - File.model_fields.keys():
-        problems[name] = _unknown(name, path)
+        problems[name] = not_a_setting(name, [name], path, File.model_fields)
         del data[name]
     _unite_names(data, overrides, problems, path)
     while True:
@@ -479,12 +466,6 @@ def _unite_names(
         overrides["providers"] = united
 
 
-def _unknown(name: str, path: Path) -> SettingsError:
-    if name.lower() in File.model_fields:
-        return SettingsError(f"{name} is not a setting: write it in lower case, {name.lower()}", path=path)
-    return not_a_setting(name, [name], path, File.model_fields)
-
-
 def not_a_setting(
     place: str, fields: list[str], path: Path | None, known: Iterable[str], *, above: str = ""
 ) -> SettingsError:
@@ -496,17 +477,16 @@ def not_a_setting(
     from provider_core.request import is_secret_name
 
     if is_secret_name(fields[-1]):
-        words = "keys are not stored in the settings. "
-        match fields:
-            case ["mcp", name, *_]:
-                words += f"Use a header or env, and store its secret: telex mcp set-secret {name}"
-            case _:
-                name = fields[1] if len(fields) > 2 else "NAME"
-                words += (
-                    f"Store it in the keyring (telex providers set-key {name}), or name its variable: "
-                    'key_env = "LAB_API_KEY"'
-                )
-        return SettingsError(f"{place} is not a setting: {words}", path=path)
+        name = fields[1] if len(fields) > 2 else "NAME"
+        store = (
+            f"Use a header or env, and store its secret: telex mcp set-secret {name}"
+            if fields[0] == "mcp"
+            else f"Store it in the keyring (telex providers set-key {name}), or name its variable: "
+            'key_env = "LAB_API_KEY"'
+        )
+        return SettingsError(
+            f"{place} is not a setting: keys are not stored in the settings. {store}", path=path
+        )
     meant = close_matches(fields[-1], known, most=1, cutoff=0.7)
     hint = f"; did you mean {above}{meant[0]}?" if meant else ""
     return SettingsError(f"{place} is not a setting{hint}", path=path)
@@ -538,17 +518,14 @@ def _refused(place: list[str], kind: str, words: str, variables: Variables, path
 
 
 _WORDS = {
-    "bool_parsing": "must be true or false",
-    "bool_type": "must be true or false",
-    "dict_type": "must be a table",
+    **dict.fromkeys(("bool_parsing", "bool_type"), "must be true or false"),
+    **dict.fromkeys(("dict_type", "model_type"), "must be a table"),
+    **dict.fromkeys(("string_too_short", "too_short"), "must not be empty"),
     "int_parsing": "must be a whole number",
     "list_type": "must be a list",
     "missing": "is required",
-    "model_type": "must be a table",
     "path_type": "must be a path",
     "string_pattern_mismatch": "must be one line without control characters",
-    "string_too_short": "must not be empty",
-    "too_short": "must not be empty",
     "string_type": "must be a string",
 }
 """pydantic's types of errors, in terms of a TOML file."""

@@ -57,16 +57,12 @@ def dotted(keys: Sequence[str]) -> str:
 def split(name: str) -> list[str]:
     """The parts of a dotted name; a part in quotes may contain dots, as in TOML."""
     parts, at = [], 0
-    while at <= len(name):
-        found = _PART.match(name, at)
-        if found is None:
-            return name.split(".")
-        quoted = found[1] if found[1] is not None else found[2]
-        parts.append(quoted if quoted is not None else found[3] or "")
-        if found.end() == len(name) and not found[0].endswith("."):
-            break
+    while (found := _PART.match(name, at)) is not None:
+        parts.append(next((part for part in found.groups() if part is not None), ""))
         at = found.end()
-    return parts
+        if at == len(name) and not found[0].endswith("."):
+            return parts
+    return name.split(".")
 
 
 def locate(model: type[BaseModel], parts: Sequence[str], *, joint: str = ".") -> Place:
@@ -86,7 +82,10 @@ def locate(model: type[BaseModel], parts: Sequence[str], *, joint: str = ".") ->
             branches = _branches(table.model_fields[keys[-1]].annotation)
         elif named is not None and all(rest):
             branches = _branches(get_args(named)[1])
-            length = _length_of_name(keys[-1] if keys else "", rest, branches)
+            length, inner = len(rest), _table(branches)
+            if inner is not None:  # only names of aliases contain dots
+                fields = (at for at in range(1, len(rest)) if rest[at] in inner.model_fields)
+                length = next(fields, length) if keys == ["aliases"] else 1
             keys.append(joint.join(rest[:length]))
             del rest[:length]
         else:
@@ -108,15 +107,6 @@ def names(model: type[BaseModel], below: tuple[str, ...] = ()) -> Iterator[Place
         elif get_origin(branches[0]) is not dict:
             place = locate(model, [name])
             yield Place(keys=(*below, name), kinds=place.kinds, choices=place.choices)
-
-
-def _length_of_name(group: str, rest: list[str], branches: tuple[Any, ...]) -> int:
-    table = _table(branches)
-    if table is None:
-        return len(rest)
-    if group != "aliases":  # other names of tables contain no dots
-        return 1
-    return next((at for at in range(1, len(rest)) if rest[at] in table.model_fields), len(rest))
 
 
 def _table(branches: tuple[Any, ...]) -> type[BaseModel] | None:

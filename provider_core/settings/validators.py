@@ -62,11 +62,6 @@ def validate_name(name: str, of: str = "a provider", reserved: frozenset[str] = 
         raise InvalidInputError(f"the name {name!r} is reserved; choose another name")
 
 
-def validate_profile(name: str) -> None:
-    """Raise ``InvalidInputError`` for an invalid name of a profile."""
-    validate_name(name, "a profile", frozenset())
-
-
 def validate_display_name(name: str) -> None:
     """Raise ``InvalidInputError`` for a name that is too long for lists."""
     if len(name) > 128:

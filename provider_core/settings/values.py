@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import InvalidInputError, SettingsError
-from provider_core.settings import file, project, schema, tree, validators
+from provider_core.settings import file, schema, tree, validators
 from provider_core.settings.provider_fields import PROVIDER_FIELDS
 from provider_core.structs import Struct, pattern
 
@@ -60,6 +60,8 @@ def in_force(
 
     ``checked`` are the merged values (``settings.check``), ``written`` those of the settings file.
     """
+    from provider_core.settings import project
+
     from_variables = schema.Variables(variables, written)
     sources = checked.get("sources", {})
     own = checked.get("project", {})
