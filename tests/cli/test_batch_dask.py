@@ -52,18 +52,3 @@ def test_a_killed_batch_on_a_cluster_is_resumed_without_a_key_on_this_machine(
     assert len(server.asked) - asked <= 150 - before + 64, "rows that are done are not asked again"
     assert {each.headers["authorization"] for each in server.asked} == {f"Bearer {KEY}"}
     assert KEY not in ran.err + out.read_text()
-
-
-def test_what_dask_needs_and_what_it_cannot_do(telex: Telex, tmp_path: Path) -> None:
-    telex.provider("lab", "http://127.0.0.1:1/v1")
-    (tmp_path / "in.txt").write_text("x\n")
-    for more, says in (
-        (("--via", "dask"), "--via dask requires --scheduler"),
-        (("--scheduler", "tcp://x:1"), "--scheduler requires --via dask"),
-        (
-            ("--via", "dask", "--scheduler", "tcp://x:1", "--rpm", "2"),
-            "--via dask and --rpm cannot be used together",
-        ),
-    ):
-        ran = telex("batch", "in.txt", "-m", "lab", *more, cwd=tmp_path)
-        assert (ran.code, says in ran.err) == (2, True), ran.err

@@ -73,24 +73,6 @@ def test_with_a_schema_and_a_folder(inside: Inside, api: BatchApi) -> None:
     assert json.loads(Path("d/x.json").read_text()) == {"n": 1}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ((), "--via provider requires --output"),
-        (("-o", "-"), "--via provider requires --output"),
-        (("-o", "x", "-m", "other"), "--via provider and several models cannot be used together"),
-        (("-o", "/dev/full"), "--via provider needs an output that can be read again"),
-        (("-o", "x", "-j", "2"), "--via provider and --jobs cannot be used together"),
-        (("-o", "x", "--rpm", "2"), "--via provider and --rpm cannot be used together"),
-    ],
-)
-def test_what_cannot_be_combined(
-    inside: Inside, api: BatchApi, arguments: tuple[str, ...], says: str
-) -> None:
-    ran = inside("batch", "in.jsonl", "Hi", "-m", "lab", "--via", "provider", *arguments)
-    assert (ran.code, says in ran.err, api.requests) == (2, True, []), ran.err
-
-
 def test_a_provider_without_a_batch_api_is_refused_before_anything_is_sent(
     inside: Inside, api: BatchApi, server: Scripted
 ) -> None:
