@@ -24,25 +24,30 @@ def echo(asked: Asked) -> Answer:
     return Answer(answer(text, usage={"prompt_tokens": 3, "completion_tokens": 2, "cost": 0.01}))
 
 
+class Lab(Inside):
+    """telex with a provider "lab", whose server repeats each prompt."""
+
+    def __init__(self, home: Path, server: Scripted) -> None:
+        super().__init__(home)
+        self.server = server
+        self.provider("lab", server.url, retries=0)
+        server.will(echo)
+
+    def batch(self, *arguments: str, **how: Any) -> Ran:
+        return self("batch", *arguments, "-m", "lab", **how)
+
+    def prompts(self) -> list[str]:
+        return sorted(asked.body["messages"][-1]["content"] for asked in self.server.asked)
+
+
 @pytest.fixture
-def telex(tmp_path: Path, server: Scripted, monkeypatch: pytest.MonkeyPatch) -> Inside:
-    made = Inside(tmp_path / "home")
-    made.provider("lab", server.url, retries=0)
-    server.will(echo)
+def lab(tmp_path: Path, server: Scripted, monkeypatch: pytest.MonkeyPatch) -> Lab:
     monkeypatch.chdir(tmp_path)
-    return made
-
-
-def batch(telex: Inside, *arguments: str, **how: Any) -> Ran:
-    return telex("batch", *arguments, "-m", "lab", **how)
+    return Lab(tmp_path / "home", server)
 
 
 def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
-
-
-def prompts(server: Scripted) -> list[str]:
-    return sorted(asked.body["messages"][-1]["content"] for asked in server.asked)
 
 
 ROWS = b'{"id": "a", "body": "one", "x": 1}\n{"id": "b", "body": "two", "x": [2]}\n'
@@ -51,8 +56,8 @@ ROWS = b'{"id": "a", "body": "one", "x": 1}\n{"id": "b", "body": "two", "x": [2]
 # --- input and output --------------------------------------------------------------------------------------
 
 
-def test_a_result_has_the_answer_and_all_about_it(telex: Inside, server: Scripted) -> None:
-    ran = batch(telex, "-", "Say {{ body }}", "--ordered", "--columns", "x, body", stdin=ROWS)
+def test_a_result_has_the_answer_and_all_about_it(lab: Lab) -> None:
+    ran = lab.batch("-", "Say {{ body }}", "--ordered", "--columns", "x, body", stdin=ROWS)
     assert ran.code == 0, ran.err
     first, second = lines(ran.text)
     assert list(first) == [
@@ -82,83 +87,81 @@ def test_a_result_has_the_answer_and_all_about_it(telex: Inside, server: Scripte
     ],
 )
 def test_inputs_by_name_and_format(
-    telex: Inside, server: Scripted, name: str, content: bytes, arguments: str, expected: Any
+    lab: Lab, name: str, content: bytes, arguments: str, expected: Any
 ) -> None:
     if name:
         Path(name).write_bytes(content)
-    ran = batch(telex, *arguments.split(), stdin=b"" if name else content)
+    ran = lab.batch(*arguments.split(), stdin=b"" if name else content)
     assert ran.code == 0, ran.err
-    assert prompts(server) == expected
+    assert lab.prompts() == expected
 
 
-def test_options_of_chat_set_the_requests(telex: Inside, server: Scripted) -> None:
-    folder = telex.paths.templates
+def test_options_of_chat_set_the_requests(lab: Lab) -> None:
+    folder = lab.paths.templates
     folder.mkdir(parents=True)
     (folder / "sort.md").write_text(
         "+++\ntemperature = 0.5\nsystem = 'For {{ who }}'\n+++\nSort: {{ stdin }}"
     )
-    ran = batch(
-        telex, "--template", "sort", "--var", "who=us", "--max-tokens", "9", "-p", "top_p=0.5", "--no-stream",
+    ran = lab.batch(
+        "--template", "sort", "--var", "who=us", "--max-tokens", "9", "-p", "top_p=0.5", "--no-stream",
         stdin=b"x\n",
     )  # fmt: skip
     assert ran.code == 0, ran.err
-    body = server.asked[0].body
+    body = lab.server.asked[0].body
     assert [each["content"] for each in body["messages"]] == ["For us", "Sort: x"]
     assert (body["temperature"], body["max_tokens"], body["top_p"], body["stream"]) == (0.5, 9, 0.5, False)
 
 
-def test_the_first_code_block_is_extracted(telex: Inside, server: Scripted, tmp_path: Path) -> None:
-    server.will(answer("Here:\n```py\nx = 1\n```\nDone."), answer("no code"))
-    ran = batch(telex, "-x", "-j", "1", stdin=b"a\nb\n")
+def test_the_first_code_block_is_extracted(lab: Lab) -> None:
+    lab.server.will(answer("Here:\n```py\nx = 1\n```\nDone."), answer("no code"))
+    ran = lab.batch("-x", "-j", "1", stdin=b"a\nb\n")
     assert [each["text"] for each in lines(ran.text)] == ["x = 1\n", "no code"]
-    (tmp_path / "a.py").write_text("y = 1")
-    server.will(answer("```py\nx = 1\n```"))
-    batch(telex, "--each-file", "-x", "a.py", "Rename y to x.", "--output-dir", "new")
-    assert (tmp_path / "new" / "a.py").read_text() == "x = 1\n"
+    Path("a.py").write_text("y = 1")
+    lab.server.will(answer("```py\nx = 1\n```"))
+    lab.batch("--each-file", "-x", "a.py", "Rename y to x.", "--output-dir", "new")
+    assert Path("new/a.py").read_text() == "x = 1\n"
 
 
-def test_json_that_matches_a_schema_is_parsed(telex: Inside, server: Scripted) -> None:
-    server.will(lambda asked: Answer(answer('{"label": "bug"}' if b"good" in asked.raw else '{"label": 1}')))
+def test_json_that_matches_a_schema_is_parsed(lab: Lab) -> None:
+    lab.server.will(
+        lambda asked: Answer(answer('{"label": "bug"}' if b"good" in asked.raw else '{"label": 1}'))
+    )
     schema = ("--schema", "label bug|wish", "--schema-retries", "0")
-    ran = batch(telex, *schema, "--ordered", stdin=b"good\nbad\n")
+    ran = lab.batch(*schema, "--ordered", stdin=b"good\nbad\n")
     good, bad = lines(ran.text)
     assert ran.code == 6
     assert (good["json"], "text" in good) == ({"label": "bug"}, False)
     assert (bad["json"], bad["text"], bad["error"]["type"]) == (None, '{"label": 1}', "SchemaMismatchError")
-    ran = batch(telex, *schema, "--ordered", "--format", "csv", stdin=b"good\nbad\n")
+    ran = lab.batch(*schema, "--ordered", "--format", "csv", stdin=b"good\nbad\n")
     assert [row["label"] for row in csv.DictReader(io.StringIO(ran.text))] == ["bug", ""]
 
 
-def test_csv_is_flat_and_quoted(telex: Inside, server: Scripted) -> None:
+def test_csv_is_flat_and_quoted(lab: Lab) -> None:
     rows = b'id,title,body\n1,"a, b","x\ny"\n2,,z\n'
-    ran = batch(telex, "--input-format", "csv", "-", "{{ body }}", "--format", "csv", "--columns", "title",
+    ran = lab.batch("--input-format", "csv", "-", "{{ body }}", "--format", "csv", "--columns", "title",
                 "--ordered", stdin=rows)  # fmt: skip
     first, second = csv.DictReader(io.StringIO(ran.text, newline=""))
     assert (first["id"], first["title"], first["text"], first["verdict"]) == ("1", "a, b", "x\ny", "complete")
     assert (second["output_tokens"], second["cost"], second["error"]) == ("2", "0.01", "")
 
 
-def test_cells_and_columns_that_are_formulas_are_counted_or_made_safe(
-    telex: Inside, server: Scripted
-) -> None:
+def test_cells_and_columns_that_are_formulas_are_counted_or_made_safe(lab: Lab) -> None:
     rows = b'{"id": "=x", "=a": "@x", "prompt": "-5"}\n{"prompt": "+1"}\n'
     columns = ("--columns", "=a", "--ordered")
-    assert "Warning: 5 cells begin with" in batch(telex, *columns, "-o", "out.csv", stdin=rows).err
-    server.will(echo)
+    assert "Warning: 5 cells begin with" in lab.batch(*columns, "-o", "out.csv", stdin=rows).err
+    lab.server.will(echo)
     for before in ("2 rows complete", "2 were done before"):
-        ran = batch(telex, *columns, "-o", "safe.csv", "--csv-safe", stdin=rows)
+        ran = lab.batch(*columns, "-o", "safe.csv", "--csv-safe", stdin=rows)
         assert (before in ran.err, "Warning" in ran.err) == (True, False)
-    assert len(server.asked) == 2, "its ids are found again"
+    assert len(lab.server.asked) == 2, "its ids are found again"
     with Path("safe.csv").open(newline="") as file:
         first, second = csv.DictReader(file)
     assert (first["id"], first["'=a"], first["text"], second["text"]) == ("'=x", "'@x", "'-5", "'+1")
-    ran = batch(telex, *columns, stdin=rows)
+    ran = lab.batch(*columns, stdin=rows)
     assert (lines(ran.text)[0]["text"], "Warning" in ran.err) == ("-5", False)
 
 
-def test_results_come_in_the_order_of_the_input_if_wanted(
-    telex: Inside, server: Scripted, tmp_path: Path
-) -> None:
+def test_results_come_in_the_order_of_the_input_if_wanted(lab: Lab) -> None:
     first_waits = threading.Event()
 
     def serve(asked: Asked) -> Answer:
@@ -171,15 +174,15 @@ def test_results_come_in_the_order_of_the_input_if_wanted(
     rows = "".join(f"row {n}\n" for n in range(30)).encode()
     for arguments in ((), ("-o", "out.jsonl")):
         first_waits.clear()
-        server.will(serve)
-        ran = batch(telex, "--ordered", "-j", "4", *arguments, stdin=rows)
-        text = (tmp_path / "out.jsonl").read_text() if arguments else ran.text
+        lab.server.will(serve)
+        ran = lab.batch("--ordered", "-j", "4", *arguments, stdin=rows)
+        text = Path("out.jsonl").read_text() if arguments else ran.text
         assert [each["row"] for each in lines(text)] == list(range(1, 31))
 
 
-def test_bad_rows_and_repeated_ids_are_reported_and_the_others_done(telex: Inside, server: Scripted) -> None:
+def test_bad_rows_and_repeated_ids_are_reported_and_the_others_done(lab: Lab) -> None:
     rows = b'{"id": 1, "b": "x"}\nbroken\n{"id": 1, "b": "y"}\n{"id": 2}\n{"id": 3, "b": "z"}\n'
-    ran = batch(telex, "-", "{{ b }}", "--ordered", stdin=rows)
+    ran = lab.batch("-", "{{ b }}", "--ordered", stdin=rows)
     assert ran.code == 6
     found = lines(ran.text)
     codes = [each["error"] and each["error"]["code"] for each in found]
@@ -188,28 +191,28 @@ def test_bad_rows_and_repeated_ids_are_reported_and_the_others_done(telex: Insid
     assert found[2]["error"]["message"] == "line 3 has the id '1' of an earlier row"
     assert len({each["id"] for each in found}) == 5
     assert "3 rows are not complete" in ran.err
-    assert prompts(server) == ["x", "z"]
+    assert lab.prompts() == ["x", "z"]
 
 
 # --- files -------------------------------------------------------------------------------------------------
 
 
-def test_each_file_is_answered_in_a_file_of_its_name(telex: Inside, server: Scripted, tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
+def test_each_file_is_answered_in_a_file_of_its_name(lab: Lab) -> None:
+    Path("sub").mkdir()
     for name in ("a.md", "sub/b.md"):
-        (tmp_path / name).write_text(f"text of {name}")
-    ran = batch(telex, "--each-file", "Translate.", "--output-dir", "en", stdin=b"a.md\nsub/b.md\n")
+        Path(name).write_text(f"text of {name}")
+    ran = lab.batch("--each-file", "Translate.", "--output-dir", "en", stdin=b"a.md\nsub/b.md\n")
     assert ran.code == 0, ran.err
-    assert (tmp_path / "en" / "a.md").read_text() == "text of a.md\n\nTranslate.\n"
-    assert (tmp_path / "en" / "sub" / "b.md").read_text() == "text of sub/b.md\n\nTranslate.\n"
+    assert Path("en/a.md").read_text() == "text of a.md\n\nTranslate.\n"
+    assert Path("en/sub/b.md").read_text() == "text of sub/b.md\n\nTranslate.\n"
     for names, stdin in ((("a.md", "sub/b.md"), b""), ((), b"a.md\0sub/b.md\0")):
-        (tmp_path / "en" / "a.md").unlink()
-        server.asked.clear()
-        ran = batch(telex, "--each-file", *names, "Translate.", "--output-dir", "en", stdin=stdin)
+        Path("en/a.md").unlink()
+        lab.server.asked.clear()
+        ran = lab.batch("--each-file", *names, "Translate.", "--output-dir", "en", stdin=stdin)
         assert ran.code == 0, ran.err
-        assert (tmp_path / "en" / "a.md").exists(), "a result whose file is gone is not done"
-        assert len(server.asked) == 1
-    assert "Warning" not in batch(telex, "--each-file", "a.md", "Translate.", "--output-dir", "en").err
+        assert Path("en/a.md").exists(), "a result whose file is gone is not done"
+        assert len(lab.server.asked) == 1
+    assert "Warning" not in lab.batch("--each-file", "a.md", "Translate.", "--output-dir", "en").err
 
 
 @pytest.mark.parametrize(
@@ -221,36 +224,32 @@ def test_each_file_is_answered_in_a_file_of_its_name(telex: Inside, server: Scri
         (["{tmp}/out/a.md"], "is an input, and would be overwritten"),
     ],
 )
-def test_two_inputs_never_share_an_output(
-    telex: Inside, server: Scripted, tmp_path: Path, names: list[str], words: str
-) -> None:
+def test_two_inputs_never_share_an_output(lab: Lab, names: list[str], words: str) -> None:
     for name in ("x/a.md", "a.md", "A.md", "out/a.md"):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text("x")
-    stdin = "\n".join(names).replace("{tmp}", str(tmp_path)).encode()
-    ran = batch(telex, "--each-file", "Translate.", "--output-dir", "out", stdin=stdin)
-    assert (ran.code, server.asked) == (2, [])
+    stdin = "\n".join(names).replace("{tmp}", str(Path.cwd())).encode()
+    ran = lab.batch("--each-file", "Translate.", "--output-dir", "out", stdin=stdin)
+    assert (ran.code, lab.server.asked) == (2, [])
     assert words in ran.err
 
 
-def test_no_answer_leaves_the_output_folder(telex: Inside, tmp_path: Path) -> None:
+def test_no_answer_leaves_the_output_folder(lab: Lab, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
-    outside.mkdir()
-    (tmp_path / "in" / "deep").mkdir(parents=True)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "in").symlink_to(outside)
-    (tmp_path / "out" / "top.md").symlink_to(outside / "victim.md")
+    for each in (outside, Path("in/deep"), Path("out")):
+        each.mkdir(parents=True)
+    Path("out/in").symlink_to(outside)
+    Path("out/top.md").symlink_to(outside / "victim.md")
     (outside / "victim.md").write_text("mine")
     for name in ("in/link.md", "top.md", "up.md", "abs.md"):
-        (tmp_path / name).write_text("x")
-    where = ("--output-dir", "out", "Go.")
-    ran = batch(telex, "--each-file", "in/link.md", *where)
+        Path(name).write_text("x")
+    ran = lab.batch("--each-file", "in/link.md", "--output-dir", "out", "Go.")
     assert ran.code != 0
     assert "because a folder is a link" in ran.err
     assert [each.name for each in outside.iterdir()] == ["victim.md"]
-    os.chdir(tmp_path / "in" / "deep")
+    os.chdir("in/deep")
     names = (str(tmp_path / "abs.md"), "../../up.md", "../../top.md")
-    ran = batch(telex, "--each-file", *names, "--output-dir", str(tmp_path / "out"), "Go.")
+    ran = lab.batch("--each-file", *names, "--output-dir", str(tmp_path / "out"), "Go.")
     assert ran.code == 0, ran.err
     assert {"abs.md", "up.md", "top.md"} <= {each.name for each in (tmp_path / "out").iterdir()}
     assert (outside / "victim.md").read_text() == "mine"
@@ -260,27 +259,25 @@ def test_no_answer_leaves_the_output_folder(telex: Inside, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.tsv"])
-def test_the_same_command_does_what_is_missing_or_failed_and_nothing_twice(
-    telex: Inside, server: Scripted, tmp_path: Path, name: str
-) -> None:
+def test_the_same_command_does_what_is_missing_or_failed_and_nothing_twice(lab: Lab, name: str) -> None:
     def serve(asked: Asked) -> Answer:
         return refusal(400) if b"two" in asked.raw else echo(asked)
 
-    server.will(serve)
+    lab.server.will(serve)
     rows = ROWS + b'{"id": "c", "body": "three\\n\\"3\\""}\n'
     command = ("-", "{{ body }}", "-o", name)
-    ran = batch(telex, *command, "--limit", "2", stdin=rows)
+    ran = lab.batch(*command, "--limit", "2", stdin=rows)
     assert ran.code == 6
     assert f"{name}" in ran.err, "the command that shows what failed"
-    server.will(echo)
-    ran = batch(telex, *command, "--ordered", stdin=rows)
+    lab.server.will(echo)
+    ran = lab.batch(*command, "--ordered", stdin=rows)
     assert ran.code == 0, ran.err
-    assert prompts(server) == ['three\n"3"', "two"]
+    assert lab.prompts() == ['three\n"3"', "two"]
     assert "1 was done before" in ran.err
-    server.will(echo)
-    assert batch(telex, *command, stdin=rows).code == 0
-    assert not server.asked
-    text = (tmp_path / name).read_text()
+    lab.server.will(echo)
+    assert lab.batch(*command, stdin=rows).code == 0
+    assert not lab.server.asked
+    text = Path(name).read_text()
     delimiter = "," if name.endswith("csv") else "\t"
     table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     found = lines(text) if name.endswith("jsonl") else list(table)
@@ -289,20 +286,18 @@ def test_the_same_command_does_what_is_missing_or_failed_and_nothing_twice(
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
-def test_a_torn_line_is_removed_and_its_row_done_again(
-    telex: Inside, server: Scripted, tmp_path: Path, name: str
-) -> None:
+def test_a_torn_line_is_removed_and_its_row_done_again(lab: Lab, name: str) -> None:
     rows = b'{"id": 1, "prompt": "a\\nb"}\n{"id": 2, "prompt": "c\\nd"}\n'
-    assert batch(telex, "-o", name, "--ordered", stdin=rows).code == 0
-    whole = (tmp_path / name).read_bytes()
+    assert lab.batch("-o", name, "--ordered", stdin=rows).code == 0
+    whole = Path(name).read_bytes()
     last = whole.rindex(b"\n2," if name.endswith("csv") else b'\n{"id": 2') + 1
     for length in {0, 5, *range(last - 1, len(whole), 7), len(whole) - 1}:
-        (tmp_path / name).write_bytes(whole[:length])
-        server.will(echo)
-        ran = batch(telex, "-o", name, "--ordered", stdin=rows)
+        Path(name).write_bytes(whole[:length])
+        lab.server.will(echo)
+        ran = lab.batch("-o", name, "--ordered", stdin=rows)
         assert ran.code == 0, (length, ran.err)
-        assert len((tmp_path / name).read_bytes().splitlines()) == len(whole.splitlines()), length
-        assert len(server.asked) == (1 if length >= last else 2), length
+        assert len(Path(name).read_bytes().splitlines()) == len(whole.splitlines()), length
+        assert len(lab.server.asked) == (1 if length >= last else 2), length
 
 
 @pytest.mark.parametrize(
@@ -317,82 +312,82 @@ def test_a_torn_line_is_removed_and_its_row_done_again(
     ],
 )
 def test_a_changed_command_is_refused_and_fresh_starts_over(
-    telex: Inside, server: Scripted, tmp_path: Path, changed: tuple[str, ...], words: str
+    lab: Lab, changed: tuple[str, ...], words: str
 ) -> None:
-    assert batch(telex, "-", "Say {{ body }}", "-o", "out.jsonl", stdin=ROWS).code == 0
-    before = (tmp_path / "out.jsonl").read_bytes()
-    server.will(echo)
-    ran = batch(telex, *changed, "-o", "out.jsonl", stdin=ROWS)
+    assert lab.batch("-", "Say {{ body }}", "-o", "out.jsonl", stdin=ROWS).code == 0
+    before = Path("out.jsonl").read_bytes()
+    lab.server.will(echo)
+    ran = lab.batch(*changed, "-o", "out.jsonl", stdin=ROWS)
     assert ran.code == 2
     assert words in ran.err
     assert "--fresh" in ran.err
-    assert (tmp_path / "out.jsonl").read_bytes() == before
-    assert not server.asked
-    batch(telex, *changed, "-o", "out.jsonl", "--fresh", stdin=ROWS)
-    assert server.asked
+    assert Path("out.jsonl").read_bytes() == before
+    assert not lab.server.asked
+    lab.batch(*changed, "-o", "out.jsonl", "--fresh", stdin=ROWS)
+    assert lab.server.asked
 
 
-def test_a_file_of_somebody_else_is_never_touched(telex: Inside, server: Scripted, tmp_path: Path) -> None:
-    (tmp_path / "mine.jsonl").write_text('{"a": 1}\n')
+def test_a_file_of_somebody_else_is_never_touched(lab: Lab) -> None:
+    Path("mine.jsonl").write_text('{"a": 1}\n')
     for more in ((), ("--fresh",)):
-        ran = batch(telex, "-o", "mine.jsonl", *more, stdin=b"x\n")
-        assert (ran.code, (tmp_path / "mine.jsonl").read_text()) == (2, '{"a": 1}\n')
+        ran = lab.batch("-o", "mine.jsonl", *more, stdin=b"x\n")
+        assert (ran.code, Path("mine.jsonl").read_text()) == (2, '{"a": 1}\n')
         assert "is not the output of telex batch" in ran.err
-        assert not (tmp_path / "mine.jsonl.state").exists()
-    (tmp_path / "rows.txt").write_text("one\n")
+        assert not Path("mine.jsonl.state").exists()
+    Path("rows.txt").write_text("one\n")
     for name in ("rows.txt", "./rows.txt"):
-        assert "is the input, too" in batch(telex, "rows.txt", "-o", name, "--fresh").err
-    assert (tmp_path / "rows.txt").read_text() == "one\n"
-    assert batch(telex, "-o", "out.jsonl", stdin=b"x\n").code == 0
-    with (tmp_path / "out.jsonl").open("a") as file:
+        assert "is the input, too" in lab.batch("rows.txt", "-o", name, "--fresh").err
+    assert Path("rows.txt").read_text() == "one\n"
+    assert lab.batch("-o", "out.jsonl", stdin=b"x\n").code == 0
+    with Path("out.jsonl").open("a") as file:
         file.write("a note of mine\n")
-    ran = batch(telex, "-o", "out.jsonl", stdin=b"x\n")
+    ran = lab.batch("-o", "out.jsonl", stdin=b"x\n")
     assert (ran.code, "line 2 of out.jsonl is not a result" in ran.err) == (2, True)
-    assert len(server.asked) == 1
+    assert len(lab.server.asked) == 1
 
 
-def test_retry_failed_limit_and_sample_choose_rows(telex: Inside, server: Scripted) -> None:
+def test_retry_failed_limit_and_sample_choose_rows(lab: Lab) -> None:
     rows = "".join(f"{n}\n" for n in range(100)).encode()
     samples = []
     for _ in range(2):
-        server.will(echo)
-        assert batch(telex, "--sample", "5", stdin=rows).code == 0
-        samples.append(prompts(server))
+        lab.server.will(echo)
+        assert lab.batch("--sample", "5", stdin=rows).code == 0
+        samples.append(lab.prompts())
     assert samples[0] == samples[1]
     assert len(samples[0]) == 5
     assert samples[0] != ["0", "1", "2", "3", "4"]
-    server.will(lambda asked: refusal(400) if asked.body["messages"][-1]["content"] == "3" else echo(asked))
-    assert batch(telex, "-o", "out.jsonl", "--limit", "5", stdin=rows).code == 6
-    server.will(echo)
-    ran = batch(telex, "-o", "out.jsonl", "--retry-failed", stdin=rows)
-    assert (ran.code, prompts(server)) == (0, ["3"])
+    lab.server.will(
+        lambda asked: refusal(400) if asked.body["messages"][-1]["content"] == "3" else echo(asked)
+    )
+    assert lab.batch("-o", "out.jsonl", "--limit", "5", stdin=rows).code == 6
+    lab.server.will(echo)
+    ran = lab.batch("-o", "out.jsonl", "--retry-failed", stdin=rows)
+    assert (ran.code, lab.prompts()) == (0, ["3"])
     assert "left out by --limit, --sample or --retry-failed" in ran.err
-    server.will(echo)
-    batch(telex, "-o", "out.jsonl", "--limit", "2", stdin=rows)
-    assert prompts(server) == ["5", "6"]
+    lab.server.will(echo)
+    lab.batch("-o", "out.jsonl", "--limit", "2", stdin=rows)
+    assert lab.prompts() == ["5", "6"]
     for more, sent in ((5, 5), (5, 0), (8, 3)):  # a larger sample includes a smaller one
-        server.will(echo)
-        assert batch(telex, "-o", "sample.jsonl", "--sample", str(more), stdin=rows).code == 0
-        assert len(prompts(server)) == sent
+        lab.server.will(echo)
+        assert lab.batch("-o", "sample.jsonl", "--sample", str(more), stdin=rows).code == 0
+        assert len(lab.prompts()) == sent
 
 
-def test_results_without_a_row_in_the_input_are_reported(telex: Inside, server: Scripted) -> None:
-    server.will(echo)
-    assert "belong" not in batch(telex, "-o", "out.jsonl", stdin=b"one\ntwo\n").err
-    ran = batch(telex, "-o", "out.jsonl", stdin=b"one\nthree\n")
+def test_results_without_a_row_in_the_input_are_reported(lab: Lab) -> None:
+    lab.server.will(echo)
+    assert "belong" not in lab.batch("-o", "out.jsonl", stdin=b"one\ntwo\n").err
+    ran = lab.batch("-o", "out.jsonl", stdin=b"one\nthree\n")
     assert "Warning: 1 result in out.jsonl belongs to no row of the input" in ran.err
-    assert "belong" not in batch(telex, "-o", "out.jsonl", "--limit", "1", stdin=b"one\nfour\nfive\n").err
+    assert "belong" not in lab.batch("-o", "out.jsonl", "--limit", "1", stdin=b"one\nfour\nfive\n").err
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
-def test_the_failed_result_of_a_line_that_was_corrected_is_removed(
-    telex: Inside, server: Scripted, name: str
-) -> None:
+def test_the_failed_result_of_a_line_that_was_corrected_is_removed(lab: Lab, name: str) -> None:
     command = ("-o", name, "--input-format", "jsonl", "-", "{{ a }}")
-    assert batch(telex, *command, stdin=b'{"a": "1"}\n{"a": }\n').code == 6
-    assert batch(telex, *command, "--limit", "1", stdin=b'{"a": "1"}\n{"a": "2"}\n{"a": "3"}\n').code == 0
+    assert lab.batch(*command, stdin=b'{"a": "1"}\n{"a": }\n').code == 6
+    assert lab.batch(*command, "--limit", "1", stdin=b'{"a": "1"}\n{"a": "2"}\n{"a": "3"}\n').code == 0
     assert "not valid JSON" in Path(name).read_text()
-    ran = batch(telex, *command, stdin=b'{"a": "1"}\n{"a": "2"}\n')
+    ran = lab.batch(*command, stdin=b'{"a": "1"}\n{"a": "2"}\n')
     assert (ran.code, "belong" in ran.err) == (0, False)
     assert len(Path(name).read_text().splitlines()) == 2 + name.endswith("csv")
 
@@ -400,21 +395,21 @@ def test_the_failed_result_of_a_line_that_was_corrected_is_removed(
 # --- before and after --------------------------------------------------------------------------------------
 
 
-def test_dry_run_counts_and_sends_nothing(telex: Inside, server: Scripted) -> None:
+def test_dry_run_counts_and_sends_nothing(lab: Lab) -> None:
     command = ("-", "Say {{ body }}", "-o", "out.jsonl")
-    ran = batch(telex, *command[:2], "--dry-run", "--max-tokens", "7", stdin=ROWS + b"broken\n")
+    ran = lab.batch(*command[:2], "--dry-run", "--max-tokens", "7", stdin=ROWS + b"broken\n")
     found = json.loads(ran.text)
     assert (found["rows"], found["bad_rows"], found["output_tokens_at_most"]) == (3, 1, 14)
     assert found["input_tokens_estimate"] > 4
     assert found["first_request"]["body"]["messages"][0]["content"] == "Say one"
-    assert not server.asked
-    assert batch(telex, *command, "--limit", "1", stdin=ROWS).code == 0
+    assert not lab.server.asked
+    assert lab.batch(*command, "--limit", "1", stdin=ROWS).code == 0
     for more, counts in (((), (1, 1)), (("--fresh",), (2, 0))):
-        found = json.loads(batch(telex, *command, "--dry-run", *more, stdin=ROWS).text)
+        found = json.loads(lab.batch(*command, "--dry-run", *more, stdin=ROWS).text)
         assert (found["rows"], found["rows_done_before"]) == counts
-    assert len(server.asked) == 1
+    assert len(lab.server.asked) == 1
     Path("a.md").write_text("x")
-    assert batch(telex, "--each-file", "a.md", "Go.", "--output-dir", "en", "--dry-run").code == 0
+    assert lab.batch("--each-file", "a.md", "Go.", "--output-dir", "en", "--dry-run").code == 0
     assert not Path("en").exists()
 
 
@@ -454,11 +449,11 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("arguments", "stdin", "words"), MISTAKES)
 def test_a_mistake_is_reported_before_anything_is_sent(
-    telex: Inside, server: Scripted, arguments: str, stdin: bytes, words: str
+    lab: Lab, arguments: str, stdin: bytes, words: str
 ) -> None:
-    telex.provider("other", server.url)
-    ran = batch(telex, *arguments.split(), stdin=stdin)
-    assert (ran.code, server.asked) == (2, []), ran.err
+    lab.provider("other", lab.server.url)
+    ran = lab.batch(*arguments.split(), stdin=stdin)
+    assert (ran.code, lab.server.asked) == (2, []), ran.err
     assert words in ran.err
 
 
@@ -475,63 +470,58 @@ def test_a_mistake_is_reported_before_anything_is_sent(
          ("--max-cost", "0.1", "-j", "1"), 5, "(--max-cost)"),
     ],
 )  # fmt: skip
-def test_exit_codes(
-    telex: Inside, server: Scripted, reply: Any, arguments: tuple[str, ...], code: int, words: str
-) -> None:
-    server.will(reply)
-    ran = batch(telex, "-o", "out.jsonl", *arguments, stdin="".join(f"{n}\n" for n in range(12)).encode())
+def test_exit_codes(lab: Lab, reply: Any, arguments: tuple[str, ...], code: int, words: str) -> None:
+    lab.server.will(reply)
+    ran = lab.batch("-o", "out.jsonl", *arguments, stdin="".join(f"{n}\n" for n in range(12)).encode())
     assert ran.code == code, ran.err
     assert words in ran.err
     if code in (4, 5):
         assert "Repeat the command to do the rest." in ran.err
 
 
-def test_a_server_that_is_not_there_is_exit_7(telex: Inside) -> None:
-    telex.provider("gone", "http://127.0.0.1:9/v1", retries=0)
-    ran = telex("batch", "-m", "gone", "-o", "out.jsonl", stdin=b"x\ny\n")
+def test_a_server_that_is_not_there_is_exit_7(lab: Lab) -> None:
+    lab.provider("gone", "http://127.0.0.1:9/v1", retries=0)
+    ran = lab("batch", "-m", "gone", "-o", "out.jsonl", stdin=b"x\ny\n")
     assert (ran.code, "Repeat the command" in ran.err, "no rows" in ran.err) == (7, True, False)
+    ran = lab.batch("-o", "out.csv", stdin=b"")
+    assert (ran.code, ran.err) == (0, "The input has no rows.\n")
 
 
-def test_requests_are_counted_in_the_ledger_and_the_budget_applies(telex: Inside, server: Scripted) -> None:
-    server.will(
+def test_requests_are_counted_in_the_ledger_and_the_budget_applies(lab: Lab) -> None:
+    lab.server.will(
         lambda asked: Answer(answer("x", usage={"prompt_tokens": 3, "completion_tokens": 2, "cost": 1}))
     )
-    before = telex.settings.read_text()
-    assert batch(telex, "-j", "1", stdin=b"1\n2\n3\n").code == 0
+    before = lab.settings.read_text()
+    assert lab.batch("-j", "1", stdin=b"1\n2\n3\n").code == 0
     from provider_core.history import History
 
-    history = History(telex.paths.history)
+    history = History(lab.paths.history)
     (total,) = history.ledger.totals("command")
     history.close()
     assert (total.key, total.requests, total.input) == ("batch", 3, 9)
-    telex.configure(f"[budget]\nday = 2\n{before}")
-    ran = batch(telex, "-o", "out.jsonl", stdin=b"1\n2\n3\n")
+    lab.configure(f"[budget]\nday = 2\n{before}")
+    ran = lab.batch("-o", "out.jsonl", stdin=b"1\n2\n3\n")
     assert ran.code == 5
     assert "the budget for today is spent" in ran.err
 
 
-def test_a_key_is_in_no_result_and_no_message(telex: Inside, server: Scripted, tmp_path: Path) -> None:
+def test_a_key_is_in_no_result_and_no_message(lab: Lab) -> None:
     key = "sk-canary-0123456789abcdef"
-    telex.provider("keyed", server.url, key=None, key_env="LAB_KEY", retries=0)
-    server.will(lambda asked: refusal(400, f"no: {asked.headers['authorization']} {asked.raw!r}"))
-    ran = telex("batch", "-m", "keyed/m", "-o", "out.jsonl", stdin=b"one\n", env={"LAB_KEY": key})
+    lab.provider("keyed", lab.server.url, key=None, key_env="LAB_KEY", retries=0)
+    lab.server.will(lambda asked: refusal(400, f"no: {asked.headers['authorization']} {asked.raw!r}"))
+    ran = lab("batch", "-m", "keyed/m", "-o", "out.jsonl", stdin=b"one\n", env={"LAB_KEY": key})
     assert ran.code == 6
-    assert server.asked[0].headers["authorization"] == f"Bearer {key}"
-    texts = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert lab.server.asked[0].headers["authorization"] == f"Bearer {key}"
+    texts = [path.read_bytes() for path in Path.cwd().rglob("*") if path.is_file()]
     assert any(b"[redacted]" in text for text in texts)
     assert not any(key.encode() in text for text in (ran.out, ran.err.encode(), *texts))
 
 
-def test_an_input_without_rows_is_no_error(telex: Inside) -> None:
-    ran = batch(telex, "-o", "out.csv", stdin=b"")
-    assert (ran.code, ran.err) == (0, "The input has no rows.\n")
-
-
-def test_no_column_and_no_answer_reaches_the_terminal_or_a_command(telex: Inside, server: Scripted) -> None:
+def test_no_column_and_no_answer_reaches_the_terminal_or_a_command(lab: Lab) -> None:
     evil = "$(touch evil) `touch evil` ; touch evil \x1b]0;x\x07 {{ id }}"
-    server.will(lambda asked: Answer(answer(asked.body["messages"][-1]["content"])))
+    lab.server.will(lambda asked: Answer(answer(asked.body["messages"][-1]["content"])))
     rows = json.dumps({"id": evil, "prompt": evil}).encode()
-    ran = batch(telex, "-o", "out.jsonl", stdin=rows)
+    ran = lab.batch("-o", "out.jsonl", stdin=rows)
     assert ran.code == 0
     assert "\x1b" not in ran.err
     assert not Path("evil").exists()
@@ -578,40 +568,38 @@ def test_without_a_terminal_a_line_every_ten_seconds_shows_the_progress(
 # --- aliases -----------------------------------------------------------------------------------------------
 
 
-def test_an_alias_has_options_and_models_to_fall_back_to(
-    telex: Inside, server: Scripted, tmp_path: Path
-) -> None:
-    telex.provider("gone", "http://127.0.0.1:9/v1", retries=0)
-    telex.configure(
+def test_an_alias_has_options_and_models_to_fall_back_to(lab: Lab) -> None:
+    lab.provider("gone", "http://127.0.0.1:9/v1", retries=0)
+    lab.configure(
         "[aliases.fleet]\ntargets = ['gone/m', 'lab/n']\nsystem = 'Braces: {{ x }}'\ntemperature = 0.25\n"
-        + telex.settings.read_text()
+        + lab.settings.read_text()
     )
-    ran = telex("batch", "-m", "fleet", "-o", "out.jsonl", "-t", "0.5", stdin=b"1\n2\n3\n")
+    ran = lab("batch", "-m", "fleet", "-o", "out.jsonl", "-t", "0.5", stdin=b"1\n2\n3\n")
     assert ran.code == 0, ran.err
-    assert {line["model"] for line in lines((tmp_path / "out.jsonl").read_text())} == {"lab/n"}
-    body = server.asked[0].body
+    assert {line["model"] for line in lines(Path("out.jsonl").read_text())} == {"lab/n"}
+    body = lab.server.asked[0].body
     assert (body["model"], body["temperature"]) == ("n", 0.5)
     assert body["messages"][0] == {"role": "system", "content": "Braces: {{ x }}"}
-    server.will(echo)
+    lab.server.will(echo)
     rows = b'{"prompt": "a", "model": "fleet"}\n{"prompt": "b", "model": "lab/o"}\n'
-    ran = telex("batch", "-m", "lab", "--input-format", "jsonl", stdin=rows)
+    ran = lab("batch", "-m", "lab", "--input-format", "jsonl", stdin=rows)
     assert ran.code == 0, ran.err
-    assert sorted((asked.body["model"], asked.body.get("temperature")) for asked in server.asked) == [
+    assert sorted((asked.body["model"], asked.body.get("temperature")) for asked in lab.server.asked) == [
         ("n", 0.25), ("o", None),
     ]  # fmt: skip
 
 
-def test_a_fallback_is_asked_while_the_preferred_model_is_limited(telex: Inside, server: Scripted) -> None:
-    telex.configure("[aliases.fleet]\ntargets = ['lab/a', 'lab/b']\n" + telex.settings.read_text())
+def test_a_fallback_is_asked_while_the_preferred_model_is_limited(lab: Lab) -> None:
+    lab.configure("[aliases.fleet]\ntargets = ['lab/a', 'lab/b']\n" + lab.settings.read_text())
 
     def serve(asked: Asked) -> Answer:
         if asked.body["model"] == "a":
             return Answer([b"{}"], status=429, headers={"retry-after": "20"})
         return echo(asked)
 
-    server.will(serve)
-    ran = telex("batch", "-m", "fleet", "-j", "2", stdin="".join(f"{n}\n" for n in range(20)).encode())
+    lab.server.will(serve)
+    ran = lab("batch", "-m", "fleet", "-j", "2", stdin="".join(f"{n}\n" for n in range(20)).encode())
     assert ran.code == 0, ran.err
-    asked = [each.body["model"] for each in server.asked]
+    asked = [each.body["model"] for each in lab.server.asked]
     assert asked.count("b") == 20
     assert asked.count("a") <= 2
