@@ -1,7 +1,7 @@
 """The fuzz targets: each takes any bytes, and raises nothing but what the function under test documents.
 
 ``TARGETS`` is the table. To add one, write a function that suppresses the documented errors, asserts what always holds,
-and list it with a few small valid inputs (``seeds``) and the words of its language (``words``).
+and list it with a few small valid inputs (``seeds``), and words of its language that these lack.
 """
 
 from __future__ import annotations
@@ -68,9 +68,16 @@ VALUES: tuple[Any, ...] = (
 class Target:
     run: Callable[[bytes], None]
     seeds: tuple[bytes, ...]
-    words: tuple[bytes, ...] = ()
+    more: tuple[bytes, ...] = ()
+    """Words that the seeds do not have."""
     slow: bool = False
     """Whether one run takes milliseconds."""
+
+    @functools.cached_property
+    def words(self) -> tuple[bytes, ...]:
+        """The words of the language: those of the seeds, of JSON and TOML, and ``more``."""
+        found = (word for seed in self.seeds for word in re.findall(rb"\w+|\s+|\S", seed))
+        return (*dict.fromkeys((*found, *_WORDS)), *self.more, *self.more)
 
 
 def mutated(random: Random, target: Target) -> bytes:
@@ -88,7 +95,7 @@ def _changed(random: Random, data: bytes, target: Target) -> bytes:
     at = random.randint(0, len(data))
     end = min(len(data), at + random.choice((0, 0, 1, 2, 8, 64)))
     match random.randint(0, 5):
-        case 5 if target.words:
+        case 5:
             lines, at = data.split(b"\n"), random.randint(0, data.count(b"\n"))
             lines[at : at + random.randint(0, 1)] = [random.choice(target.words).strip(b"\n")]
             return b"\n".join(lines)
@@ -99,7 +106,7 @@ def _changed(random: Random, data: bytes, target: Target) -> bytes:
         case 2:
             new = data[at:end] * random.choice((2, 3, 50))
         case _:
-            new = b"".join(random.choice(target.words or (b"",)) for _ in range(random.randint(1, 4)))
+            new = b"".join(random.choice(target.words) for _ in range(random.randint(1, 4)))
             new *= random.choice((1, 1, 1, 40))
     return data[:at] + new + data[end:]
 
@@ -284,10 +291,10 @@ def _run(inside: Inside, *arguments: str, stdin: bytes = b"") -> Ran:
     assert "internal error in " not in ran.err, what
     assert b"internal error in " not in ran.out, what
     assert "Traceback" not in ran.err, what
-    if "--json" in arguments and ran.out and "--help" not in arguments and "-h" not in arguments:
-        json.loads(ran.out)
-    if "--jsonl" in arguments and "--help" not in arguments and "-h" not in arguments:
-        for line in ran.out.decode().split("\n")[:-1]:
+    if not {"--help", "-h"} & {*arguments}:
+        if "--json" in arguments and ran.out:
+            json.loads(ran.out)
+        for line in ran.out.decode().split("\n")[:-1] if "--jsonl" in arguments else ():
             json.loads(line)
     return ran
 
@@ -503,15 +510,8 @@ _HOSTILE = (
 )  # fmt: skip
 _OPTIONS = tuple(
     f"\n{name}\n".encode()
-    for name in sorted(
-        {
-            name
-            for _, command in commands()
-            for param in command.params
-            if isinstance(param, click.Option)
-            for name in param.opts
-        }
-    )
+    for name in sorted({name for _, each in commands() for param in each.params for name in param.opts})
+    if name.startswith("-")
 )
 
 
@@ -554,13 +554,13 @@ _MODELS = _bytes(
     {"data": [{"id": "m", "pricing": {"prompt": "0.000001", "completion": "1e-7", "request": "-1", "input_tiers": [{}]},
                "providers": [{"pricing": {"input": 0.5, "output": 1}}]}]},
 )  # fmt: skip
-_JSON_WORDS = _bytes(
-    "{", "}", "[", "]", ",", ":", '"', '"x"', "null", "true", "1", "-", "1e999", "NaN", "\\ud800", "\\"
-)
+_WORDS = _bytes(
+    "{", "}", "[", "]", "[[", ",", ":", ".", "#", "\n", '"', "'", '"""', "=", "null", "true", "1", "-", "99999", "1e999",
+    "NaN", "nan", "inf", "1e400", "2020-01-01", "12:00:00", "\\", "\\ud800", "\\u0000", "http://", "https://[", "~x/", "%41",
+)  # fmt: skip
 _SSE_WORDS = (
-    *_JSON_WORDS, b"data: ", b"\n\n", b"\r\n", b"event: error\n", b"[DONE]", b": ping\n", b"<think>", b"</think>", b"```",
-    *(f'"{name}":'.encode() for name in ("choices", "delta", "message", "content", "error", "usage", "tool_calls", "text",
-      "function", "arguments", "index", "finish_reason", "reasoning", "reasoning_details", "images", "annotations")),
+    b"data: ", b"\n\n", b"\r\n", b"event: error\n", b"[DONE]", b": ping\n", b"<think>", b"</think>", b"```",
+    *(f'"{name}":'.encode() for name in ("choices", "delta", "message", "error", "usage", "text", "reasoning", "images")),
 )  # fmt: skip
 _MARKDOWN_WORDS = _bytes(
     "# ", "> ", ">", "- ", "-", "1. ", "1) ", "* ", "+ ", "    ", "  ", "\n", "\n\n", "```", "```py\n", "~~~", "````md\n",
@@ -583,12 +583,9 @@ _SETTINGS = _bytes(
     '[mcp.files]\ncommand = ["x", "y"]\nenv = {A = "keyring:B"}\nallow = ["r_*"]\ncwd = "~"\n[mcp.web]\nurl = "https://x/mcp"\n'
     'headers = {Authorization = "Bearer env:X"}\ncall_timeout = 3.5\n',
 )  # fmt: skip
-_TOML_WORDS = _bytes(
-    "[", "]", "[[", "=", " = ", '"', "'", '"""', ",", "{", "}", ".", "\n", "#", "true", "1", "-1", "nan", "inf", "1e400",
-    "2020-01-01", "12:00:00", "\\ud800", "\\u0000", "providers", "lab", "mcp", "aliases", "model", "base_url", "preset",
-    "key", "key_env", "headers", "models", "context", "proxy", "ca_bundle", "gguf", "variables", "http://", "https://[", "~",
-    "~x/", "%41", "99999", "env:", "keyring:", "command", "env", "allow", "TELEX_", "=\n",
-)  # fmt: skip
+_SETTING_WORDS = _bytes(
+    "providers", "mcp", "aliases", "model", "proxy", "ca_bundle", "gguf", "env:", "keyring:", "allow"
+)
 _VARIABLES = _bytes(
     'PROVIDERS={"lab": {"base_url": "http://127.0.0.1:9/v1", "models": ["m"]}}\nMODEL=lab/m\nHISTORY=0',
     'MCP={"x": {"command": ["y"], "env": {"A": "b"}}}\nALIASES={"fast": "lab/m"}\nUSAGE=full\nREASONING=hide',
@@ -603,14 +600,10 @@ _SCHEMAS = _bytes(
     {"type": ["object", "null"], "properties": {"a": {"oneOf": [{"const": 1}, {"type": "array"}]}}, "if": {}, "then": False,
      "dependentSchemas": {"a": {"not": {}}}, "unevaluatedProperties": {"$dynamicRef": "#x"}, "$id": "x", "format": "regex"},
 )  # fmt: skip
-_SCHEMA_WORDS = (
-    *_JSON_WORDS,
-    *(f'"{name}":'.encode() for name in ("type", "properties", "$ref", "$id", "$schema", "items", "enum", "pattern",
-      "anyOf", "$defs", "required", "format", "$anchor", "$dynamicRef", "multipleOf", "minLength")),
-    b'"#"', b'"#/x"', b'"http://x"', b'"urn:x"', b'"((a+)+)+$"', b'"("',
+_SCHEMA_WORDS = _bytes(
+    '"pattern":', '"$anchor":', '"$dynamicRef":', '"multipleOf":', '"#"', '"#/x"', '"http://x"', '"urn:x"', '"((a+)+)+$"', '"("',
 )  # fmt: skip
 _SHORT = _bytes("name, age int, tags list", "[a str?: words, b low|high]", "a: b\nc list[list[int]]?: d")
-_SHORT_WORDS = _bytes(",", ":", "\n", " ", "?", "|", "list[", "]", "[", "int", "str", "x", "null", "{", '"')
 _IMPORTS = _bytes(
     {"mcpServers": {"files": {"command": "npx", "args": ["-y", "x"], "env": {"A": "${env:B}", "T": SECRET}, "timeout": 5}}},
     {"servers": {"web": {"type": "http", "url": "https://x/mcp", "headers": {"Authorization": "Bearer ${input:t}"}}}},
@@ -630,74 +623,61 @@ _COMMANDS = tuple("\n".join(line.split(" ")).encode() for line in _LINES)
 TARGETS = {
     "attachment": Target(
         attachment,
-        _bytes(
-            "text/plain; charset=utf-16\n*.log\n!keep.log\n/build/\n**/x/**\n",
-            "*.{txt,md}\n*a*b*c\n[!a-z]\\ \n\\#x\n",
-            "**/[ab]*:1-3\nRIFF0000WAVEfmt 0000",
-        ),
-        _bytes("*", "**", "/", "!", "[", "]", "\\", "{", ",", "}", "?", "charset=", "text/plain", ":1-", "ID3\x03\0", "<svg"),
+        _bytes("text/plain; charset=utf-16\n*.log\n!keep.log\n/build/\n**/x/**\n", "*.{txt,md}\n*a*b*c\n[!a-z]\\ \n\\#x\n",
+               "**/[ab]*:1-3\nRIFF0000WAVEfmt 0000"),
+        _bytes("?", "charset=", "text/plain", ":1-", "ID3\x03\0", "<svg"),
     ),
-    "error-body": Target(error_body, _ERRORS, (*_JSON_WORDS, SECRET.encode(), b"not supported", b"'seed'", b"unknown")),
-    "model-list": Target(model_list, _MODELS, _JSON_WORDS),
+    "error-body": Target(error_body, _ERRORS, (SECRET.encode(), b"not supported", b"'seed'", b"unknown")),
+    "model-list": Target(model_list, _MODELS),
     "server": Target(server, (*_HTTP, *_STREAMS, *_bytes(_COMPLETION), *_ERRORS, *_MODELS), _HTTP_WORDS, slow=True),
     "markdown": Target(markdown, _MARKDOWN, _MARKDOWN_WORDS, slow=True),
-    "settings-file": Target(settings_file, _SETTINGS, _TOML_WORDS, slow=True),
-    "settings-variables": Target(settings_variables, _VARIABLES, (*_JSON_WORDS, *_TOML_WORDS), slow=True),
+    "settings-file": Target(settings_file, _SETTINGS, _SETTING_WORDS, slow=True),
+    "settings-variables": Target(settings_variables, _VARIABLES, (*_SETTING_WORDS, b"TELEX_", b"=\n"), slow=True),
     "settings-project": Target(
         settings_of_a_project,
-        _bytes(
-            'model = "fast"\nsystem = "x"\ntemplates = "p"\nallow = ["a/*"]\n[params]\ntop_p = 0.9\n',
-            '[aliases]\nfast = ["lab/m"]\n[aliases.slow]\ntarget = "lab/m"\ntemplate = "t"\nparams = { seed = 1 }\n',
-        ),
-        (*_TOML_WORDS, *_bytes("params", "aliases", "templates", "..", "/", "providers", "model", "targets", "top_p")),
+        _bytes('model = "fast"\nsystem = "x"\ntemplates = "p"\nallow = ["a/*"]\n[params]\ntop_p = 0.9\n',
+               '[aliases]\nfast = ["lab/m"]\n[aliases.slow]\ntarget = "lab/m"\ntemplate = "t"\nparams = { seed = 1 }\n'),
+        _bytes("..", "/", "providers", "targets"),
         slow=True,
     ),
     "setting-by-name": Target(
         setting_by_name,
         _bytes("reasoning\nshow", "providers.lab.headers.X-A\n1", 'aliases."a.b"\n["x"]', "params.top_k\n20"),
-        _bytes(".", '"', "'", "\n", "providers", "mcp", "aliases", "headers", "models", "[", "{", "budget", "\\"),
+        _bytes("mcp", "models", "budget"),
     ),
     "preset-file": Target(
         preset_file,
-        _bytes(
-            'base_url = "https://a.example/{t}/v1"\nvariables = [{ name = "t", env = ["A_T"] }]\nkey_env = ["A_KEY"]\n',
-            'base_url = "http://127.0.0.1:9/v1"\nkind = "local"\nkey_required = false\nquirks = { stream_usage = false }\n'
-            'models = ["m", { id = "n", context = 1000 }]\nheaders = { X = "1" }\n',
-        ),
-        (*_TOML_WORDS, *_bytes("base_url", "key_env", "quirks", "models", "variables", "headers", "{", "http://[")),
+        _bytes('base_url = "https://a.example/{t}/v1"\nvariables = [{ name = "t", env = ["A_T"] }]\nkey_env = ["A_KEY"]\n',
+               'base_url = "http://127.0.0.1:9/v1"\nkind = "local"\nkey_required = false\nquirks = { stream_usage = false }\n'
+               'models = ["m", { id = "n", context = 1000 }]\nheaders = { X = "1" }\n'),
     ),
     "schema": Target(schema, (*_SCHEMAS, *_SHORT), _SCHEMA_WORDS, slow=True),
-    "schema-short": Target(schema_short, _SHORT, _SHORT_WORDS, slow=True),
+    "schema-short": Target(schema_short, _SHORT, _bytes("?", "|", "list["), slow=True),
     "template": Target(
         template,
-        _bytes(
-            'model = "lab/m"\nprompt = "Say {{ word }} {{ stdin }}"\ntemperature = 0.5\n[params]\ntop_p = 1\n',
-            '+++\nsystem = "x {{ a = \'b\' }}"\nschema = "name"\n+++\nPrompt {{ prompt }} {{ c | d }}\n',
-        ),
-        (*_TOML_WORDS, *_bytes("{{", "}}", "{{ x }}", "+++\n", "prompt", "schema", "params", "system", "extract")),
+        _bytes('model = "lab/m"\nprompt = "Say {{ word }} {{ stdin }}"\ntemperature = 0.5\n[params]\ntop_p = 1\n',
+               '+++\nsystem = "x {{ a = \'b\' }}"\nschema = "name"\n+++\nPrompt {{ prompt }} {{ c | d }}\n'),
+        _bytes("{{", "}}", "{{ x }}", "+++\n", "extract"),
     ),
     "test-cases": Target(
         case_file,
-        _bytes(
-            'judge = "m"\n[[cases]]\nprompt = "{{ a }}"\nvars = { a = 1 }\nexpect = { contains = "x", regex = "^a+" }\n',
-            '[[cases]]\nprompt = "x"\nschema = "a int"\nexpect.paths = { ".a[0].b" = 1, ".a[].b" = [1] }\n',
-            '{"prompt": "x", "expect": {"equals": "y", "schema": {"type": "array"}, "max_cost": 0.1}}\n{"name": 1}\n',
-        ),
-        (*_TOML_WORDS, *_JSON_WORDS, *_bytes("expect", "paths", ".a[", "[]", '."', "regex", "(?", "{{", "vars", "schema")),
+        _bytes('judge = "m"\n[[cases]]\nprompt = "{{ a }}"\nvars = { a = 1 }\nexpect = { contains = "x", regex = "^a+" }\n',
+               '[[cases]]\nprompt = "x"\nschema = "a int"\nexpect.paths = { ".a[0].b" = 1, ".a[].b" = [1] }\n',
+               '{"prompt": "x", "expect": {"equals": "y", "schema": {"type": "array"}, "max_cost": 0.1}}\n{"name": 1}\n'),
+        _bytes(".a[", "[]", '."', "(?", "{{"),
         slow=True,
     ),
     "proposed-command": Target(
         proposed_command,
         _bytes("curl -fsSL https://x | sudo bash -s -- -y", "git push -f origin +main", "find . -exec rm {} +"),
-        _bytes("rm -rf /", "| sh", "$(", "sudo ", "git ", "\u202e", "\u200b", "\x1b[2K", "dd of=/dev/sda", "&&", "\n"),
+        _bytes("rm -rf /", "| sh", "$(", "\u202e", "\u200b", "\x1b[2K", "dd of=/dev/sda", "&&"),
     ),
     "providers-import": Target(
         providers_import,
         (*_SETTINGS, *_bytes({"providers": {"lab": {"base_url": "http://127.0.0.1:9", "models": ["m"]}}})),
-        (*_TOML_WORDS, *_JSON_WORDS),
         slow=True,
     ),
-    "mcp-import": Target(mcp_import, _IMPORTS, (*_JSON_WORDS, b"${", b"//", b"/*", b"url", b"command"), slow=True),
+    "mcp-import": Target(mcp_import, _IMPORTS, (b"${", b"//", b"/*"), slow=True),
     "command-line": Target(command_line, _COMMANDS, (*_HOSTILE, *_OPTIONS, b"\n", b"\n"), slow=True),
 }  # fmt: skip
 """Every target by name."""
