@@ -1,8 +1,8 @@
 """A server for many rows, in a process of its own: canned answers, as fast as asyncio can, or with faults.
 
-Run as ``python tests/row_server.py [--delay SECONDS] [--faults PART] [--rate PER_SECOND] [--stall SECONDS]``; the first
-line that it prints is its URL. A GET of /counts returns what it was asked: requests, requests in flight at most, and
-how often it failed in each way. It ends with its stdin.
+Run as ``python tests/row_server.py [--delay SECONDS] [--faults PART] [--stall SECONDS] [--echo 1]``; the first line
+that it prints is its URL. A GET of /counts returns how often it was asked, and how often it failed in each way. It ends
+with its stdin.
 
 A fault hits a part of the requests, by a hash of the prompt and of how often it was sent before: 429 with Retry-After,
 500, 503, a stall, a cut, an answer without an end, broken JSON, and a page of HTML. The fourth attempt always succeeds.
@@ -17,10 +17,9 @@ import json
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections import Counter
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from scripted import DONE, answer, delta, sse
 
@@ -31,25 +30,17 @@ def _head(length: int, kind: str, status: str = "200 OK", more: str = "") -> byt
     return f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\n{more}content-length: {length}\r\n\r\n".encode()
 
 
-def _error(status: str, message: str, more: str = "") -> bytes:
-    body = json.dumps({"error": {"message": message}}).encode()
+def _error(status: str, more: str = "") -> bytes:
+    body = b'{"error": {"message": "not now"}}'
     return _head(len(body), "application/json", status, more) + body
 
 
-class State:
-    """What all connections share."""
+class Connection(asyncio.Protocol):
+    counts: ClassVar[Counter[str]] = Counter()
+    attempts: ClassVar[Counter[bytes]] = Counter()
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.options = options
-        self.counts: Counter[str] = Counter()
-        self.attempts: Counter[bytes] = Counter()
-        self.in_flight = 0
-        self.window = [0.0, 0]
-
-
-class Connection(asyncio.Protocol):
-    def __init__(self, state: State) -> None:
-        self._state = state
+        self._options = options
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -67,14 +58,11 @@ class Connection(asyncio.Protocol):
             self._answer(head, body)
 
     def _answer(self, head: bytes, body: bytes) -> None:
-        state = self._state
         if head.startswith(b"get"):
-            counts = json.dumps({**state.counts, "rows": len(state.attempts)}).encode()
+            counts = json.dumps(self.counts).encode()
             self._transport.write(_head(len(counts), "application/json") + counts)
             return
-        state.counts["requests"] += 1
-        state.in_flight += 1
-        state.counts["in flight"] = max(state.counts["in flight"], state.in_flight)
+        self.counts["requests"] += 1
         delay, reply, closes = self._reply(body)
         if not delay:
             self._send(reply, closes)
@@ -82,68 +70,49 @@ class Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(delay, self._send, reply, closes)
 
     def _send(self, reply: bytes, closes: bool) -> None:
-        self._state.in_flight -= 1
-        if self._transport.is_closing():
-            return
-        self._transport.write(reply)
-        if closes:
-            self._transport.close()
+        if not self._transport.is_closing():
+            self._transport.write(reply)
+            if closes:
+                self._transport.close()
 
     def _reply(self, body: bytes) -> tuple[float, bytes, bool]:
         """Seconds to wait, the whole reply, and whether the connection ends with it."""
-        state, options = self._state, self._state.options
-        if options.rate:
-            now = time.monotonic()
-            if now - state.window[0] >= 0.1:
-                state.window = [now, 0]
-            state.window[1] += 1
-            if state.window[1] > options.rate / 10:
-                state.counts["429"] += 1
-                return 0.0, _error("429 Too Many Requests", "slow down", "retry-after: 0.2\r\n"), False
+        options = self._options
         good = self._good(body)
         if not options.faults:
             return options.delay, good, False
         prompt = hashlib.blake2b(body, digest_size=8).digest()
-        tries = state.attempts[prompt]
-        state.attempts[prompt] += 1
+        tries = self.attempts[prompt]
+        self.attempts[prompt] += 1
         dice = int.from_bytes(hashlib.blake2b(prompt + bytes([tries % 256]), digest_size=4).digest(), "big")
         if tries >= 3 or dice / 2**32 >= options.faults:
             return options.delay, good, False
         fault = FAULTS[dice % len(FAULTS)]
-        state.counts[fault] += 1
+        self.counts[fault] += 1
         head, _, rest = good.partition(b"\r\n\r\n")
         match fault:
             case "429":
-                return 0.0, _error("429 Too Many Requests", "slow down", "retry-after: 0.05\r\n"), False
-            case "500":
-                return 0.0, _error("500 Internal Server Error", "oops"), False
-            case "503":
-                return 0.0, _error("503 Service Unavailable", "overloaded"), False
+                return 0.0, _error("429 Too Many Requests", "retry-after: 0.05\r\n"), False
+            case "500" | "503":
+                return 0.0, _error(f"{fault} Error"), False
             case "stall":
                 return options.stall, b"", True
             case "cut":
                 return options.delay, head + b"\r\n\r\n" + rest[: len(rest) // 2], True
             case "no end":
                 body = b"".join(sse(delta("half an")))
-                return options.delay, _head(len(body), "text/event-stream") + body, False
             case "bad json":
                 body = b'data: {"choices": [{"delta": {"content": "x"\n\n' + DONE
-                return options.delay, _head(len(body), "text/event-stream") + body, False
-        body = b"<html><title>Bad gateway</title></html>"
-        return options.delay, _head(len(body), "text/html", "502 Bad Gateway") + body, False
+            case _:
+                body = b"<html><title>Bad gateway</title></html>"
+                return options.delay, _head(len(body), "text/html", "502 Bad Gateway") + body, False
+        return options.delay, _head(len(body), "text/event-stream") + body, False
 
     def _good(self, body: bytes) -> bytes:
-        usage = {"prompt_tokens": 9, "completion_tokens": 20}
-        if b'"stream":true' not in body.replace(b": ", b":"):
-            message = {"role": "assistant", "content": "word " * 20}
-            whole = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage}
-            reply = json.dumps(whole).encode()
-            return _head(len(reply), "application/json") + reply
-        if self._state.options.echo:
-            prompt = json.loads(body)["messages"][-1]["content"]
-            reply = b"".join(answer(prompt, usage=usage))
-            return _head(len(reply), "text/event-stream") + reply
-        return STREAM
+        if not self._options.echo:
+            return STREAM
+        reply = b"".join(answer(json.loads(body)["messages"][-1]["content"]))
+        return _head(len(reply), "text/event-stream") + reply
 
 
 _WORDS = b"".join(answer(*["word "] * 20, usage={"prompt_tokens": 9, "completion_tokens": 20}))
@@ -151,8 +120,8 @@ STREAM = _head(len(_WORDS), "text/event-stream") + _WORDS
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    loop, state = asyncio.get_running_loop(), State(options)
-    server = await loop.create_server(lambda: Connection(state), "127.0.0.1", options.port, backlog=1024)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(options), "127.0.0.1", 0, backlog=1024)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
     ended = asyncio.Event()
     threading.Thread(
@@ -191,8 +160,6 @@ class RowServer:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    for name in ("delay", "faults", "rate", "stall"):
-        parser.add_argument(f"--{name}", type=float, default=30.0 if name == "stall" else 0.0)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--echo", type=int, default=0)
+    for name in ("delay", "faults", "stall", "echo"):
+        parser.add_argument(f"--{name}", type=float, default=0.0)
     asyncio.run(_serve(parser.parse_args()))

@@ -27,34 +27,26 @@ SCRIPT = """
 import asyncio, json, sys
 import httpx
 
-async def main(url, stream):
+async def main(url):
     rows, out = open(sys.argv[1]), open(sys.argv[2], "w")
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
     async with httpx.AsyncClient(limits=limits, timeout=60) as client:
         async def work():
             for line in rows:
                 row = json.loads(line)
-                content = f"Summarise: {row['body']}"
-                body = {"model": "m", "messages": [{"role": "user", "content": content}], "stream": stream}
-                if stream:
-                    text, finish = [], None
-                    async with client.stream("POST", f"{url}/chat/completions", json=body) as reply:
-                        reply.raise_for_status()
-                        async for line in reply.aiter_lines():
-                            if line.startswith("data: ") and line != "data: [DONE]":
-                                for choice in json.loads(line[6:])["choices"]:
-                                    text.append(choice["delta"].get("content") or "")
-                                    finish = choice["finish_reason"] or finish
-                    text = "".join(text)
-                else:
-                    reply = await client.post(f"{url}/chat/completions", json=body)
+                messages = [{"role": "user", "content": f"Summarise: {row['body']}"}]
+                body, text, finish = {"model": "m", "messages": messages, "stream": True}, [], None
+                async with client.stream("POST", f"{url}/chat/completions", json=body) as reply:
                     reply.raise_for_status()
-                    choice = reply.json()["choices"][0]
-                    text, finish = choice["message"]["content"], choice["finish_reason"]
-                out.write(json.dumps({"id": row["id"], "text": text, "finish": finish}) + "\\n")
+                    async for line in reply.aiter_lines():
+                        if line.startswith("data: ") and line != "data: [DONE]":
+                            for choice in json.loads(line[6:])["choices"]:
+                                text.append(choice["delta"].get("content") or "")
+                                finish = choice["finish_reason"] or finish
+                out.write(json.dumps({"id": row["id"], "text": "".join(text), "finish": finish}) + "\\n")
         await asyncio.gather(*(work() for _ in range(64)))
 
-asyncio.run(main(sys.argv[3], sys.argv[4] == "stream"))
+asyncio.run(main(sys.argv[3]))
 """
 
 
@@ -101,11 +93,9 @@ def main(count: int, rounds: int) -> None:
             "--fresh",
         ]
         commands = {
-            "httpx, streamed": [sys.executable, str(script), str(rows), str(out), server.url, "stream"],
+            "httpx": [sys.executable, str(script), str(rows), str(out), server.url],
             "telex -j 64": [*telex, "-j", "64"],
             "telex": telex,
-            "httpx, at once": [sys.executable, str(script), str(rows), str(out), server.url, "once"],
-            "telex -j 64 --no-stream": [*telex, "-j", "64", "--no-stream"],
         }
         found: dict[str, list[Cost]] = {each: [] for each in commands}
         for _ in range(rounds):
@@ -124,7 +114,7 @@ def main(count: int, rounds: int) -> None:
             write_rows(rows, size)
             (folder / "out.jsonl.state").unlink(missing_ok=True)
             out.unlink(missing_ok=True)  # it may be that of the script
-            cost = measure([*telex, "-j", "64", "--no-stream"], env)
+            cost = measure(commands["telex -j 64"], env)
             print(f"memory for {size:9,} rows: {cost.memory:5.1f} MB, {cost.seconds:.0f} s")
             size *= 10
 
