@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
+from contextlib import closing
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -23,34 +24,46 @@ from provider_core.types import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from provider_core.types import Provider
 
 
+class Lab:
+    """A library's runtime with a provider "lab" at a server that repeats each prompt."""
+
+    def __init__(self, server: Scripted, home: Path) -> None:
+        self.server = server
+        server.will(echo)
+        settings = Settings(providers={})
+        environ = {"TELEX_HOME": str(home)}
+        self.runtime = Runtime(environ=environ, settings=settings, key_store=MemoryStore())
+        self.runs: list[BatchRun] = []
+
+    def provider(self, name: str = "lab", server: Scripted | None = None, **fields: Any) -> Provider:
+        given: dict[str, Any] = {"base_url": (server or self.server).url, "key": "none", "models": ["m"]}
+        return provider(name, **{**given, **fields})
+
+    def batch(self, rows: Any, *, to: Provider | None = None, **options: Any) -> Iterator[Result]:
+        """The results as they come."""
+        how: Any = {"runtime": self.runtime, "on_start": self.runs.append, **options}
+        return batch(rows, to or self.provider(), "m", **how)
+
+    def results(self, rows: Any, *providers: Provider, **options: Any) -> list[Result]:
+        """The results in the order of the rows."""
+        providers = providers or (self.provider(),)
+        settings = Settings(providers={each.name: each for each in providers})
+        here = self.runtime
+        with closing(Runtime(environ=here.environ, settings=settings, key_store=here.key_store)) as runtime:
+            found = batch(rows, [each.name for each in providers], runtime=runtime, **options)
+            return sorted(found, key=lambda result: result.row.number)
+
+
 @pytest.fixture
-def runtime(tmp_path: Any) -> Iterator[Runtime]:
-    made = Runtime(
-        environ={"TELEX_HOME": str(tmp_path)}, settings=Settings(providers={}), key_store=MemoryStore()
-    )
+def lab(server: Scripted, tmp_path: Path) -> Iterator[Lab]:
+    made = Lab(server, tmp_path)
     yield made
-    made.close()
-
-
-def lab(server: Scripted, name: str = "lab", **fields: Any) -> Provider:
-    return provider(name, base_url=server.url, key="none", models=["m"], **fields)
-
-
-def run(runtime: Runtime, rows: Any, *providers: Provider, **options: Any) -> list[Result]:
-    """The results in the order of the rows."""
-    settings = Settings(providers={each.name: each for each in providers})
-    runtime = Runtime(environ=runtime.environ, settings=settings, key_store=runtime.key_store)
-    try:
-        return sorted(
-            batch(rows, [each.name for each in providers], runtime=runtime, **options),
-            key=lambda result: result.row.number,
-        )
-    finally:
-        runtime.close()
+    made.runtime.close()
 
 
 def echo(asked: Asked) -> Answer:
@@ -75,27 +88,29 @@ def failing(*steps: Any) -> Callable[[Asked], Answer]:
     return serve
 
 
-def test_each_row_has_a_result_with_its_answer(runtime: Runtime, server: Scripted) -> None:
-    server.will(echo)
+def test_each_row_has_a_result_with_its_answer(lab: Lab) -> None:
     rows = [{"id": f"r{n}", "body": str(n)} for n in range(50)]
-    found = run(runtime, rows, lab(server), prompt="Say {{ body }}", workers=8)
+    found = lab.results(rows, prompt="Say {{ body }}", workers=8)
     assert [result.row.id for result in found] == [f"r{n}" for n in range(50)]
     assert [result.answer and result.answer.text for result in found] == [f"Say {n}" for n in range(50)]
     assert all(result.ok and result.attempts == 1 and len(result.requests) == 1 for result in found)
-    assert server.connections <= 8
+    assert lab.server.connections <= 8
     assert provider_core.batch is batch
 
 
-def test_results_come_while_others_are_still_asked(runtime: Runtime, server: Scripted) -> None:
+def test_results_come_while_others_are_still_asked(lab: Lab) -> None:
     slow = threading.Event()
-    server.will(lambda asked: Answer([Pause(slow), *answer("slow")]) if b"slow" in asked.raw else echo(asked))
-    results = batch(["slow", *map(str, range(20))], lab(server), "m", workers=2, runtime=runtime)
+    lab.server.will(
+        lambda asked: Answer([Pause(slow), *answer("slow")]) if b"slow" in asked.raw else echo(asked)
+    )
+    results = lab.batch(["slow", *map(str, range(20))], workers=2)
     assert len({next(results).row.text for _ in range(20)} - {"slow"}) == 20
     slow.set()
     assert next(results).row.text == "slow"
 
 
 HALF = [*sse(delta("half")), Cut()]
+PRICED = Answer(answer("x", usage={"prompt_tokens": 1, "completion_tokens": 1, "cost": 0.01}))
 
 
 @pytest.mark.parametrize(
@@ -112,11 +127,9 @@ HALF = [*sse(delta("half")), Cut()]
         ([refusal(429)] * 3, 4),
     ],
 )
-def test_a_row_that_failed_for_a_moment_is_asked_again(
-    runtime: Runtime, server: Scripted, steps: list[Any], attempts: int
-) -> None:
-    server.will(failing(*steps))
-    (result,) = run(runtime, ["x"], lab(server), workers=4)
+def test_a_row_that_failed_for_a_moment_is_asked_again(lab: Lab, steps: list[Any], attempts: int) -> None:
+    lab.server.will(failing(*steps))
+    (result,) = lab.results(["x"], workers=4)
     assert result.ok, result.error
     assert result.answer is not None
     assert (result.answer.text, result.attempts) == ("x", attempts)
@@ -134,40 +147,40 @@ def test_a_row_that_failed_for_a_moment_is_asked_again(
     ],
 )
 def test_a_row_that_keeps_failing_has_an_error_and_the_others_go_on(
-    runtime: Runtime, server: Scripted, step: Any, verdict: Verdict, error: type[Exception]
+    lab: Lab, step: Any, verdict: Verdict, error: type[Exception]
 ) -> None:
     reply = step if isinstance(step, Answer) else Answer(step)
-    server.will(lambda asked: reply if b"bad" in asked.raw else echo(asked))
-    good, bad, last = run(runtime, ["one", "bad", "two"], lab(server, retries=1), workers=2)
+    lab.server.will(lambda asked: reply if b"bad" in asked.raw else echo(asked))
+    good, bad, last = lab.results(["one", "bad", "two"], lab.provider(retries=1), workers=2)
     assert good.ok
     assert last.ok
     assert (bad.ok, bad.verdict) == (False, verdict)
     assert isinstance(bad.error, error)
 
 
-def test_a_token_limit_of_the_callers_own_is_complete(runtime: Runtime, server: Scripted) -> None:
-    server.will(answer("short", finish="length"))
-    (result,) = run(runtime, ["x"], lab(server), max_tokens=1)
+def test_a_token_limit_of_the_callers_own_is_complete(lab: Lab) -> None:
+    lab.server.will(answer("short", finish="length"))
+    (result,) = lab.results(["x"], max_tokens=1)
     assert result.ok
 
 
-def test_a_schema_is_checked_and_its_retry_counted(runtime: Runtime, server: Scripted) -> None:
+def test_a_schema_is_checked_and_its_retry_counted(lab: Lab) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    server.will(answer('{"n": "x"}'), answer('{"n": 5}'))
-    (result,) = run(runtime, ["x"], lab(server), schema=schema)
+    lab.server.will(answer('{"n": "x"}'), answer('{"n": 5}'))
+    (result,) = lab.results(["x"], schema=schema)
     assert result.ok
     assert result.answer is not None
     assert json.loads(result.answer.text) == {"n": 5}
     assert (result.attempts, len(result.requests)) == (1, 2)
 
 
-def test_a_stalled_row_is_asked_again(runtime: Runtime, server: Scripted) -> None:
-    server.will(failing([Pause(30)]))
-    (result,) = run(runtime, ["x"], lab(server, first_byte_timeout=0.2))
+def test_a_stalled_row_is_asked_again(lab: Lab) -> None:
+    lab.server.will(failing([Pause(30)]))
+    (result,) = lab.results(["x"], lab.provider(first_byte_timeout=0.2))
     assert (result.ok, result.attempts) == (True, 2)
 
 
-def test_retry_after_holds_all_rows_back(runtime: Runtime, server: Scripted) -> None:
+def test_retry_after_holds_all_rows_back(lab: Lab) -> None:
     times: list[float] = []
 
     def serve(asked: Asked) -> Answer:
@@ -176,8 +189,8 @@ def test_retry_after_holds_all_rows_back(runtime: Runtime, server: Scripted) -> 
             return Answer([b"{}"], status=429, headers={"retry-after": "0.7"})
         return echo(asked)
 
-    server.will(serve)
-    found = run(runtime, map(str, range(5)), lab(server), workers=1)
+    lab.server.will(serve)
+    found = lab.results(map(str, range(5)), workers=1)
     assert all(result.ok for result in found)
     assert times[1] - times[0] >= 0.69
 
@@ -188,142 +201,115 @@ def test_retry_after_holds_all_rows_back(runtime: Runtime, server: Scripted) -> 
      (refusal(404, "The model `m` does not exist", code="model_not_found"), errors.ModelNotFoundError),
      (Answer([b"{}"], status=429, headers={"retry-after": "7200"}), errors.RateLimitError)],
 )  # fmt: skip
-def test_what_would_fail_for_every_row_ends_the_batch(
-    runtime: Runtime, server: Scripted, step: Answer, error: type[Exception]
-) -> None:
-    server.will(step)
+def test_what_would_fail_for_every_row_ends_the_batch(lab: Lab, step: Answer, error: type[Exception]) -> None:
+    lab.server.will(step)
     seen: list[Result] = []
     with pytest.raises(error):
-        seen.extend(batch(map(str, range(1000)), lab(server), "m", runtime=runtime))
+        seen.extend(lab.batch(map(str, range(1000))))
     assert seen == []
-    assert len(server.asked) <= 4
+    assert len(lab.server.asked) <= 4
 
 
-def test_refusals_alone_end_the_batch_at_last(
-    runtime: Runtime, server: Scripted, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refusals_alone_end_the_batch_at_last(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "_LONGEST_REFUSAL", 0.2)
-    server.will(refusal(503))
+    lab.server.will(refusal(503))
     with pytest.raises(errors.OverloadedError):
-        list(batch(map(str, range(1000)), lab(server), "m", runtime=runtime))
+        list(lab.batch(map(str, range(1000))))
 
 
-def test_a_missing_key_is_reported_before_any_row(runtime: Runtime, server: Scripted) -> None:
-    keyed = provider("lab", base_url=server.url, key_env="NOT_SET")
+def test_a_missing_key_is_reported_before_any_row(lab: Lab) -> None:
+    keyed = provider("lab", base_url=lab.server.url, key_env="NOT_SET")
     with pytest.raises(errors.MissingKeyError):
-        next(batch(["x"], keyed, "m", runtime=runtime))
+        next(lab.batch(["x"], to=keyed))
 
 
-def test_a_server_that_is_not_there_ends_the_batch(runtime: Runtime) -> None:
-    gone = provider("gone", base_url="http://127.0.0.1:9/v1", key="none", retries=1)
+def test_a_server_that_is_not_there_ends_the_batch(lab: Lab) -> None:
+    gone = lab.provider("gone", base_url="http://127.0.0.1:9/v1", retries=1)
     begun = time.monotonic()
     with pytest.raises(errors.ConnectError):
-        list(batch(map(str, range(1000)), gone, "m", runtime=runtime, workers=16))
+        list(lab.batch(map(str, range(1000)), to=gone, workers=16))
     assert time.monotonic() - begun < 10
 
 
-def test_several_models_share_the_rows_and_a_dead_one_rests(runtime: Runtime, server: Scripted) -> None:
-    server.will(echo)
+def test_several_models_share_the_rows_and_a_dead_one_rests(lab: Lab) -> None:
     with Scripted() as other:
         other.will(lambda asked: Answer([Pause(0.05), *answer("other")]))
-        gone = provider("gone", base_url="http://127.0.0.1:9/v1", key="none", models=["m"], retries=0)
-        found = run(runtime, map(str, range(60)), lab(server), lab(other, "two"), gone, workers=2)
-        assert all(result.ok for result in found)
-        used = Counter(str(result.answer.target) for result in found if result.answer)
-        assert used["lab/m"] > used["two/m"] > 0
-        assert not used["gone/m"]
+        gone = lab.provider("gone", base_url="http://127.0.0.1:9/v1", retries=0)
+        providers = (lab.provider(), lab.provider("two", other), gone)
+        found = lab.results(map(str, range(60)), *providers, workers=2)
+    assert all(result.ok for result in found)
+    used = Counter(str(result.answer.target) for result in found if result.answer)
+    assert used["lab/m"] > used["two/m"] > used["gone/m"] == 0
 
 
-def test_the_addresses_of_a_provider_share_the_rows(runtime: Runtime, server: Scripted) -> None:
+def test_the_addresses_of_a_provider_share_the_rows(lab: Lab) -> None:
     with Scripted() as other:
-        for each in (server, other):
+        for each in (lab.server, other):
             each.will(lambda asked: Answer([Pause(0.02), *answer("x")]))
-        fleet = provider("fleet", base_url=server.url, base_urls=[other.url], key="none", models=["m"])
-        found = run(runtime, map(str, range(40)), fleet, workers=2)
-        assert all(result.ok for result in found)
-        assert len(server.asked) > 5
-        assert len(other.asked) > 5
+        fleet = lab.provider("fleet", base_urls=[other.url])
+        assert all(result.ok for result in lab.results(map(str, range(40)), fleet, workers=2))
+        assert min(len(lab.server.asked), len(other.asked)) > 5
 
 
-def test_a_row_may_name_its_model(runtime: Runtime, server: Scripted) -> None:
-    server.will(echo)
+def test_a_row_may_name_its_model(lab: Lab) -> None:
     rows = [{"prompt": "a", "model": "lab/n"}, {"prompt": "b"}, {"prompt": "c", "model": "nobody/x"}]
-    named, usual, wrong = run(runtime, rows, lab(server))
+    named, usual, wrong = lab.results(rows)
     assert named.ok
     assert usual.ok
-    assert {asked.body["model"] for asked in server.asked} == {"m", "n"}
+    assert {asked.body["model"] for asked in lab.server.asked} == {"m", "n"}
     assert isinstance(wrong.error, errors.ModelError)
 
 
-def test_limits_end_a_batch_early(runtime: Runtime, server: Scripted) -> None:
-    runs: list[BatchRun] = []
-
-    def ended(limits: BatchLimits, **options: Any) -> tuple[int, str]:
-        found = list(
-            batch(map(str, range(400)), lab(server), "m", runtime=runtime, workers=2, limits=limits,
-                  on_start=runs.append, **options)
-        )  # fmt: skip
-        return len(found), runs[-1].ended_by
-
-    server.will(refusal(400))
-    assert ended(BatchLimits(max_errors=3)) in ((3, "errors"), (4, "errors"))  # 2 are in flight
-    usage = {"prompt_tokens": 1, "completion_tokens": 1, "cost": 0.01}
-    server.will(answer("x", usage=usage))
-    count, why = ended(BatchLimits(max_cost=Decimal("0.10")))
-    assert why == "cost"
-    assert 6 <= count <= 12
-    server.will(lambda _: Answer([Pause(0.02), *answer("x")]))
-    count, why = ended(BatchLimits(deadline=0.5))
-    assert why == "deadline"
-    assert 5 < count < 100
+@pytest.mark.parametrize(
+    ("reply", "limits", "why", "counts"),
+    [
+        (refusal(400), {"max_errors": 3}, "errors", range(3, 5)),  # 2 are in flight
+        (PRICED, {"max_cost": Decimal("0.10")}, "cost", range(6, 13)),
+        (Answer([Pause(0.02), *answer("x")]), {"deadline": 0.5}, "deadline", range(6, 100)),
+    ],
+)
+def test_limits_end_a_batch_early(lab: Lab, reply: Answer, limits: Any, why: str, counts: range) -> None:
+    lab.server.will(reply)
+    found = list(lab.batch(map(str, range(400)), workers=2, limits=BatchLimits(**limits)))
+    assert (lab.runs[0].ended_by, len(found) in counts) == (why, True), len(found)
 
 
-def test_max_cost_holds_although_the_caller_is_slow(runtime: Runtime, server: Scripted) -> None:
-    server.will(answer("x", usage={"prompt_tokens": 1, "completion_tokens": 1, "cost": 0.01}))
+def test_max_cost_holds_although_the_caller_is_slow(lab: Lab) -> None:
+    lab.server.will(PRICED)
     limits = BatchLimits(max_cost=Decimal("0.10"))
-    for result in batch(map(str, range(400)), lab(server), "m", runtime=runtime, workers=2, limits=limits):
+    for result in lab.batch(map(str, range(400)), workers=2, limits=limits):
         time.sleep(0.05)
         assert result.ok
-    assert 9 <= len(server.asked) <= 10
+    assert 9 <= len(lab.server.asked) <= 10
 
 
-def test_a_row_that_shows_a_mistake_in_telex_does_not_end_the_others(
-    runtime: Runtime, server: Scripted
-) -> None:
-    server.will(echo)
+def test_a_row_that_shows_a_mistake_in_telex_does_not_end_the_others(lab: Lab) -> None:
     odd: Any = {"a set"}  # no reader returns one
-    good, bad = run(runtime, [{"prompt": "a"}, Row(number=2, id=2, columns={"prompt": odd})], lab(server))
+    good, bad = lab.results([{"prompt": "a"}, Row(number=2, id=2, columns={"prompt": odd})])
     assert good.ok
     assert bad.error is not None
     assert "internal error in json.encoder" in bad.error.message
 
 
-def test_stop_ends_after_the_requests_in_flight(runtime: Runtime, server: Scripted) -> None:
-    server.will(lambda asked: Answer([Pause(0.1), *answer("x")]))
-    runs: list[BatchRun] = []
+def test_stop_ends_after_the_requests_in_flight(lab: Lab) -> None:
+    lab.server.will(lambda asked: Answer([Pause(0.1), *answer("x")]))
     found = []
-    for result in batch(
-        map(str, range(400)), lab(server), "m", runtime=runtime, workers=4, on_start=runs.append
-    ):
+    for result in lab.batch(map(str, range(400)), workers=4):
         found.append(result)
-        runs[0].stop()
+        lab.runs[0].stop()
     assert all(result.ok for result in found)
-    assert len(found) == len(server.asked) <= 8
+    assert len(found) == len(lab.server.asked) <= 8
 
 
-def test_rpm_spaces_requests(runtime: Runtime, server: Scripted) -> None:
-    server.will(echo)
-    begun = time.monotonic()
-    found = run(runtime, map(str, range(6)), lab(server), rpm=600, workers=6)
-    assert all(result.ok for result in found)
-    assert time.monotonic() - begun >= 0.5
-    server.will(echo)
-    begun = time.monotonic()
-    run(runtime, map(str, range(6)), lab(server, rpm=600), workers=6)
-    assert time.monotonic() - begun >= 0.5
+def test_rpm_spaces_requests(lab: Lab) -> None:
+    for fields, options in (({}, {"rpm": 600}), ({"rpm": 600}, {})):
+        begun = time.monotonic()
+        found = lab.results(map(str, range(6)), lab.provider(**fields), workers=6, **options)
+        assert all(result.ok for result in found)
+        assert time.monotonic() - begun >= 0.5
 
 
-def test_requests_in_flight_grow_while_answers_come(runtime: Runtime, server: Scripted) -> None:
+def test_requests_in_flight_grow_while_answers_come(lab: Lab) -> None:
     now = most = 0
     lock = threading.Lock()
 
@@ -337,13 +323,13 @@ def test_requests_in_flight_grow_while_answers_come(runtime: Runtime, server: Sc
             now -= 1
         yield from answer("x")
 
-    server.will(lambda asked: Answer(pieces()))
-    found = run(runtime, map(str, range(300)), lab(server))
+    lab.server.will(lambda asked: Answer(pieces()))
+    found = lab.results(map(str, range(300)))
     assert all(result.ok for result in found)
     assert most > 12
 
 
-def test_rows_are_not_read_long_before_they_are_asked(runtime: Runtime, server: Scripted) -> None:
+def test_rows_are_not_read_long_before_they_are_asked(lab: Lab) -> None:
     taken = 0
 
     def rows() -> Iterator[str]:
@@ -352,8 +338,7 @@ def test_rows_are_not_read_long_before_they_are_asked(runtime: Runtime, server: 
             taken += 1
             yield str(number)
 
-    server.will(echo)
-    results = batch(rows(), lab(server), "m", workers=4, runtime=runtime)
+    results = lab.batch(rows(), workers=4)
     for _ in range(10):
         next(results)
     time.sleep(0.5)  # the caller takes nothing more
