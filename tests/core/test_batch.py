@@ -158,12 +158,6 @@ def test_a_row_that_keeps_failing_has_an_error_and_the_others_go_on(
     assert isinstance(bad.error, error)
 
 
-def test_a_token_limit_of_the_callers_own_is_complete(lab: Lab) -> None:
-    lab.server.will(answer("short", finish="length"))
-    (result,) = lab.results(["x"], max_tokens=1)
-    assert result.ok
-
-
 def test_a_schema_is_checked_and_its_retry_counted(lab: Lab) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     lab.server.will(answer('{"n": "x"}'), answer('{"n": 5}'))

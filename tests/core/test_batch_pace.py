@@ -109,20 +109,13 @@ def test_requests_and_tokens_are_spaced_over_the_minute() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "rest"),
-    [
-        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m6s"}, 60.0),
-        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "7.66s"}, 7.66),
-        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "120ms"}, 0.12),
-        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "2"}, 2.0),
-        ({"x-ratelimit-remaining-requests": "5", "x-ratelimit-reset-requests": "9s"}, 0.0),
-        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "soon"}, 0.0),
-        ({}, 0.0),
-    ],
-)
-def test_headers_say_when_nothing_is_left(headers: dict[str, str], rest: float) -> None:
+    ("kind", "left", "reset", "rest"),
+    [("-requests", "0", "1m6s", 60.0), ("-requests", "0", "7.66s", 7.66), ("-tokens", "0", "120ms", 0.12),
+     ("", "0", "2", 2.0), ("-requests", "5", "9s", 0.0), ("-requests", "0", "soon", 0.0), ("-x", "0", "2", 0.0)],
+)  # fmt: skip
+def test_headers_say_when_nothing_is_left(kind: str, left: str, reset: str, rest: float) -> None:
     made = lane()
-    made.learn(100.0, headers)
+    made.learn(100.0, {f"x-ratelimit-remaining{kind}": left, f"x-ratelimit-reset{kind}": reset})
     assert max(0.0, made.free_at(100.0) - 100) == pytest.approx(rest)
 
 

@@ -15,10 +15,11 @@ from scripted import Answer, Asked, Cut, Scripted
 from provider_core import errors
 from provider_core.attachments import estimate_tokens
 from provider_core.batches import BatchLimits, Lane, Result, planner, rows_of
-from provider_core.batches.jobs import JobFile, batch_api
+from provider_core.batches.jobs import JobFile, Part, batch_api
 from provider_core.batches.provider_runner import ProviderRun
 from provider_core.client import Client, OpenProvider
 from provider_core.errors import InvalidInputError
+from provider_core.presets import BatchApi as BatchApiOf
 from provider_core.prices import Prices
 from provider_core.structs import replace
 from provider_core.types import Message, Network, Provider, Request, Target, Verdict
@@ -52,16 +53,13 @@ class World:
         self.provider = Provider(
             name="lab", base_url=server.url, network=Network(retries=2, retry_budget=30.0)
         )
-        self.options: dict[str, Any] = {}
 
     def run(self, rows: Iterable[Any] = ("a", "b", "c"), **how: Any) -> ProviderRun:
         target = Target(provider=self.provider, model="m")
-        opened = replace(
-            self.provider, network=replace(self.provider.network, retries=0)
-        )  # as ``Lanes`` does
+        opened = replace(self.provider, network=replace(self.provider.network, retries=0))  # as Lanes does
         return ProviderRun(
             rows_of(rows),
-            planner(request=Request(model="", messages=()), **self.options),
+            planner(request=Request(model="", messages=())),
             [Lane(target, OpenProvider(client=Client(), provider=opened, key=KEY))],
             jobs=JobFile(self.path),
             lanes_for=lambda _: [],
@@ -76,6 +74,22 @@ class World:
         found = [result for result in run if result is not None]
         assert run.error is None, run.error
         return found
+
+    def assert_each_row_is_paid_for_once(self) -> None:
+        assert self.texts() == ["a", "b", "c"]
+        assert sorted(self.sent) == ["a", "b", "c"]
+
+    def assert_ends(self, error: type[Exception], words: str = "", **how: Any) -> None:
+        """A run ends without a result."""
+        run = self.run(**how)
+        assert [each for each in run if each] == []
+        assert isinstance(run.error, error)
+        assert words in str(run.error)
+        assert KEY not in str(run.error)
+
+    def limit(self, monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
+        api = BatchApiOf(source="", **fields)
+        monkeypatch.setattr("provider_core.batches.jobs.batch_api", lambda _: api)
 
     def texts(self, rows: Iterable[Any] = ("a", "b", "c"), **how: Any) -> list[str]:
         return sorted(each.answer.text for each in self.results(rows, **how) if each.ok and each.answer)
@@ -144,11 +158,9 @@ def test_a_line_is_judged_as_an_answer_is(
 
 def test_json_that_does_not_match_fails_without_a_second_request(world: World) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    world.options = {"schema_retries": 3}
     world.api.run = lambda body: completion('{"n": 1}' if "good" in str(body) else '{"n": "x"}')
-    plan = planner(request=Request(model="", messages=(), schema=schema), schema_retries=3)
     run = world.run(["good", "bad"])
-    run._planner = plan
+    run._planner = planner(request=Request(model="", messages=(), schema=schema), schema_retries=3)
     found = {str(each.row.text): each for each in run if each is not None}
     assert found["good"].ok
     assert isinstance(found["bad"].error, errors.SchemaMismatchError)
@@ -165,23 +177,15 @@ def test_costs_are_those_of_the_batch_api(world: World) -> None:
 
 
 def test_files_obey_the_limits_of_the_provider(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from provider_core.batches import jobs
-
-    limits = replace(batch_api(world.provider), requests=3)
-    monkeypatch.setattr(jobs, "batch_api", lambda _: limits)
+    world.limit(monkeypatch, requests=3)
     texts = [f"{n}" for n in range(8)]
     assert world.texts(texts) == texts
-    assert [file.count(b"\n") for name, file in world.api.files.items() if name.startswith("file")] == [
-        3,
-        3,
-        2,
-    ]
+    sizes = [file.count(b"\n") for name, file in world.api.files.items() if name.startswith("file")]
+    assert sizes == [3, 3, 2]
 
 
 def test_a_row_that_no_file_can_hold_fails_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from provider_core.batches import jobs
-
-    monkeypatch.setattr(jobs, "batch_api", lambda _: jobs.BatchApi(source="", megabytes=1))
+    world.limit(monkeypatch, megabytes=1)
     long, short = sorted(world.results(["x" * 1_000_000, "b"]), key=lambda each: each.row.number)
     assert "longer than 1 MB" in str(long.error)
     assert short.ok
@@ -228,25 +232,21 @@ def test_a_cancelled_job_keeps_what_was_done(world: World) -> None:
 def test_a_refused_job_ends_the_batch_with_the_providers_words(world: World) -> None:
     world.api.ends = "failed"
     world.api.errors = [{"code": "model_not_found", "message": "There is no m.", "line": 2}]
-    run = world.run()
-    assert [each for each in run if each] == []
-    assert str(run.error) == "lab refused the job batch0: There is no m. (line 2 of the file)"
+    words = "lab refused the job batch0: There is no m. (line 2 of the file)"
+    world.assert_ends(errors.ProviderError, words)
     assert not world.path.exists()
 
 
 def test_a_full_queue_is_waited_for_if_jobs_of_this_run_fill_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from provider_core.batches import jobs
-
-    monkeypatch.setattr(jobs, "batch_api", lambda _: jobs.BatchApi(source="", requests=2))
+    world.limit(monkeypatch, requests=2)
     create = world.api._create
 
     def limited(body: dict[str, Any]) -> Answer:
-        active = [
-            each for each in world.api.batches.values() if each["status"] not in ("completed", "failed")
-        ]
-        world.api.ends = "failed" if active else "completed"
+        ended = {"completed", "failed"}
+        is_busy = any(each["status"] not in ended for each in world.api.batches.values())
+        world.api.ends = "failed" if is_busy else "completed"
         world.api.errors = [{"code": "token_limit_exceeded", "message": "Enqueued token limit reached"}]
         return create(body)
 
@@ -268,18 +268,14 @@ def test_a_stopped_run_leaves_the_job_running_and_the_next_one_fetches_it(world:
     assert KEY not in world.path.read_text()
     if os.name == "posix":
         assert stat.S_IMODE(world.path.stat().st_mode) == 0o600
-    assert world.texts() == ["a", "b", "c"]
+    world.assert_each_row_is_paid_for_once()
     assert world.notes[-1] == "Resuming a job of an earlier run."
-    assert sorted(world.sent) == ["a", "b", "c"]
 
 
 def test_new_and_changed_rows_are_sent_after_a_resumed_job(world: World) -> None:
     list(until(world.run([{"id": 1, "text": "a"}, {"id": 2, "text": "b"}]), "in progress"))
-    assert world.texts([{"id": 1, "text": "a"}, {"id": 2, "text": "B"}, {"id": 3, "text": "c"}]) == [
-        "B",
-        "a",
-        "c",
-    ]
+    rows = [{"id": 1, "text": "a"}, {"id": 2, "text": "B"}, {"id": 3, "text": "c"}]
+    assert world.texts(rows) == ["B", "a", "c"]
     assert world.sent == ["a", "b", "B", "c"]
 
 
@@ -316,8 +312,7 @@ def test_killed_at_any_step_no_row_is_paid_for_twice(world: World, step: str, an
     run._sleep = killed
     with pytest.raises(KilledError):
         list(run)
-    assert world.texts() == ["a", "b", "c"]
-    assert sorted(world.sent) == ["a", "b", "c"]
+    world.assert_each_row_is_paid_for_once()
 
 
 def test_without_a_list_of_batches_a_job_that_may_exist_is_not_created_again(world: World) -> None:
@@ -329,25 +324,18 @@ def test_without_a_list_of_batches_a_job_that_may_exist_is_not_created_again(wor
 
     world.api.faults = [("POST /batches", lost)]
     for _ in range(2):
-        run = world.run()
-        assert [each for each in run if each] == []
-        assert isinstance(run.error, errors.NotFoundError)
-    assert "cannot tell whether it has a job for 3 rows already" in str(run.error)
+        world.assert_ends(errors.NotFoundError, "cannot tell whether it has a job for 3 rows already")
     assert len(world.api.batches) == 1
 
 
 def test_a_lost_answer_to_the_creation_finds_the_job_among_many(world: World) -> None:
     for number in range(5):
-        world.api.batches[f"other{number}"] = {"id": f"other{number}", "metadata": None, "input_file_id": "x"}
+        world.api.batches[f"other{number}"] = {"id": f"other{number}", "metadata": None}
 
     def lost(asked: Any) -> Answer:
         world.api.handle(asked, "/batches")
         for number in range(5, 9):
-            world.api.batches[f"other{number}"] = {
-                "id": f"other{number}",
-                "metadata": {},
-                "input_file_id": "y",
-            }
+            world.api.batches[f"other{number}"] = {"id": f"other{number}", "metadata": {}}
         return Answer([Cut()])
 
     world.api.faults = [("POST /batches", lost)]
@@ -387,13 +375,9 @@ def test_what_does_not_pass_ends_the_batch_and_the_next_run_does_it(
     world: World, faults: list[Any], error: type
 ) -> None:
     world.api.faults = list(faults)
-    run = world.run()
-    assert [each for each in run if each] == []
-    assert isinstance(run.error, error)
-    assert KEY not in str(run.error)
+    world.assert_ends(error)
     world.api.faults = []
-    assert world.texts() == ["a", "b", "c"]
-    assert sorted(world.sent) == ["a", "b", "c"]
+    world.assert_each_row_is_paid_for_once()
 
 
 def test_a_deadline_ends_the_wait_and_not_the_job(world: World) -> None:
@@ -423,33 +407,12 @@ def test_results_that_were_deleted_at_the_provider_are_made_again(world: World) 
     assert "its rows are sent again" in world.notes[2]
 
 
-def test_the_upload_is_streamed_from_the_disk(world: World) -> None:
-    """A file of 30 MB, with much less memory than that."""
-    import tracemalloc
-
-    rows = ({"id": n, "text": f"{n} " + "x" * 100_000} for n in range(300))
-    sizes: list[int] = []
-    world.server.will(lambda asked: (sizes.append(len(asked.raw)), refused(400, "enough"))[1])
-    run = world.run(rows)
-    tracemalloc.start()
-    list(run)
-    del world.server.asked[:]
-    assert sizes[0] > 30_000_000
-    assert isinstance(run.error, errors.BadRequestError)
-    tracemalloc.stop()
-
-
 def test_a_full_disk_ends_the_batch_before_anything_is_sent(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from provider_core.batches import jobs
+    def full(self: Part, line: bytes) -> None:
+        raise OSError(28, "No space left on device")
 
-    class Full(jobs.Part):
-        def add(self, line: bytes) -> None:
-            raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("provider_core.batches.provider_runner.Part", Full)
-    run = world.run()
-    assert [each for each in run if each] == []
-    assert str(run.error) == "temporary files cannot be written: No space left on device"
+    monkeypatch.setattr(Part, "add", full)
+    world.assert_ends(errors.FileError, "temporary files cannot be written: No space left on device")
     assert world.api.requests == []

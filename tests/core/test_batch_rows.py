@@ -49,11 +49,7 @@ BOM = b"\xef\xbb\xbf"
         (None, b'{"a": 1}', [({"a": 1}, None)]),
         (None, b"one\r\n\n  two ", [({}, "one"), ({}, "two")]),
         ("lines", b'"quoted"\n', [({}, '"quoted"')]),
-        (
-            "csv",
-            BOM + b"a,b\r\n1,2\r\n\r\n3,4\r\n",
-            [({"a": "1", "b": "2"}, None), ({"a": "3", "b": "4"}, None)],
-        ),
+        ("csv", BOM + b"a,b\r\n1,2\r\n\r\n3,4", [({"a": "1", "b": "2"}, None), ({"a": "3", "b": "4"}, None)]),
         ("csv", b'a,b\n"x\ny","say ""hi"""\n', [({"a": "x\ny", "b": 'say "hi"'}, None)]),
         ("csv", "a\n\u00fc\u2028\n".encode(), [({"a": "\u00fc\u2028"}, None)]),
         ("tsv", b"a\tb\n1,5\t2\n", [({"a": "1,5", "b": "2"}, None)]),
@@ -116,11 +112,7 @@ def test_a_row_that_is_too_long_is_skipped_without_being_held(monkeypatch: pytes
 
 @pytest.mark.parametrize(
     ("data", "words"),
-    [
-        (b"a,b,a\n", "two columns called a"),
-        (b"\xff,b\n", "is not UTF-8"),
-        (b'"a\n', "cannot be read"),
-    ],
+    [(b"a,b,a\n", "two columns called a"), (b"\xff,b\n", "is not UTF-8"), (b'"a\n', "cannot be read")],
 )
 def test_a_header_that_cannot_be_used_ends_the_input(data: bytes, words: str) -> None:
     with pytest.raises(InvalidInputError, match=words):
@@ -129,10 +121,8 @@ def test_a_header_that_cannot_be_used_ends_the_input(data: bytes, words: str) ->
 
 @pytest.mark.parametrize("format_", ["csv", "jsonl", None])
 def test_compressed_and_utf_16_input_is_refused(format_: Any) -> None:
-    for data, words in (
-        (gzip.compress(b'{"a": 1}'), "is compressed"),
-        ("a,b\n".encode("utf-16"), "is UTF-16"),
-    ):
+    zipped, wide = gzip.compress(b'{"a": 1}'), "a,b\n".encode("utf-16")
+    for data, words in ((zipped, "is compressed"), (wide, "is UTF-16")):
         with pytest.raises(InvalidInputError, match=words):
             read(data, format_)
 
