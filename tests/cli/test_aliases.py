@@ -127,12 +127,40 @@ def test_targets_are_replaced_and_options_stay(telex: Inside) -> None:
         ("models edit plain -t 1", 2, "plain is an alias for lab/m; to change it: telex models alias plain"),
         ("models edit m -t 1", 2, "'m' is not a model: name it as PROVIDER/ID"),
         ("models edit lab/m --no-tools --unset tools", 2, "--tools and --unset tools cannot"),
+        ("models add lab m", 3, "lab/m is already in the settings"),
+        ("models add nobody a", 3, "unknown provider: nobody"),
+        ("models add lap a", 3, "Did you mean lab?"),
+        ("models add deepseek a", 3, "Set it up: telex providers add deepseek"),
+        ("models add local a", 3, "local is built in"),
+        ("models add lab _", 2, "the model id is empty"),
+        ("models add lab _a", 2, "is not a valid model id"),
+        ("models add lab m\nb", 2, "is not a valid model id"),
+        ("models add lab " + "x" * 600, 2, "is not a valid model id"),
+        ("models add lab b --context 99999999999999999999", 2, "--context"),
+        ("models add lab b --max-output 100000001", 2, "--max-output"),
+        ("models add lab b --context 0", 2, "--context"),
+        ("models add lab b --name two\nlines", 2, "--name must be one line"),
+        ("models edit lab b --tools", 3, "Add it: telex models add lab/b"),
+        ("models edit lab m", 2, "nothing to change"),
+        ("models edit nobody a --tools", 3, "unknown provider: nobody"),
+        ("models remove lab b", 3, "lab/b is not in the settings"),
+        ("models remove nobody b", 3, "unknown provider: nobody"),
+        ("models alias a/b lab/m", 2, "not a valid name for an alias"),
+        ("models alias LAB lab/m", 2, "the name of a provider"),
+        ("models alias local lab/m", 2, "the name of a provider"),
+        ("models alias x nobody/m", 3, "unknown provider: nobody"),
+        ("models alias --remove x", 3, "unknown alias: x"),
+        ("models alias x", 3, "unknown alias: x\n  Create it: telex models alias x PROVIDER/MODEL"),
+        ("models alias --remove", 2, "--remove"),
+        ("models default nobody/x", 3, "unknown provider: nobody"),
+        ("models default lab/m --unset", 2, "--unset"),
     ],
 )
 def test_invalid_change_is_refused_and_changes_nothing(
     telex: Inside, words: str, code: int, error: str
 ) -> None:
-    ran = telex(*words.split())
+    arguments = [word.replace("_", " ") if word[:1] == "_" else word for word in words.split(" ")]
+    ran = telex(*arguments)
     assert (ran.code, error in ran.err) == (code, True), ran.err
     assert "sk-canary" not in ran.err
     assert telex.settings.read_text() == SETTINGS

@@ -352,53 +352,6 @@ def test_declared_facts_override_the_servers(telex: Inside) -> None:
     assert (row["context"], row["tools"], row["source"]) == (4096, True, "user")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        ("add lab a", 3, "lab/a is already in the settings"),
-        ("add nobody a", 3, "unknown provider: nobody"),
-        ("add lap a", 3, "Did you mean lab?"),
-        ("add deepseek a", 3, "Set it up: telex providers add deepseek"),
-        ("add local a", 3, "local is built in"),
-        ("add lab _", 2, "the model id is empty"),
-        ("add lab _a", 2, "is not a valid model id"),
-        ("add lab a\nb", 2, "is not a valid model id"),
-        ("add lab " + "x" * 600, 2, "is not a valid model id"),
-        ("add lab b --context 99999999999999999999", 2, "--context"),
-        ("add lab b --max-output 100000001", 2, "--max-output"),
-        ("add lab b --context 0", 2, "--context"),
-        ("add lab b --name two\nlines", 2, "--name must be one line"),
-        ("edit lab b --tools", 3, "Add it: telex models add lab/b"),
-        ("edit lab a", 2, "nothing to change"),
-        ("edit lab a --tools --unset tools", 2, "--tools and --unset tools cannot be used together"),
-        ("edit nobody a --tools", 3, "unknown provider: nobody"),
-        ("remove lab b", 3, "lab/b is not in the settings"),
-        ("remove nobody b", 3, "unknown provider: nobody"),
-        ("alias a/b lab/m", 2, "not a valid name for an alias"),
-        ("alias a_b lab/m", 0, ""),
-        ("alias LAB lab/m", 2, "the name of a provider"),
-        ("alias local lab/m", 2, "the name of a provider"),
-        ("alias x x", 3, "the alias x refers to itself: x -> x"),
-        ("alias x nobody/m", 3, "unknown provider: nobody"),
-        ("alias --remove x", 3, "unknown alias: x"),
-        ("alias x", 3, "unknown alias: x\n  Create it: telex models alias x PROVIDER/MODEL"),
-        ("alias --remove", 2, "--remove"),
-        ("default nobody/x", 3, "unknown provider: nobody"),
-        ("default lab/a --unset", 2, "--unset"),
-    ],
-)
-def test_invalid_change_is_refused_and_changes_nothing(
-    telex: Inside, arguments: str, code: int, words: str
-) -> None:
-    telex.configure(f'{LAB}models = ["a"]\n')
-    before = telex.settings.read_bytes()
-    words_ = [word.replace("_", " ") if word.startswith("_") else word for word in arguments.split(" ")]
-    ran = telex("models", *words_)
-    assert ran.code == code
-    assert words in ran.err
-    assert (telex.settings.read_bytes() == before) == (code != 0)
-
-
 # --- alias, default, show ------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import click
 
 from provider_core.errors import MissingKeyError, ModelError
 from provider_core.settings.provider_fields import ALIAS_FIELDS, MODEL_FIELDS
+from telex import provider_commands
 from telex.app import pass_app
 from telex.exit_codes import ExitCode, Stop
 from telex.humanize import shown
@@ -44,8 +45,6 @@ def _model_argument(command: _Command) -> _Command:
 
 def _split(app: App, model: str, id_: str | None) -> tuple[str, str]:
     """The provider's name as it is set up, and the id of its model; raises ``click.UsageError``."""
-    from telex import provider_commands
-
     provider, slash, rest = (model, "/", id_) if id_ is not None else model.partition("/")
     if not slash:
         alias = app.runtime.settings.aliases.get(model)
@@ -87,7 +86,6 @@ def add(app: App, /, *, model: str, id: str | None, **options: Any) -> None:  # 
     override them. To change a model that is already in the settings, use telex models edit.
     """
     from provider_core.settings.edit import declare_model
-    from telex import provider_commands
 
     provider, name = _split(app, model, id)
     fields = changed_fields(MODEL_FIELDS, options, {})
@@ -118,7 +116,6 @@ def edit(app: App, /, *, model: str, id: str | None, unset: tuple[str, ...], **o
     A model that only the server lists is added to the settings.
     """
     from provider_core.settings.edit import declare_model
-    from telex import provider_commands
 
     provider, name = _split(app, model, id)
     fields = changed_fields(MODEL_FIELDS, options, _entry(app, provider, name), unset)
@@ -145,7 +142,6 @@ def edit(app: App, /, *, model: str, id: str | None, unset: tuple[str, ...], **o
 def remove(app: App, *, model: str, id: str | None) -> None:  # noqa: A002 - the option's name
     """Remove a model from the settings; the server may still list it."""
     from provider_core.settings.edit import forget_model
-    from telex import provider_commands
 
     provider, name = _split(app, model, id)
     provider_commands.configured_provider(app, provider)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import click
 
 from provider_core.errors import LocalModelError
+from telex import provider_commands
 from telex.app import pass_app
 from telex.commands.providers import arguments
 from telex.error_hints import code_and_hint, install_command
@@ -49,7 +50,6 @@ def add(app: App, /, *, name: str, no_verify: bool, replace: bool, **options: An
     """
     from provider_core import provider_store
     from provider_core.keys import seal_for
-    from telex import provider_commands
     from telex.commands.providers import check
 
     other = f"To overwrite it: --replace\nTo change it: telex providers edit {name} --help"
@@ -157,7 +157,6 @@ def _load_once(app: App, provider: Provider, *, no_verify: bool) -> None:
 
 
 def _report_success(app: App, provider: Provider, report: CheckReport | None, message: str) -> None:
-    from telex import provider_commands
     from telex.commands.providers import check
 
     app.console.note(f"{provider.name} is set up.")
@@ -256,7 +255,6 @@ def _add_server(app: App, server: LocalServer) -> str:
     """Set up the server under an unused name, and return the name."""
     from provider_core import presets, settings
     from provider_core.settings import edit
-    from telex import provider_commands
 
     name = _free_name(app, server)
     preset = presets.get(server.preset) if server.preset else None

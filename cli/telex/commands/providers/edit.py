@@ -9,6 +9,7 @@ import click
 
 from provider_core.settings.provider_fields import PROVIDER_FIELDS
 from provider_core.structs import replace
+from telex import provider_commands
 from telex.app import pass_app
 from telex.commands.providers import arguments
 from telex.commands.providers.arguments import KeyChoice
@@ -58,7 +59,6 @@ def edit(
     from provider_core import provider_store
     from provider_core.keys import seal_for
     from provider_core.settings import edit as settings_file
-    from telex import provider_commands
     from telex.commands.providers import check
 
     path, store = app.runtime.paths.settings_file, app.runtime.key_store
@@ -181,7 +181,6 @@ def set_key(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
     """
     from provider_core import provider_store, settings
     from provider_core.keys import seal_for
-    from telex import provider_commands
     from telex.commands.providers import check
 
     path, store = app.runtime.paths.settings_file, app.runtime.key_store
@@ -228,7 +227,6 @@ def rename(app: App, *, old: str, new: str) -> None:
     Also updates its stored key, the default model and the aliases.
     """
     from provider_core import catalog, provider_store
-    from telex import provider_commands
 
     provider_commands.configured_provider(app, old)
     provider_commands.require_in_file(app, old)
@@ -260,7 +258,6 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
     from provider_core import catalog, provider_store
     from provider_core.errors import KeyStoreError
     from provider_core.settings import edit, file
-    from telex import provider_commands
 
     path = app.runtime.paths.settings_file
     if name not in file.read(path).get("providers", {}):

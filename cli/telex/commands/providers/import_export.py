@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from telex import provider_commands
 from telex.app import pass_app
 from telex.chat.output_file import output_to
 from telex.commands.providers.arguments import require_free_name
@@ -57,7 +58,6 @@ def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], repl
     command), but no stored keys and no headers that look like keys.
     """
     from provider_core.settings import edit
-    from telex import provider_commands
 
     entries = edit.entries(app.runtime.paths.settings_file)
     missing = [name for name in only if name not in entries]
@@ -124,7 +124,6 @@ def import_(
     """
     from provider_core import keys, provider_store
     from provider_core.settings import edit, preview
-    from telex import provider_commands
     from telex.commands.providers import check
     from telex.render.messages import escaped
 

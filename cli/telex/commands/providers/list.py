@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex import provider_commands
 from telex.app import pass_app
 from telex.exit_codes import ExitCode
 from telex.main import Command
 from telex.options import Name
-from telex.provider_commands import default_target
 
 if TYPE_CHECKING:
     from provider_core.errors import ApiKeyError
@@ -80,7 +80,7 @@ def _default_models(app: App, *, marked: bool) -> dict[str, str]:
         for name, provider in app.runtime.providers.items()
         if (model := provider.default_model or app.runtime.catalog.listing(name).default)
     }
-    target = default_target(app)
+    target = provider_commands.default_target(app)
     if target is not None and not target.provider.embedded:
         name, model = target.provider.name, target.model
         own = target.provider.default_model
@@ -124,7 +124,6 @@ def show(app: App, *, name: str, as_json: bool) -> None:
     """Show the settings of a provider."""
     from provider_core.keys import source
     from provider_core.settings import edit, file
-    from telex import provider_commands
     from telex.render import providers as render
     from telex.render import tables
 
