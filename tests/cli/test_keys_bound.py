@@ -171,16 +171,6 @@ def test_hints_for_a_provider_of_a_variable_work(tmp_path: Path, server: Scripte
     assert "gw" not in telex.settings.read_text()
 
 
-def test_key_that_is_entered_again_belongs_to_the_new_address(
-    tmp_path: Path, server: Scripted, other: Scripted
-) -> None:
-    telex = stored(Inside(tmp_path / "home"), server.url)
-    ran = telex("providers", "edit", "lab", "--base-url", other.url, "--key-stdin", stdin=OTHER.encode())
-    assert ran.code == 0, ran.err
-    assert asks(telex).code == 0
-    assert set(sent(other)) == {f"Bearer {OTHER}"}
-
-
 def test_variable_overrides_a_stored_key_of_another_address(
     tmp_path: Path, server: Scripted, other: Scripted
 ) -> None:

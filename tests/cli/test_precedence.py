@@ -45,14 +45,15 @@ class Setup:
         self._here = home / "project"
         (self._here / ".git").mkdir(parents=True)
         monkeypatch.chdir(self._here)
-        self._model: dict[str, Any] = {"id": "m"}
-        self._provider: dict[str, Any] = {
-            "base_url": "http://127.0.0.1:9/v1", "key": "none", "models": [self._model]
-        }  # fmt: skip
-        self._outer: dict[str, Any] = {"target": "inner"}
-        self._inner: dict[str, Any] = {"target": "lab/m"}
-        self._settings: dict[str, Any] = {}
-        self._project: dict[str, Any] = {}
+        model: dict[str, Any] = {"id": "m"}
+        self._layers: dict[str, dict[str, Any]] = {
+            "model": model,
+            "provider": {"base_url": "http://127.0.0.1:9/v1", "key": "none", "models": [model]},
+            "alias": {"target": "inner"},
+            "inner alias": {"target": "lab/m"},
+            "settings": {},
+            "project": {},
+        }
         self._templates: dict[str, dict[str, Any]] = {}
         self._arguments = ["chat", "--dry-run", "-m", "outer", "hi"]
 
@@ -69,34 +70,19 @@ class Setup:
                 self._templates.setdefault("given", {}).update(field)
             case "template of the alias":
                 self._templates.setdefault("own", {}).update(field)
-                self._outer["template"] = "own"
-            case "alias":
-                self._outer |= field
-            case "inner alias":
-                self._inner |= field
-            case "project":
-                self._project |= field
-            case "model":
-                self._model |= field
-            case "provider":
-                self._provider |= field
-            case "settings":
-                self._settings |= field
+                self._layers["alias"]["template"] = "own"
+            case _:
+                self._layers[layer] |= field
 
     def sent(self, **env: str) -> tuple[dict[str, Any], dict[str, str]]:
-        self._telex.configure(
-            tomlkit.dumps(
-                {
-                    **self._settings,
-                    "aliases": {"outer": self._outer, "inner": self._inner},
-                    "providers": {"lab": self._provider},
-                }
-            )
-        )
+        of = self._layers
+        aliases = {"outer": of["alias"], "inner": of["inner alias"]}
+        settings = {**of["settings"], "aliases": aliases, "providers": {"lab": of["provider"]}}
+        self._telex.configure(tomlkit.dumps(settings))
         self._telex.paths.templates.mkdir(parents=True, exist_ok=True)
         for name, template in self._templates.items():
             (self._telex.paths.templates / f"{name}.toml").write_text(tomlkit.dumps(template))
-        (self._here / ".telex.toml").write_text(tomlkit.dumps(self._project))
+        (self._here / ".telex.toml").write_text(tomlkit.dumps(of["project"]))
         ran = self._telex(*self._arguments, env=CI | env)
         assert ran.code == 0, ran.err
         found = json.loads(ran.out)

@@ -113,13 +113,6 @@ def test_own_template_replaces_a_shipped_one_until_it_is_removed(inside: Inside,
     assert "two templates are called commit" in inside("templates", "show", "commit").err
 
 
-def test_show_prints_the_file_unchanged(inside: Inside) -> None:
-    text = "# mine\nprompt = 'x'   # so"
-    put(inside, "a.toml", text)
-    assert inside("templates", "show", "a").text == f"{text}\n"
-    assert '"prompt": "x"' in inside("templates", "show", "a", "--json").text
-
-
 def test_remove_needs_yes_and_removes_only_templates(inside: Inside, tmp_path: Path) -> None:
     path = put(inside, "a.md", "x")
     refused = inside("templates", "remove", "a", stdin=b"y\n")

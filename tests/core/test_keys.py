@@ -71,12 +71,6 @@ def test_first_source_is_used(
     assert found == Key(value=value, source=origin)
 
 
-def test_missing_key_names_the_variables() -> None:
-    with pytest.raises(MissingKeyError) as caught:
-        find(CLOUD, environ={}, store=MemoryStore())
-    assert caught.value.key_env == ("CLOUD_KEY", "OTHER_KEY")
-
-
 def test_keyring_is_not_opened_without_a_stored_key() -> None:
     free = replace(CLOUD, key_required=False, key_stored=False)
     assert find(free, environ={}, store=Untouchable()) is None
@@ -248,13 +242,6 @@ class TestKeyring(KeyStoreConformance):
         return KeyringStore()
 
 
-def test_keys_are_stored_for_the_service_telex(keyring_in_use: Any) -> None:
-    backend = Backend()
-    keyring_in_use(backend)
-    KeyringStore().set("cloud", "key")
-    assert backend.kept == {("telex", "cloud"): "key"}
-
-
 @pytest.mark.skipif(
     sys.platform not in {"darwin", "win32"} or "CI" not in os.environ,
     reason="writes to the user's own keyring, so only in CI on macOS and Windows; Linux: tests/real/test_keyring.py",
@@ -374,12 +361,6 @@ def test_keys_of_several_providers_ask_a_broken_store_once() -> None:
     ]  # fmt: skip
     assert key_of(found["cloud"]) == Key(value="first", source="environment variable CLOUD_KEY")
     assert (key_of(found["open"]), key_of(found["here"])) == (None, None)
-
-
-def test_failed_command_does_not_stop_the_keyring() -> None:
-    cut = replace(CLOUD, name="cut", key_env=(), key_command="exit 3")
-    found = resolve_each((cut, CLOUD), environ={}, store=MemoryStore(cloud="stored"))
-    assert key_of(found["cloud"]) == Key(value="stored", source="keyring")
 
 
 def key_of(found: Credentials | ApiKeyError) -> Key | None:

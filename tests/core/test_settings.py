@@ -71,22 +71,15 @@ def test_folders_are_those_of_platformdirs(
 
 LINES = '''# model = "not this"
 model = "lab/m"
-
-note = """
+system = """
 usage = "nor this"
 [providers.fake]
 """
 usage = "short"
-
-[aliases]
-fast = "lab/m"
-
 [providers.lab]  # lab
-base_url = "http://a/v1"
 models = [
   "m",
 ]
-
 [providers."box"]
 headers = { base_url = "x" }
 base_url = "http://b/v1"
@@ -96,9 +89,8 @@ base_url = "http://b/v1"
 @pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
 def test_line_of_a_value(newline: str) -> None:
     for name, line in {
-        "model": 2, "usage": 8, "aliases": 10, "aliases.fast": 11, "providers.lab": 13, "providers.lab.base_url": 14,
-        "providers.lab.models": 15, "providers.box": 19, "providers.box.base_url": 21, "providers.fake": None,
-        "nothing": None, "model.below": None,
+        "model": 2, "usage": 7, "providers.lab": 8, "providers.lab.models": 9, "providers.box": 12,
+        "providers.box.base_url": 14, "providers.fake": None, "nothing": None, "model.below": None,
     }.items():  # fmt: skip
         assert line_of(LINES.replace("\n", newline), name.split(".")) == line, name
     assert line_of('model = "a"\nusage = = 3\n', ["model"]) == 1
@@ -112,13 +104,6 @@ def test_no_file_means_defaults(tmp_path: Path) -> None:
     paths = Paths.find({"TELEX_HOME": str(tmp_path)})
     assert load(paths, {}) == Settings()
     assert not paths.settings_file.exists()
-
-
-def test_preset_fills_in_what_is_not_set(tmp_path: Path) -> None:
-    provider = load(home(tmp_path, '[providers.deepseek]\npreset = "deepseek"\n'), {}).providers["deepseek"]
-    assert (provider.base_url, provider.key_env) == ("https://api.deepseek.com", ("DEEPSEEK_API_KEY",))
-    assert provider.key_required
-    assert provider.models
 
 
 def test_settings_override_the_preset_field_by_field(tmp_path: Path) -> None:

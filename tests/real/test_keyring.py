@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import shutil
@@ -122,21 +123,17 @@ def locked(unlocked: Session, tmp_path_factory: pytest.TempPathFactory) -> Itera
     yield from session(home, LOCKED)
 
 
-class in_use:  # noqa: N801 - used as a function
-    """Makes this process speak to the session's keyring while the block runs."""
-
-    def __init__(self, where: Session) -> None:
-        self._patch = pytest.MonkeyPatch()
-        self._where = where
-        self._before = keyring.get_keyring()
-
-    def __enter__(self) -> None:
-        self._patch.setenv("DBUS_SESSION_BUS_ADDRESS", self._where.env["DBUS_SESSION_BUS_ADDRESS"])
+@contextlib.contextmanager
+def in_use(where: Session) -> Iterator[None]:
+    """Make this process speak to the session's keyring while the block runs."""
+    before = keyring.get_keyring()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DBUS_SESSION_BUS_ADDRESS", where.env["DBUS_SESSION_BUS_ADDRESS"])
         keyring.set_keyring(SecretService.Keyring())
-
-    def __exit__(self, *_: object) -> None:
-        keyring.set_keyring(self._before)
-        self._patch.undo()
+        try:
+            yield
+        finally:
+            keyring.set_keyring(before)
 
 
 def program(where: Session, home: Path) -> Telex:
