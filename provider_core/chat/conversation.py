@@ -252,37 +252,22 @@ class Connection:
         self, messages: tuple[Message, ...], new: tuple[Message, ...], given: Mapping[str, Any], **more: Any
     ) -> ChatPlan:
         """The turn with the first target and its fallbacks. ``given`` are fields of ``Request``."""
-        models = [self._fallback(each, given) for each in self._candidates]
-        at = next(at for at, each in enumerate(models) if each.target is not None)
-        request = replace(models[at].request or Request(model="", messages=()), messages=messages)
-        return ChatPlan(
-            target=self.target,
-            request=request,
-            new_messages=new,
-            context=models[at].context,
-            unusable=tuple(models[:at]),
-            fallbacks=tuple(models[at + 1 :]),
-            **more,
-        )
 
-    def _fallback(self, candidate: Candidate, given: Mapping[str, Any]) -> Fallback:
-        """One of the models, with the fields ``given`` and the options from the settings."""
-        target, values = candidate.target, candidate.options.values
-        if target is None:
-            return Fallback(name=candidate.name, error=candidate.error)
-        fields = dict(given)
-        if values:
-            own = {name: given[name] for name in REQUEST_OPTIONS if name in given}
-            layers = (Layer(source="program", values=own), Layer(source="settings", values=values))
-            merged = merge(layers).values
-            fields |= {name: merged[name] for name in REQUEST_OPTIONS if name in merged}
-        fields.setdefault("reads_images", self._runtime.catalog.reads_images(target))
-        return Fallback(
-            name=str(target),
-            target=target,
-            request=Request(model=target.model, messages=(), **fields),
-            context=context_of(self._runtime, target) if len(self._candidates) > 1 else None,
-        )
+        def chat_with(candidate: Candidate) -> ChatPlan:
+            target, values = candidate.target, candidate.options.values
+            if target is None:
+                raise candidate.error or AssertionError
+            fields = dict(given)
+            if values:
+                own = {name: given[name] for name in REQUEST_OPTIONS if name in given}
+                layers = (Layer(source="program", values=own), Layer(source="settings", values=values))
+                merged = merge(layers).values
+                fields |= {name: merged[name] for name in REQUEST_OPTIONS if name in merged}
+            fields.setdefault("reads_images", self._runtime.catalog.reads_images(target))
+            request = Request(model=target.model, messages=messages, **fields)
+            return ChatPlan(target=target, request=request, new_messages=new, **more)
+
+        return with_fallbacks(self._runtime, self._candidates, chat_with)
 
     def conversation(
         self, messages: Iterable[Message | Mapping[str, Json]] = (), *, system: str = ""
@@ -432,6 +417,38 @@ class Conversation:
             price=connection._price,
             rests=Rests(connection._runtime.paths.rests) if plan.fallbacks else None,
         )
+
+
+def with_fallbacks(
+    runtime: Runtime, found: Sequence[Candidate], chat_with: Callable[[Candidate], ChatPlan]
+) -> ChatPlan:
+    """The chat with the first model that can be asked, and with the others as fallbacks.
+
+    ``chat_with`` makes the chat with one model, and raises the error of one that cannot be asked, or
+    ``InvalidInputError`` for one that cannot read all of the prompt. Raises the last error if none can be asked.
+    """
+    if len(found) == 1:
+        return chat_with(found[0])
+    chats: list[ChatPlan] = []
+    models: list[Fallback] = []
+    for each in found:
+        try:
+            chat = chat_with(each)
+        except CoreError as error:
+            unfit = ("no_vision", "no_audio", "no_pdf", "no_web_search")
+            if isinstance(error, InvalidInputError) and error.code not in unfit and each.target is not None:
+                raise
+            models.append(Fallback(name=str(each.target or each.name), error=error))
+            continue
+        chats.append(chat)
+        request, context = replace(chat.request, messages=()), context_of(runtime, chat.target)
+        models.append(Fallback(name=str(chat.target), target=chat.target, request=request, context=context))
+    if not chats:
+        raise models[-1].error or AssertionError
+    at = next(at for at, each in enumerate(models) if each.target is not None)
+    return replace(
+        chats[0], context=models[at].context, unusable=tuple(models[:at]), fallbacks=tuple(models[at + 1 :])
+    )
 
 
 def _usable(candidates: Sequence[Candidate]) -> list[Target]:

@@ -13,23 +13,8 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from provider_core import files
-from provider_core.errors import (
-    ApiKeyError,
-    AuthenticationError,
-    ContextOverflowError,
-    FileError,
-    LocalModelError,
-    ModelError,
-    NetworkError,
-    NotFoundError,
-    PermissionDeniedError,
-    ProtocolError,
-    ProviderError,
-    QuotaError,
-    RateLimitError,
-    ServerError,
-)
+from provider_core import errors, files
+from provider_core.errors import ContextOverflowError, NetworkError, ProviderError
 from provider_core.events import Attempt, FellBack
 from provider_core.structs import Struct
 
@@ -49,6 +34,14 @@ _LONGEST_REST: Final = 3600.0
 """A server that asks for more is tried again after an hour: users add credit, and servers are wrong."""
 
 
+_OF_ONE_MODEL: Final = (
+    errors.ApiKeyError, errors.AuthenticationError, errors.ContextOverflowError, errors.LocalModelError,
+    errors.ModelError, errors.NetworkError, errors.NotFoundError, errors.PermissionDeniedError,
+    errors.ProtocolError, errors.QuotaError, errors.RateLimitError, errors.ServerError,
+)  # fmt: skip
+"""Errors after which another model may do better."""
+
+
 class Fallback(Struct):
     """A model that is asked if those before it fail; or with an ``error``, why it cannot be asked."""
 
@@ -66,21 +59,7 @@ def may_fall_back(error: CoreError) -> bool:
     """Whether another model may do better: not if every one would refuse the request."""
     if isinstance(error, ProviderError) and error.status == 413:
         return True  # too large for this server, or for a minute of this account, as Groq says so
-    return isinstance(
-        error,
-        ApiKeyError
-        | AuthenticationError
-        | ContextOverflowError
-        | LocalModelError
-        | ModelError
-        | NetworkError
-        | NotFoundError
-        | PermissionDeniedError
-        | ProtocolError
-        | QuotaError
-        | RateLimitError
-        | ServerError,
-    )
+    return isinstance(error, _OF_ONE_MODEL)
 
 
 def rest_after(error: CoreError) -> float:
@@ -88,11 +67,11 @@ def rest_after(error: CoreError) -> float:
     match error:
         case ContextOverflowError() | ProviderError(status=413):
             return 0.0
-        case QuotaError():
+        case errors.QuotaError():
             seconds = max(error.retry_after or 0.0, _REST_WITHOUT_QUOTA)
         case ProviderError():
             seconds = error.retry_after or _REST
-        case NetworkError() | LocalModelError():
+        case NetworkError() | errors.LocalModelError():
             seconds = _REST
         case _:
             return 0.0
@@ -127,7 +106,7 @@ class Rests:
 
     def set(self, target: Target, seconds: float) -> None:
         """Let the target rest for so many seconds from now; 0 ends its rest."""
-        with contextlib.suppress(FileError, OSError):
+        with contextlib.suppress(errors.FileError, OSError):
             files.private_folder(self._path.parent)
             with files.locked(self._path):
                 until, key = self._read(), _key(target)

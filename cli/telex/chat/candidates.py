@@ -9,16 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provider_core.chat.fallback import Fallback, context_of
-from provider_core.errors import CoreError, InvalidInputError
 from provider_core.options import Layer, template_layer
 from provider_core.resolve import Name, expand
-from provider_core.structs import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from provider_core.chat import ChatPlan
     from provider_core.options import Candidate
     from provider_core.templates import Template
     from provider_core.types import Target
@@ -96,33 +92,3 @@ def check_several(found: Sequence[Candidate]) -> None:
                 f"the {source} has {name if name == 'tools' else 'a template'}, which works with one model only; "
                 "use --model once"
             )
-
-
-def with_fallbacks(
-    app: App, found: Sequence[Candidate], chat_with: Callable[[Candidate], ChatPlan]
-) -> ChatPlan:
-    """The chat with the first model that can be asked, and with the others as fallbacks.
-
-    ``chat_with`` makes the chat with one model, and raises the error of one that cannot be asked, or
-    ``InvalidInputError`` for one that cannot read all of the prompt. Raises the last error if none can be asked.
-    """
-    chats: list[ChatPlan] = []
-    models: list[Fallback] = []
-    for each in found:
-        try:
-            chat = chat_with(each)
-        except CoreError as error:
-            unfit = ("no_vision", "no_audio", "no_pdf", "no_web_search")
-            if isinstance(error, InvalidInputError) and error.code not in unfit and each.target is not None:
-                raise
-            models.append(Fallback(name=str(each.target or each.name), error=error))
-            continue
-        chats.append(chat)
-        request, context = replace(chat.request, messages=()), context_of(app.runtime, chat.target)
-        models.append(Fallback(name=str(chat.target), target=chat.target, request=request, context=context))
-    if not chats:
-        raise models[-1].error or AssertionError
-    at = next(at for at, each in enumerate(models) if each.target is not None)
-    return replace(
-        chats[0], context=models[at].context, unusable=tuple(models[:at]), fallbacks=tuple(models[at + 1 :])
-    )

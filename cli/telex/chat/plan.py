@@ -364,10 +364,12 @@ def _plan_chat(
     ``prompt`` has to fit: raises ``InvalidInputError`` if a model cannot read it.
     """
     if len(found) > 1:
-        from telex.chat.candidates import with_fallbacks
+        from provider_core.chat.conversation import with_fallbacks
 
         return with_fallbacks(
-            app, found, lambda each: _plan_chat(app, options, (each,), messages, new, schema, prompt=prompt)
+            app.runtime,
+            found,
+            lambda each: _plan_chat(app, options, (each,), messages, new, schema, prompt=prompt),
         )
     (only,) = found
     if only.target is None:
