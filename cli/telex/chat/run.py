@@ -297,14 +297,14 @@ def _failure(error: BaseException) -> CoreError | None:
 def _ask_several(app: App, plan: Plan, open_provider: OpensProvider, interrupts: Interrupts) -> None:
     """Ask all models at once; raises ``Stop`` with the worst exit code."""
     from provider_core.chat.parallel import ParallelRuns
-
-    console, models = app.console, plan.models
-    outcomes: list[Answer | CoreError | None] = [None] * len(models)
-
-    held = interrupts.held
-    targets = [model.chat.target if model.chat is not None else model.name for model in models]
     from telex.render.sections import multi_renderer_for
 
+    console, models, held = app.console, plan.models, interrupts.held
+    outcomes: list[Answer | CoreError | None] = [model.error for model in models]
+    targets = [
+        next((each.target for each in model.candidates if each.target is not None), model.name)
+        for model in models
+    ]
     renderer = multi_renderer_for(console, plan.render, targets, explain=app.hint)
 
     def show(index: int, event: Event | CommandEvent) -> None:
@@ -312,26 +312,18 @@ def _ask_several(app: App, plan: Plan, open_provider: OpensProvider, interrupts:
             outcomes[index] = event.answer
         renderer.handle(index, event)
 
-    indexes: list[int] = []
-    runs: list[ChatRun] = []
+    runs: dict[int, ChatRun] = {}
     for index, model in enumerate(models):
         render = partial(show, index)
         if model.chat is None:
-            outcomes[index] = model.error
-            _handle_last(ChatFailed(error=model.error or CoreError("no model")), None, render, held)
+            _handle_last(ChatFailed(error=model.error or AssertionError()), None, render, held)
             continue
         if model.recorder is not None:
             model.recorder.report = partial(_report, render)
         if plan.limits_costs and not plan.options.quiet:
             report_limits(app, [model.chat.target], model.chat.max_cost, partial(_report, render))
-        run = _chat_run(app, plan, model.chat, open_provider, render, name=str(model.chat.target))
-        if model.error is None:
-            indexes.append(index)
-            runs.append(run)
-            continue
-        for event in run.end(model.error):
-            _handle_last(event, model.recorder, render, held)
-    parallel = ParallelRuns(runs, as_error=internal_error)
+        runs[index] = _chat_run(app, plan, model.chat, open_provider, render, name=str(model.chat.target))
+    parallel, indexes = ParallelRuns([*runs.values()], as_error=internal_error), [*runs]
     items = iter(parallel)
     try:
         while True:
@@ -343,7 +335,7 @@ def _ask_several(app: App, plan: Plan, open_provider: OpensProvider, interrupts:
                     index = indexes[item[0]]
                     _handle(item[1], models[index].recorder, partial(show, index))
                     if type(item[1]) is Sent:
-                        _prepare_price(app, plan, runs[item[0]].plan.target)
+                        _prepare_price(app, plan, runs[index].plan.target)
                 renderer.tick()
     except BaseException as error:
         for position, event in parallel.stop(_failure(error), unwritten=console.unwritten):
@@ -382,7 +374,7 @@ def _with_keys(app: App, plan: Plan) -> OpensProvider:
     targets = [
         target
         for model in plan.models
-        if model.chat is not None and model.error is None
+        if model.chat is not None
         for target in (model.chat.target, *(each.target for each in model.chat.fallbacks))
         if target is not None
     ]
@@ -500,7 +492,7 @@ def _dry_run(app: App, plan: Plan, tools: ToolServers | None) -> None:
 
     found = []
     for model in plan.models:
-        if model.error is not None or model.chat is None:
+        if model.chat is None:
             raise model.error or AssertionError
         messages = model.chat.request.messages
         shown = described(model.candidates, model.chat.target, model.chat.request)
