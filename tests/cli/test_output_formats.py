@@ -17,11 +17,12 @@ from inprocess import Inside
 from running import COMMAND, within
 from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
 
+from provider_core.errors import ToolError
 from provider_core.events import Answer as WholeAnswer
-from provider_core.events import ChatEnded, Connecting
-from provider_core.types import Provider, Target, Text, Verdict
+from provider_core.events import ChatEnded, Connecting, ToolEnded, ToolResult
+from provider_core.types import ImagePart, Provider, Source, Target, Text, ToolCall, Verdict
 from telex.help import rows, topic
-from telex.render.json import JsonLinesRenderer, Kind
+from telex.render.json import JsonLinesRenderer, JsonRenderer, Kind, source_objects
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -288,10 +289,13 @@ class Interrupted:
     """A console that takes ``characters`` of a line and is interrupted then."""
 
     def __init__(self, line: int, characters: int) -> None:
-        self.written = ""
-        self.rest = ""
+        self.written = self.rest = ""
+        self.notes: list[str] = []
         self._left = line
         self._characters = characters
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
     def out(self, text: str) -> None:
         self._left -= 1
@@ -300,6 +304,32 @@ class Interrupted:
         self.rest = text[taken:]
         if self._left == 0:
             raise KeyboardInterrupt
+
+
+def test_objects_of_sources_and_tool_results_have_what_is_known() -> None:
+    sources = (Source(number=1, url="http://a"), Source(number=5, url="http://b", title="B"))
+    assert source_objects(sources) == [
+        {"url": "http://a", "title": None}, {"url": "http://b", "title": "B", "number": 5}
+    ]  # fmt: skip
+    console, call = Interrupted(0, 0), ToolCall(id="1", name="f", arguments="{}")
+    lines_, object_ = JsonLinesRenderer(console, str), JsonRenderer(console, str)  # type: ignore[arg-type]
+    for result, error in (
+        (ToolResult(text="t", images=(ImagePart(url="data:x"),)), None),
+        (ToolResult(text="no", is_error=True), None),
+        (ToolResult(text="no"), ToolError("no")),
+    ):
+        event = ToolEnded(call=call, planned=None, result=result, seconds=0.12345, error=error)
+        lines_.handle(event)
+        object_.handle(event)
+    first, second, third = map(json.loads, console.written.splitlines())
+    assert (first["tool"], first["ok"], first["images"], first["seconds"]) == ("f", True, ["data:x"], 0.1235)
+    assert (second["ok"], "images" in second, third["ok"], third["error"]["message"]) == (
+        False,
+        False,
+        False,
+        "no",
+    )
+    assert len(console.notes) == 2, "the object has only the calls"
 
 
 @pytest.mark.parametrize("line", [1, 2, 3])

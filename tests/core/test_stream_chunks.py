@@ -65,7 +65,8 @@ HELLOS: dict[str, list[Any]] = {
                     "citations": ["u"], "timings": {}, "nvext": {}},
                    choice(delta={}, token_ids=[1], native_finish_reason=None, finish_reason="stop")],
     **{f"noise {noise!r}": [noise, delta("Hello"), noise, STOP] for noise in
-       ({"id": "x", "object": "keep-alive"}, {"type": "ping"}, {"choices": None, "id": "x"}, 7, "hi", None, [], [1])},
+       ({"id": "x", "object": "keep-alive"}, {"type": "ping"}, {"type": "ping", "message": "m", "status": 600},
+        {"choices": None, "id": "x"}, 7, "hi", None, [], [1])},
     **{f"no error: {fine}": [{**delta("Hello"), **fine}, STOP] for fine in
        ({"error": None}, {"error": ""}, {"base_resp": {"status_code": 0, "status_msg": ""}})},
     "Cloudflare": [{"response": "Hel", "p": "x"}, {"response": "lo"}, {"response": "", "usage": {"prompt_tokens": 1}}],
@@ -140,7 +141,7 @@ def test_a_refusal_is_text_and_filters_an_answer_without_other_text() -> None:
         {"success": False, "errors": [{"code": 1, "message": "worker died"}], "result": None},
         {"base_resp": {"status_code": 1000, "status_msg": "worker died"}},
         {"choices": None, "base_resp": {"status_code": 1000, "status_msg": "worker died"}},
-        {"x_groq": {"error": "worker died"}, "choices": []}, {"status": 500, "title": "worker died"},
+        {"x_groq": {"error": "worker died"}, "choices": []}, {"status": 400, "title": "worker died"},
         {"status": "failed", "message": "worker died"},
         choice(delta={}, error={"message": "worker died", "code": 502}),
     ],
