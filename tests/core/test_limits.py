@@ -73,10 +73,7 @@ FLOODS: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
     ),
     "further data": (endless(lambda number: delta(extra_content={str(number): LONG})), "32 MiB"),
     "comments": (raw(PADDED * 500), "16 MiB that contain nothing"),
-    "pings": (
-        raw(b'event: ping\ndata: {"pad": "%s"}\n\n' % (b"x" * 9_999) * 9),
-        "nothing of an answer",
-    ),
+    "pings": (raw(b'event: ping\ndata: {"pad": "%s"}\n\n' % (b"x" * 9_999) * 9), "nothing of an answer"),
     "empty deltas": (endless(delta(pad=LONG)), "nothing of an answer"),
     "blanks before an answer": (raw(b" \r\n" * 20_000), "nothing of an answer"),
     "a web page": (raw(LONG.encode(), b"<html>"), "nothing of an answer"),

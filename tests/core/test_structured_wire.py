@@ -199,10 +199,7 @@ def test_an_error_about_something_else_leaves_the_format_alone(error: Any) -> No
 
 @pytest.mark.parametrize(
     "request_",
-    [
-        ask(None, params={"response_format": RAW}),
-        ask(params={"response_format": {"type": "json_object"}}),
-    ],
+    [ask(None, params={"response_format": RAW}), ask(params={"response_format": {"type": "json_object"}})],
     ids=["alone", "beside a schema"],
 )
 def test_a_refused_raw_field_is_left_out(request_: Request) -> None:

@@ -97,8 +97,10 @@ def test_headers_are_redacted_by_name_and_by_content(server: Scripted) -> None:
         "location": f"http://127.0.0.1/?api_key={quote(KEY, safe='')}",
     }
     custom = {"X-Auth-Token": OTHER, "X-Team": "red", "X-Copy": f"also {OTHER}"}
-    log = log_of(server, Answer(answer("x"), headers=reply), headers=custom)
+    log = log_of(server, Answer(answer("x"), headers=reply), headers=custom, auth="api-key")
+    assert server.asked[0].headers["api-key"] == KEY
     assert set(log.words) >= {
+        "api-key: [redacted]",
         "x-auth-token: [redacted]",
         "x-copy: also [redacted]",
         "x-team: red",
@@ -112,20 +114,10 @@ def test_a_redirect_with_the_key_is_redacted(server: Scripted) -> None:
     log_of(server, Answer([b""], status=307, headers={"location": there}))
 
 
-def test_the_key_in_azures_header_is_redacted(server: Scripted) -> None:
-    log = log_of(server, answer("x"), auth="api-key")
-    assert server.asked[0].headers["api-key"] == KEY
-    assert (">", "api-key: [redacted]") in log.lines
-
-
 @pytest.mark.parametrize("before", [0, *range(3900, 3960, 3), 5000])
 def test_a_key_in_the_prompt_is_redacted_even_across_the_cut(before: int) -> None:
     log = log_of_body(*answer("fine"), content="x" * before + KEY + "y" * 5000)
     assert not any("sk-c" in words for words in log.words)
-
-
-def test_long_lines_are_cut_and_their_length_is_logged() -> None:
-    log = log_of_body(*answer("x"), content="word " * 100_000)
     assert len(log.body) < 4100
     assert log.body.endswith("more characters]")
 
