@@ -42,16 +42,24 @@ def send(message: object) -> None:
     os.write(1, json.dumps(message).encode() + b"\n")
 
 
-def nested(depth: int) -> object:
-    return {"properties": {"a": nested(depth - 1)}} if depth else {}
-
-
 def say(request: object, result: object) -> None:
     send({"jsonrpc": "2.0", "id": request, "result": result})
 
 
+def refuse(request: object, message: str, code: int = -32601, **more: object) -> None:
+    send({"jsonrpc": "2.0", "id": request, "error": {"code": code, "message": message, **more}})
+
+
+def tell(method: str, **params: object) -> None:
+    send({"jsonrpc": "2.0", "method": f"notifications/{method}", "params": params})
+
+
 def text(words: str) -> dict[str, object]:
     return {"content": [{"type": "text", "text": words}]}
+
+
+def nested(depth: int) -> object:
+    return {"properties": {"a": nested(depth - 1)}} if depth else {}
 
 
 class Server:
@@ -72,20 +80,19 @@ class Server:
         method, request = message.get("method"), message.get("id")
         params = message.get("params") or {}
         if method == "initialize":
-            if "modern" in self.flaws:
-                error = {
-                    "code": -32022,
-                    "message": "too old",
-                    "data": {"supported": ["2026-07-28"], "requested": "x"},
-                }
-                send({"jsonrpc": "2.0", "id": request, "error": error})
-                return
-            if "refuses" in self.flaws:
-                send({"jsonrpc": "2.0", "id": request, "error": {"code": -32000, "message": "no licence"}})
-                return
             capabilities = {} if "toolless" in self.flaws else {"tools": {"listChanged": True}}
             about = {"name": "tests", "version": "1"}
-            say(request, {"protocolVersion": "2025-06-18", "capabilities": capabilities, "serverInfo": about})
+            if "modern" in self.flaws:
+                refuse(request, "too old", -32022, data={"supported": ["2026-07-28"], "requested": "x"})
+            elif "refuses" in self.flaws:
+                refuse(request, "no licence", -32000)
+            else:
+                handshake = {
+                    "protocolVersion": "2025-06-18",
+                    "capabilities": capabilities,
+                    "serverInfo": about,
+                }
+                say(request, handshake)
         elif method == "server/discover":
             say(request, {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}, "resultType": "complete",
                           "ttlMs": 0, "cacheScope": "public"})  # fmt: skip
@@ -98,11 +105,11 @@ class Server:
         elif method == "ping":
             say(request, {})
         elif request is not None:
-            send({"jsonrpc": "2.0", "id": request, "error": {"code": -32601, "message": "Method not found"}})
+            refuse(request, "Method not found")
 
     def list(self, request: object, params: dict[str, object]) -> None:
         if "toolless" in self.flaws:
-            send({"jsonrpc": "2.0", "id": request, "error": {"code": -32601, "message": "Method not found"}})
+            refuse(request, "Method not found")
             return
         if "listless" in self.flaws:
             return
@@ -112,27 +119,20 @@ class Server:
         if "telling" in self.flaws:
             own = os.environ["TOKEN"]
             schema = {"type": "object", "properties": {"n": {"default": own}}}
-            say(
-                request,
-                {
-                    "tools": [
-                        {"name": "a", "title": own, "description": f"With {own}.", "inputSchema": schema}
-                    ]
-                },
-            )
+            tool = {"name": "a", "title": own, "description": f"With {own}.", "inputSchema": schema}
+            say(request, {"tools": [tool]})
             return
         if "ragged" in self.flaws:
             whole = {"type": "object", "properties": {"n": True, "m": None, "k": False}, "required": ["n", 7]}
             wild = {"type": "object", "properties": {"degrees": {"type": "string", "pattern": "^(a+)+$"}}}
-            tools: list[object] = [
+            say(request, {"tools": [
                 {"name": "echo", "title": 5, "annotations": {"readOnlyHint": "maybe", "title": "Echo"}},
                 {"name": "bare", "inputSchema": {"properties": [], "$schema": 7}, "description": ["x"]},
                 {"name": "structured", "inputSchema": whole, "outputSchema": wild, "icons": "none"},
                 {"name": 5},
                 "nonsense",
                 {"name": "deep", "description": "half \ud800", "inputSchema": nested(300)},
-            ]
-            say(request, {"tools": tools})
+            ]})  # fmt: skip
             return
         names = list(self.tools)
         at = int(params.get("cursor") or 0)
@@ -172,36 +172,30 @@ class Server:
             case "hang":
                 time.sleep(600)
             case "die":
-                os.write(
-                    2, b"starting\nError: the disk is full (token " + os.environ.get("TOKEN", "").encode()
-                )
-                os.write(2, b")\n    at somewhere\n")
+                token = os.environ.get("TOKEN", "")
+                os.write(2, f"starting\nError: the disk is full (token {token})\n    at somewhere\n".encode())
                 os._exit(3)
             case "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "flood":
                 say(request, text("x" * n))
             case "chatter":
-                note = {"level": "info", "data": "y" * 200}
                 for _ in range(n):
-                    send({"jsonrpc": "2.0", "method": "notifications/message", "params": note})
-                    send({"jsonrpc": "2.0", "method": "notifications/progress",
-                          "params": {"progressToken": 1, "progress": 1}})  # fmt: skip
+                    tell("message", level="info", data="y" * 200)
+                    tell("progress", progressToken=1, progress=1)
                 say(request, text("done"))
             case "garbage":
-                os.write(
-                    1,
-                    b"Listening on stdio\n\n\xff\xfe{\n[1]\n" + b'{"jsonrpc": "2.0"}\n' + b"[" * 5000 + b"\n",
-                )
+                os.write(1, b"Listening on stdio\n\n\xff\xfe{\n[1]\n")
+                os.write(1, b'{"jsonrpc": "2.0"}\n' + b"[" * 5000 + b"\n")
                 say(request, text("done"))
             case "nonsense":
-                send({"jsonrpc": "2.0", "id": request, "result": given.get("as", "just text")})
+                say(request, given.get("as", "just text"))
             case "shout":
                 os.write(2, b"z" * n)
                 say(request, text("done"))
             case "learn":
                 self.tools["new"] = "Was not there before."
-                send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+                tell("tools/list_changed")
                 say(request, text("learnt"))
             case "ask":
                 say(request, text(json.dumps(self.asked())))
@@ -212,17 +206,14 @@ class Server:
             case "fails":
                 say(request, {**text("no such file"), "isError": True})
             case "refuses":
-                send(
-                    {"jsonrpc": "2.0", "id": request, "error": {"code": -32602, "message": "n must be even"}}
-                )
+                refuse(request, "n must be even", -32602)
             case "spawn":
                 child = subprocess.Popen(["sleep", "600"], stdin=subprocess.DEVNULL)
                 say(request, text(str(child.pid)))
             case "progress":
                 for step in range(n):
-                    params = {"progress": step, "total": n, "message": f"step {step}\nfalse: \x1b[2Jline"}
-                    params["progressToken"] = meta.get("progressToken")
-                    send({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+                    words, token = f"step {step}\nfalse: \x1b[2Jline", meta.get("progressToken")
+                    tell("progress", progress=step, total=n, message=words, progressToken=token)
                     time.sleep(given.get("pause", 0))
                 say(request, text("done"))
             case "cancelled":
@@ -232,15 +223,11 @@ class Server:
 
     def asked(self) -> list[object]:
         heard = []
+        form = {"message": "Your password?", "requestedSchema": {"type": "object", "properties": {}}}
+        sample = {"messages": [], "maxTokens": 5}
         wanted: list[tuple[str, dict[str, object]]] = [
-            ("sampling/createMessage", {"messages": [], "maxTokens": 5}),
-            (
-                "elicitation/create",
-                {"message": "Your password?", "requestedSchema": {"type": "object", "properties": {}}},
-            ),
-            ("roots/list", {}),
-            ("made/up", {}),
-        ]
+            ("sampling/createMessage", sample), ("elicitation/create", form), ("roots/list", {}), ("made/up", {}),
+        ]  # fmt: skip
         for at, (method, params) in enumerate(wanted):
             send({"jsonrpc": "2.0", "id": f"s{at}", "method": method, "params": params})
             heard.append(json.loads(sys.stdin.buffer.readline()))
@@ -255,13 +242,10 @@ MIXED = {
         {"type": "audio", "data": "AAAA" * 100, "mimeType": "audio/wav"},
         {"type": "resource_link", "uri": "file:///tmp/a.txt", "name": "a.txt", "description": "a note"},
         {"type": "resource", "resource": {"uri": "file:///tmp/b.txt", "text": "inside b"}},
-        {
-            "type": "resource",
-            "resource": {"uri": "file:///tmp/c.bin", "blob": "AAAA", "mimeType": "application/zip"},
-        },
+        {"type": "resource", "resource": {"uri": "file:///tmp/c.bin", "blob": "AAAA", "mimeType": "application/zip"}},
         {"type": "text", "text": "last"},
     ]
-}
+}  # fmt: skip
 
 if __name__ == "__main__":
     flaws = set(sys.argv[1:])

@@ -170,18 +170,6 @@ def test_pdf_is_a_file_for_a_model_that_accepts_it_and_text_for_others(
         assert "[page 2]\nHello\n" in content(server)
 
 
-def test_recording_is_refused_by_a_model_that_does_not_listen(lab: Inside, server: Scripted) -> None:
-    listing = {"data": [{"id": "deaf", "architecture": {"input_modalities": ["text"]}}]}
-    server.will(Answer([json.dumps(listing).encode()]))
-    lab.provider("some", server.url, models=None)
-    lab("models", "list", "--refresh", "--provider", "some")
-    asked = len(server.asked)
-    Path("a.wav").write_bytes(WAV)
-    ran = lab("chat", "-m", "some/deaf", "-f", "a.wav", "What is it?")
-    assert (ran.code, len(server.asked)) == (2, asked)
-    assert "some/deaf cannot read recordings" in ran.err
-
-
 # --- the clipboard -------------------------------------------------------------------------------------------
 
 
@@ -219,14 +207,3 @@ def test_paste_attaches_the_clipboard(
     ran = lab("chat", "--paste", "Hi")
     assert (ran.code, content(server)) == (0, sent)
     assert ran.err.startswith("Attached: clipboard (")
-
-
-def test_empty_or_missing_clipboard_sends_nothing(lab: Inside, server: Scripted, clipboard: Path) -> None:
-    clipboard.write_bytes(b" \n")
-    assert "the clipboard has no text" in lab("chat", "--paste", "Hi").err
-    clipboard.unlink()
-    ran = lab("chat", "--json", "--paste", "Hi")
-    assert (ran.code, server.asked) == (1, [])
-    error = json.loads(ran.out)["error"]
-    assert (error["exit_code"], error["type"]) == (1, "ClipboardError")
-    assert "xclip" in error["message"]

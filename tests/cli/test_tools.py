@@ -236,16 +236,6 @@ def test_blank_lines_before_a_tool_call_are_not_printed(desk: Desk, server: Scri
     assert desk("chat", "--tools", "lab", *ANY, "hi").text == "\n It is.\n"
 
 
-@pytest.mark.parametrize(
-    ("last", "block"), [("```py\nprint(1)\n```\n", "print(1)\n"), ("That is all.", "ls\n")]
-)
-def test_extract_prints_the_block_of_the_last_answer_that_has_one(
-    desk: Desk, server: Scripted, last: str, block: str
-) -> None:
-    server.will(calling(call("lab__echo"), text="I run\n```\nls\n```\n"), answer(last))
-    assert desk("chat", "-x", "--tools", "lab", *ANY, "hi").text == block
-
-
 def test_an_answer_with_tools_matches_a_schema(desk: Desk, server: Scripted) -> None:
     server.will(ECHO, answer('{"x": "no"}'), answer('{"x": 1}'))
     ran = desk("chat", "--json", "--schema", "x int", "--tools", "lab", *ANY, "hi")
@@ -312,10 +302,7 @@ def test_at_the_limit_of_turns_a_script_exits_8_and_can_continue(desk: Desk, ser
     server.will(*(calling(call("lab__echo", id=f"c{at}"), text=f"Turn {at}.") for at in range(9)))
     ran = desk("chat", "--max-turns", "2", "--tools", "lab", *ANY, "hi")
     assert (ran.code, ran.text) == (8, "Turn 0.\nTurn 1.\n")
-    assert ran.err.splitlines()[-2:] == [
-        "telex: p/m still calls tools after 2 turns",
-        "  Raise --max-turns.",
-    ]
+    assert ran.err.splitlines()[-2:] == ["telex: p/m still calls tools after 2 turns", "  Raise --max-turns."]
     server.will(answer("Fine."))
     assert desk("chat", "-c", "--tools", "lab", "Go on.").text == "Fine.\n"
     assert roles(server.asked[0]) == ["user", "assistant", "tool", "assistant", "tool", "assistant", "user"]
@@ -396,11 +383,7 @@ def spawned(process: subprocess.Popen[bytes]) -> int:
 TWO_CALLS = calling(call("lab__spawn"), call("lab__wait", {"n": 30}, id="b", index=1), text="Two at once.")
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [("SIGINT", 130), ("SIGHUP", -1), ("SIGKILL", -9)],
-    ids=str,
-)
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGHUP", -1), ("SIGKILL", -9)], ids=str)
 def test_a_signal_ends_the_servers_and_all_that_they_started(
     desk: Desk, server: Scripted, number: str, code: int
 ) -> None:

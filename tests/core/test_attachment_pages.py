@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
+import itertools
 import socket
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from scripted import Answer, Pause, Scripted
 
 from provider_core import limits
 from provider_core.attachments import load
@@ -19,88 +18,42 @@ from provider_core.errors import AttachmentError, CoreError, NetworkError
 from provider_core.types import AudioPart, FilePart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 HTML = """<!doctype html><html><head><title>T</title><style>p {}</style><script>alert(1)</script></head><body>
 <nav><a href="/">Home</a></nav><h1>Hi</h1><form><p>A <b>bold</b> <a href="sub/page">link</a></p></form>
 <img src="data:image/png;base64,AAAA"><svg><text>drawn</text></svg><template>later</template></body></html>"""
 
 
-class Web:
-    """A web server on loopback: ``pages`` has what each path answers, ``asked`` the requests."""
+class Web(Scripted):
+    """A web server on loopback: ``pages`` has what each path answers."""
 
     def __init__(self) -> None:
-        self.pages: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
-        self.asked: list[tuple[str, dict[str, str]]] = []
-        web = self
+        super().__init__()
+        self.pages: dict[str, Answer] = {}
+        self.will(lambda asked: self.pages[asked.path])
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                web.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-                self.close_connection = True
-                with contextlib.suppress(OSError):
-                    web.pages[self.path](self)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
+    def at(self, path: str = "/", host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}{path}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def answer(self, path: str, body: str | bytes, media: str = "text/html", **headers: str) -> str:
         data = body if isinstance(body, bytes) else body.encode()
-
-        def run(request: BaseHTTPRequestHandler) -> None:
-            request.send_response(200)
-            for name, value in {"Content-Type": media, "Content-Length": str(len(data)), **headers}.items():
-                request.send_header(name.replace("_", "-"), value)
-            request.end_headers()
-            request.wfile.write(data)
-
-        self.pages[path] = run
-        return self.url(path)
+        self.pages[path] = Answer([data], headers={"content-type": media, **headers})
+        return self.at(path)
 
     def redirect(self, path: str, to: str, status: int = 302) -> str:
-        def run(request: BaseHTTPRequestHandler) -> None:
-            request.send_response(status)
-            request.send_header("Location", to)
-            request.send_header("Content-Length", "0")
-            request.end_headers()
+        self.pages[path] = Answer(status=status, headers={"location": to})
+        return self.at(path)
 
-        self.pages[path] = run
-        return self.url(path)
-
-    def endless(self, path: str, piece: bytes, pause: float = 0.0) -> str:
-        def run(request: BaseHTTPRequestHandler) -> None:
-            request.send_response(200)
-            request.send_header("Content-Type", "text/plain")
-            request.end_headers()
-            while True:
-                request.wfile.write(piece)
-                time.sleep(pause)
-
-        self.pages[path] = run
-        return self.url(path)
+    def endless(self, path: str, *pieces: bytes | Pause) -> str:
+        self.pages[path] = Answer(itertools.cycle(pieces), headers={"content-type": "text/plain"})
+        return self.at(path)
 
 
 @pytest.fixture
 def web() -> Iterator[Web]:
-    server = Web()
-    yield server
-    server.close()
+    with Web() as server:
+        yield server
 
 
 def fetch(url: str, **options: Any) -> Any:
@@ -130,17 +83,17 @@ def test_page_becomes_markdown_without_scripts_and_navigation(web: Web) -> None:
     url = web.answer("/post?a=1", HTML, "text/html; charset=utf-8")
     found = fetch(url)
     assert (found.name, found.size) == (url, len(HTML))
-    assert found.text.strip() == f"# Hi\n\nA **bold** [link]({web.url('/sub/page')})"
+    assert found.text.strip() == f"# Hi\n\nA **bold** [link]({web.at('/sub/page')})"
     assert found.as_block().startswith(f"{url}:\n```markdown\n# Hi\n")
 
 
 def test_request_has_no_cookies_credentials_or_referrer(web: Web) -> None:
     web.answer("/end", "text", "text/plain")
     web.redirect("/start", "/end", 301)
-    fetch(web.url("/start#part"))
-    assert [path for path, _ in web.asked] == ["/start", "/end"]
-    for _, headers in web.asked:
-        assert set(headers) == {"host", "accept", "accept-encoding", "user-agent"}
+    fetch(web.at("/start#part"))
+    assert [asked.path for asked in web.asked] == ["/start", "/end"]
+    for asked in web.asked:
+        assert set(asked.headers) == {"host", "accept", "accept-encoding", "user-agent"}
 
 
 @pytest.mark.parametrize(
@@ -196,18 +149,21 @@ def test_page_that_never_ends_is_stopped_at_the_limit(web: Web, piece: bytes) ->
 def test_page_that_unfolds_is_stopped_at_the_limit(web: Web) -> None:
     bomb = gzip.compress(gzip.compress(bytes(200_000_000)))
     assert (
-        "is not a text file" in refused(web.answer("/", bomb, "text/plain", Content_Encoding="gzip")).message
+        "is not a text file"
+        in refused(web.answer("/", bomb, "text/plain", **{"content-encoding": "gzip"})).message
     )
     bomb = gzip.compress(b"x" * 200_000_000)
-    assert "is too large" in refused(web.answer("/", bomb, "text/plain", Content_Encoding="gzip")).message
+    assert (
+        "is too large" in refused(web.answer("/", bomb, "text/plain", **{"content-encoding": "gzip"})).message
+    )
 
 
 def test_slow_page_is_stopped_in_time(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "PAGE_TIME", 1.0)
     started = time.monotonic()
-    assert "takes more than 1 seconds" in refused(web.endless("/", b"x", 0.05)).message
-    web.pages["/silent"] = lambda request: time.sleep(3)
-    assert isinstance(refused(web.url("/silent")), NetworkError)
+    assert "takes more than 1 seconds" in refused(web.endless("/", b"x", Pause(0.05))).message
+    web.pages["/silent"] = Answer([Pause(3)], head=b"")
+    assert isinstance(refused(web.at("/silent")), NetworkError)
     assert time.monotonic() - started < 6
 
 
@@ -218,11 +174,11 @@ def test_redirects_are_limited(web: Web) -> None:
 
 
 def test_error_of_the_server_is_an_error(web: Web) -> None:
-    web.pages["/"] = lambda request: request.send_error(404)
-    error = refused(web.url())
+    web.pages["/"] = Answer(status=404)
+    error = refused(web.at())
     assert isinstance(error, AttachmentError)
     assert (error.code, error.message) == (
-        "status", f"{web.url()} cannot be fetched: the server answered with status 404",
+        "status", f"{web.at()} cannot be fetched: the server answered with status 404",
     )  # fmt: skip
 
 
@@ -266,7 +222,7 @@ def test_redirect_to_loopback_is_refused_unless_a_loopback_address_was_typed(web
     with pytest.raises(AttachmentError) as caught:
         load("http://example.com/", environ=proxied)
     assert caught.value.code == "private"
-    assert [path for path, _ in web.asked] == ["http://example.com/"]
+    assert [asked.path for asked in web.asked] == ["http://example.com/"]
     if to in ("127.0.0.1", "localhost"):
         assert fetch(web.redirect("/", secret)).text == "secret"
 
@@ -274,7 +230,7 @@ def test_redirect_to_loopback_is_refused_unless_a_loopback_address_was_typed(web
 @pytest.mark.parametrize("addresses", ["127.0.0.1", "10.1.2.3", "8.8.8.8 127.0.0.1", "169.254.169.254"])
 def test_name_that_leads_to_a_private_address_is_refused(web: Web, addresses: str) -> None:
     web.answer("/", "secret", "text/plain")
-    error = refused(web.url("/", "example.com"), lookup=lookup(example_com=addresses))
+    error = refused(web.at("/", "example.com"), lookup=lookup(example_com=addresses))
     assert (error.code, web.asked) == ("private", [])
     assert error.message.endswith("cannot be fetched: its host has a private address")
 
@@ -285,14 +241,14 @@ def test_name_is_looked_up_once_so_that_the_second_answer_of_a_server_changes_no
     def rebinding(host: str, port: int) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (answers.pop(), port))]
 
-    assert refused(web.url("/", "example.com"), lookup=rebinding).code == "private"
+    assert refused(web.at("/", "example.com"), lookup=rebinding).code == "private"
     assert (web.asked, answers) == ([], ["8.8.8.8"])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "nas.local", "nas"])
 def test_typed_private_host_is_fetched(web: Web, host: str) -> None:
     web.answer("/", "mine", "text/plain")
-    found = fetch(web.url("/", host), lookup=lambda _, port: lookup(x="127.0.0.1")("x", port))
+    found = fetch(web.at("/", host), lookup=lambda _, port: lookup(x="127.0.0.1")("x", port))
     assert found.text == "mine"
 
 

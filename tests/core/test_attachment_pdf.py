@@ -103,10 +103,7 @@ def test_models_that_accept_pdfs_are_known_by_preset_and_name(
 def test_parts_that_a_model_cannot_read_are_refused() -> None:
     file, audio = FilePart(name="x", url="data:,"), AudioPart(data="", format="wav")
     check_parts(target("openai", "gpt-4o"), None, [file, audio])
-    for part, model, code in (
-        (file, None, "no_pdf"),
-        (audio, Model(id="m", audio=False), "no_audio"),
-    ):
+    for part, model, code in ((file, None, "no_pdf"), (audio, Model(id="m", audio=False), "no_audio")):
         parts: list[Part] = [part]
         with pytest.raises(InvalidInputError) as caught:
             check_parts(target("groq", "m"), model, parts)

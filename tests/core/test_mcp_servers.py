@@ -265,13 +265,6 @@ def test_a_proxy_with_a_password_is_passed_on_if_the_settings_say_so() -> None:
     assert {name for name in json.loads(text)["env"] if "PROXY" in name.upper()} == {"HTTPS_PROXY"}
 
 
-def test_a_server_runs_in_its_folder_and_two_with_one_command_are_kept_apart(tmp_path: Path) -> None:
-    with McpServers([server(name="there", cwd=tmp_path, env={"X": "1"}), server(name="here")]) as started:
-        about = [json.loads(run(box, "about").text) for box in started.toolboxes]
-    assert [each["cwd"] for each in about] == [str(tmp_path), str(Path.cwd())]
-    assert [each["env"].get("X") for each in about] == ["1", None]
-
-
 @pytest.mark.parametrize(
     ("written", "place"), [("env:ABSENT", "is not set"), ("keyring:absent", "is not in the keyring")]
 )

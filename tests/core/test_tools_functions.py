@@ -166,15 +166,6 @@ def test_an_exception_becomes_an_error_with_its_message() -> None:
     assert isinstance(raised.value.__cause__, FileNotFoundError)
 
 
-def test_a_validation_error_inside_a_function_is_not_about_its_arguments() -> None:
-    def inner() -> None:
-        Place.model_validate({})
-
-    with pytest.raises(ToolError, match="it failed: ValidationError") as raised:
-        run(inner)
-    assert not isinstance(raised.value, ToolArgumentsError)
-
-
 def test_a_function_gets_the_stop_event() -> None:
     def patient(n: int, stop: threading.Event) -> str:
         return f"{n} {stop.is_set()}"

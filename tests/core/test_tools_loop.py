@@ -26,15 +26,7 @@ from provider_core.events import (
     ToolStarted,
 )
 from provider_core.testing import cut
-from provider_core.types import (
-    CallAsText,
-    FieldDropped,
-    FieldIgnored,
-    ImagePart,
-    Quirks,
-    Retrying,
-    Verdict,
-)
+from provider_core.types import CallAsText, FieldDropped, FieldIgnored, ImagePart, Quirks, Retrying, Verdict
 
 CITY = {
     "type": "object",

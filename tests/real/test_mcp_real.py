@@ -85,22 +85,6 @@ class Served:
 # --- in Python ---------------------------------------------------------------------------------------------
 
 
-def test_the_time_server_converts_times() -> None:
-    server = McpServer(name="time", command=(sys.executable, "-m", "mcp_server_time"))
-    with McpServers([server]) as started:
-        (box,) = started.toolboxes
-        assert names(box) == {"get_current_time", "convert_time"}
-        assert all(offered.annotations.read_only for offered in box.tools)
-        converted = run(
-            box, "convert_time", source_timezone="Europe/Paris", time="12:00", target_timezone="Asia/Tokyo"
-        )
-        assert not converted.is_error
-        assert json.loads(converted.text)["target"]["datetime"][11:16] in ("19:00", "20:00")
-        wrong = run(box, "get_current_time", timezone="Middle/Earth")
-        assert wrong.is_error
-        assert "Middle/Earth" in wrong.text
-
-
 HTTP_IN_PYTHON = """
 import os
 from mcp.server.mcpserver import MCPServer

@@ -30,14 +30,6 @@ def test_the_picture_is_current(taken: str) -> None:
     assert drawn(picture.FILE.read_text("utf-8")) == drawn(taken), "to take it again: python tests/picture.py"
 
 
-def test_it_shows_the_whole_of_it(taken: str) -> None:
-    rows = drawn(taken)
-    assert rows[0] == f"$ {picture.COMMANDS[0]}"
-    assert f"$ {picture.COMMANDS[1]}" in rows
-    assert any("Two bugs" in row for row in rows)
-    assert rows[-1] == "$"
-
-
 def test_reasoning_is_grey_and_headings_are_bold(taken: str) -> None:
     (thoughts,) = re.findall(r"<text [^>]*>The loop swallows", taken)
     (heading,) = re.findall(r"<text [^>]*>Two bugs", taken)

@@ -139,20 +139,3 @@ def test_broken_arguments_of_an_earlier_turn_are_accepted(provider: Provider, se
     with Client() as client:
         events = list(client.chat(provider, Request(model="any", messages=turns, max_tokens=2)))
     assert isinstance(events[-1], Finished)
-
-
-def test_reasoning_goes_back_in_the_field_that_the_template_reads(provider: Provider, server: str) -> None:
-    call = ToolCall(id="a", name="weather", arguments='{"city": "Oslo"}')
-    turns = (
-        Message(role="user", content="Weather in Oslo?"),
-        Message(role="assistant", tool_calls=(call,), reasoning="I should look outside.", provider="llama"),
-        Message(role="tool", content="rain", tool_call_id="a"),
-    )
-    body = build_body(provider, Request(model="any", messages=turns))
-    status, answer = post(
-        server,
-        "/apply-template",
-        {"messages": body["messages"], "chat_template_kwargs": {"thinking_shown": True}},
-    )
-    assert status == 200
-    assert "I should look outside." in answer["prompt"]
