@@ -23,6 +23,7 @@ from provider_core.attachments._content import (
     kind_of,
     label,
     load_bytes,
+    refusal,
     sniff,
     text_of,
 )
@@ -123,7 +124,7 @@ def load(
         span = first, last
     if os.path.isdir(path):  # noqa: PTH112 - as above
         if span is not None:
-            raise AttachmentError(f"{name} is a folder, which has no lines", name=name)
+            raise refusal(name, "is a folder, which has no lines")
         return read_folder(path, text, limit=limit)
     if not exists and span is None and is_pattern(text):
         return read_pattern(text, limit=limit)
@@ -218,9 +219,9 @@ def _read(source: str | os.PathLike[str], what: str | None = None) -> bytes:
             data = head + file.read(limit + 1 - len(head))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         if os.path.isdir(path):  # noqa: PTH112 - Path raises for a folder that may not be entered
-            raise AttachmentError(f"{name} is a folder, not a file", name=name) from None
+            raise refusal(name, "is a folder, not a file") from None
         reason = getattr(error, "strerror", None) or error
-        raise AttachmentError(f"{name} cannot be read: {reason}", name=name) from None
+        raise refusal(name, f"cannot be read: {reason}") from None
     check_size(len(data), name, limit, what)
     return data
 
@@ -234,8 +235,7 @@ def _find(source: str | os.PathLike[str]) -> Path:
         return Path(unquote(urlsplit(text).path))
     if scheme := _SCHEME.match(text):
         name = re.sub("//[^/@]*@", "//", label(text))  # removes a password
-        raise AttachmentError(
-            f"{name} cannot be read: telex fetches http and https addresses, not {scheme[1].lower()}",
-            name=name,
+        raise refusal(
+            name, f"cannot be read: telex fetches http and https addresses, not {scheme[1].lower()}"
         )
     return files.expand_user(path) if path.parts[:1] == ("~",) else path

@@ -16,12 +16,18 @@ import re
 import sys
 import unicodedata
 from pathlib import Path, PurePath
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from provider_core import limits
 from provider_core.errors import AttachmentError
 from provider_core.structs import Struct
 from provider_core.types import AudioPart, FilePart, ImagePart
+
+
+def refusal(name: str, words: str, **fields: Any) -> AttachmentError:
+    """The error of the attachment ``name``, which its message begins with."""
+    return AttachmentError(f"{name} {words}", name=name, **fields)
+
 
 _LONGEST_NAME: Final = 400
 """Characters of a name that are shown."""
@@ -93,9 +99,9 @@ def text_of(data: bytes, name: str) -> TextFile:
         if "\0" not in text and not kind.is_pdf:  # which can be all ASCII
             return TextFile(name=name, text=text, size=len(data))
         why = "it contains NUL characters"
-    raise AttachmentError(
-        f"{name} is not a text file: {f'it looks like {kind.name}' if kind.name else why}",
-        name=name,
+    raise refusal(
+        name,
+        f"is not a text file: {f'it looks like {kind.name}' if kind.name else why}",
         looks_like=kind.name,
         image=bool(kind.media),
     )
@@ -121,9 +127,7 @@ def image_of(data: bytes, name: str) -> ImagePart:
             looks_like = "text" if text_of(data, name).text else ""
         why = "it is text" if looks_like else "its format is not known" if data else "it is empty"
     # Sources of the formats: platform.openai.com "Images and vision", api-docs.deepseek.com "Vision".
-    raise AttachmentError(
-        f"{name} is not a PNG, JPEG, GIF or WebP image: {why}", name=name, looks_like=looks_like
-    )
+    raise refusal(name, f"is not a PNG, JPEG, GIF or WebP image: {why}", looks_like=looks_like)
 
 
 def sniff(data: bytes) -> str | None:
@@ -206,9 +210,7 @@ def _visible(char: str) -> str:
 def check_size(size: int, name: str, limit: int, what: str) -> None:
     """Raise ``AttachmentError`` if ``size`` bytes are more than ``limit``; ``what`` is "a text file"."""
     if size > limit:
-        raise AttachmentError(
-            f"{name} is too large: {what} may have at most {limit // 1_000_000} MB", name=name
-        )
+        raise refusal(name, f"is too large: {what} may have at most {limit // 1_000_000} MB")
 
 
 # --- PDFs and web pages ----------------------------------------------------------------------------------------
@@ -252,9 +254,9 @@ def _pdf_of(data: bytes, name: str, *, as_file: bool, span: Span | None) -> Text
         return FilePart(name=f"{name}, {part}" if part else name, url=url)
     text = _run("pdf", name, data, first, last).decode("utf-8", "replace")
     if not text.strip():
-        raise AttachmentError(
-            f"{name} has no text{f' in {part}' if part else ''}: its pages are images, such as those of a scanner",
-            name=name,
+        raise refusal(
+            name,
+            f"has no text{f' in {part}' if part else ''}: its pages are images, such as those of a scanner",
             code="no_text",
         )
     return TextFile(name=name, text=text, size=len(data), part=part, language="")
@@ -287,13 +289,13 @@ def _run(task: str, name: str, data: bytes, *arguments: object) -> bytes:
             ).returncode  # fmt: skip
         except subprocess.TimeoutExpired:
             why = f"reading it takes more than {limits.EXTRACT_TIME:.0f} seconds"
-            raise AttachmentError(f"{name} cannot be used: {why}", name=name) from None
+            raise refusal(name, f"cannot be used: {why}") from None
         result.seek(0)
         found = result.read(limits.EXTRACTED + 1)
     if code == 3:
         package, extra = ("html-to-markdown", "no_web") if task == "html" else ("pypdf", "no_pypdf")
         why = f"cannot be read, because the package {package} is not installed"
-        raise AttachmentError(f"{name} {why}", name=name, code=extra)
+        raise refusal(name, why, code=extra)
     if code == 0 and len(found) <= limits.EXTRACTED:
         return found
     why = f"reading it takes more than {limits.EXTRACT_MEMORY >> 20} MB of memory"
@@ -301,4 +303,4 @@ def _run(task: str, name: str, data: bytes, *arguments: object) -> bytes:
         why = f"its text has more than {limits.EXTRACTED // 1_000_000} MB"
     elif code == 4:
         why = found.decode("utf-8", "replace")[:400]
-    raise AttachmentError(f"{name} cannot be used: {why}", name=name)
+    raise refusal(name, f"cannot be used: {why}")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from provider_core import files, limits
-from provider_core.attachments._content import TextFile, kind_of, label, text_of
+from provider_core.attachments._content import TextFile, kind_of, label, refusal, text_of
 from provider_core.attachments._estimate import rounded
 from provider_core.errors import AttachmentError
 from provider_core.structs import Struct, field
@@ -99,8 +99,7 @@ def _alternatives(text: str) -> list[str]:
             before, after = each[: braces.start()], each[braces.end() :]
             pending += (f"{before}{part}{after}" for part in reversed(braces[1].split(",")))
         if len(pending) + len(found) > _MOST_ALTERNATIVES:
-            name = label(text)
-            raise AttachmentError(f"{name} has more than {_MOST_ALTERNATIVES} alternatives", name=name)
+            raise refusal(label(text), f"has more than {_MOST_ALTERNATIVES} alternatives")
     return found
 
 
@@ -136,10 +135,10 @@ def _read(roots: Sequence[tuple[Path, str, tuple[str, ...]]], name: str, what: s
                 if size > limit:
                     found.clear()  # only the numbers matter now
     if size > limit:
-        raise AttachmentError(
-            f"{name} is too large: {number:,} text files, which have {_shown(size)} with their names "
+        raise refusal(
+            name,
+            f"is too large: {number:,} text files, which have {_shown(size)} with their names "
             f"(about {rounded(size // 4):,} tokens); at most {_shown(limit)} of folders and patterns are attached",
-            name=name,
             code="too_much",
         )
     if not found:
@@ -205,12 +204,11 @@ def _walk(
             if relative or (pattern and error.errno not in (errno.ENOENT, errno.ENOTDIR)):
                 skipped.add_unreadable(label(f"{before}{relative}") or name, error)
             elif not pattern:
-                raise AttachmentError(f"{name} cannot be read: {error.strerror}", name=name) from None
+                raise refusal(name, f"cannot be read: {error.strerror}") from None
             continue
         number += len(listed)
         if number > limits.FOLDER_ENTRIES:
-            most = f"{limits.FOLDER_ENTRIES:,}"
-            raise AttachmentError(f"{name} has more than {most} files and folders", name=name)
+            raise refusal(name, f"has more than {limits.FOLDER_ENTRIES:,} files and folders")
         if any(entry.name == ".gitignore" for entry in listed):
             rules = (*_rules_in(path, ".gitignore"), *rules)
         for entry in listed:

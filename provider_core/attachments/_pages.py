@@ -25,6 +25,7 @@ from provider_core.attachments._content import (
     label,
     load_bytes,
     markdown_of,
+    refusal,
 )
 from provider_core.errors import AttachmentError, InvalidInputError, NetworkError
 from provider_core.http import find_proxy, is_loopback
@@ -83,9 +84,7 @@ def fetch_page(
                 break
             url = found
         else:
-            raise AttachmentError(
-                f"{name} cannot be fetched: it has more than {limits.REDIRECTS} redirects", name=name
-            )
+            raise refusal(name, f"cannot be fetched: it has more than {limits.REDIRECTS} redirects")
     return _content(*found, name=name, url=url, pdf_as_file=pdf_as_file)
 
 
@@ -101,10 +100,8 @@ def _fetch(
             if reply.status in (301, 302, 303, 307, 308) and location:
                 return urldefrag(urljoin(url, location)).url
             if not 200 <= reply.status < 300:
-                raise AttachmentError(
-                    f"{name} cannot be fetched: the server answered with status {reply.status}",
-                    name=name,
-                    code="status",
+                raise refusal(
+                    name, f"cannot be fetched: the server answered with status {reply.status}", code="status"
                 )
             return _body(reply, name, deadline), reply.headers.get("content-type", "")
     except NetworkError:
@@ -123,10 +120,8 @@ def _body(reply: Reply, name: str, deadline: float) -> bytes:
         pieces.append(chunk)
         check_size(size, name, limit, "a page")
         if time.monotonic() > deadline:
-            raise AttachmentError(
-                f"{name} cannot be fetched: it takes more than {limits.PAGE_TIME:.0f} seconds",
-                name=name,
-                code="timeout",
+            raise refusal(
+                name, f"cannot be fetched: it takes more than {limits.PAGE_TIME:.0f} seconds", code="timeout"
             )
     return b"".join(pieces)
 
@@ -146,7 +141,7 @@ def _content(
         return TextFile(name=name, text=text, size=len(data))
     markdown = markdown_of(text, name, url)
     if not markdown.strip():
-        raise AttachmentError(f"{name} has no text; its content may need a browser", name=name)
+        raise refusal(name, "has no text; its content may need a browser")
     return TextFile(name=name, text=markdown, size=len(data), language="markdown")
 
 
@@ -218,15 +213,13 @@ def _host(url: str, name: str) -> str:
     """The host that the transport would connect to; raises ``AttachmentError`` for an address that it may not."""
     scheme = url.partition("://")[0].lower()
     if scheme not in ("http", "https"):
-        raise AttachmentError(f"{name} cannot be fetched: it redirects to {label(scheme[:20])}", name=name)
+        raise refusal(name, f"cannot be fetched: it redirects to {label(scheme[:20])}")
     if re.match(r"[^:]+://[^/?#\\]*@", url):
-        raise AttachmentError(
-            f"{name} cannot be fetched: its address contains a user name or password", name=name
-        )
+        raise refusal(name, "cannot be fetched: its address contains a user name or password")
     try:
         return parse_url(Call(method="GET", url=url, headers={})).raw_host.lower().rstrip(".")
     except InvalidInputError:
-        raise AttachmentError(f"{name} is not a valid address", name=name) from None
+        raise refusal(name, "is not a valid address") from None
 
 
 def _names_private(host: str) -> bool:
