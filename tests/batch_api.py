@@ -25,9 +25,8 @@ def reply(found: Any, status: int = 200, **headers: str) -> Answer:
 
 
 def refused(status: int, message: str, code: str | None = None, **headers: str) -> Answer:
-    return reply(
-        {"error": {"message": message, "type": "invalid_request_error", "code": code}}, status, **headers
-    )
+    error = {"message": message, "type": "invalid_request_error", "code": code}
+    return reply({"error": error}, status, **headers)
 
 
 def completion(text: str, finish: str = "stop") -> dict[str, Any]:
@@ -131,9 +130,8 @@ class BatchApi:
         if status in (self.stays, ends):
             return batch
         if ends == "failed":
-            return batch.__ior__(
-                {"status": "failed", "errors": {"object": "list", "data": batch["failures"]}}
-            )
+            batch |= {"status": "failed", "errors": {"object": "list", "data": batch["failures"]}}
+            return batch
         if status == "cancelling" or (ends == "expired" and status == "in_progress"):
             status = ends
         elif status in STATES:

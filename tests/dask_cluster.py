@@ -33,16 +33,8 @@ class Cluster:
 
     def __enter__(self) -> Self:
         place = self.folder / "scheduler.json"
-        self.start(
-            "dask_scheduler",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "0",
-            "--no-dashboard",
-            "--scheduler-file",
-            str(place),
-        )
+        arguments = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(place))
+        self.start("dask_scheduler", *arguments)
         assert within(30, place.exists)
         self.address: str = json.loads(place.read_text())["address"]
         return self

@@ -18,10 +18,8 @@ def test_a_killed_batch_on_a_cluster_is_resumed_without_a_key_on_this_machine(
     telex: Telex, server: Scripted, tmp_path: Path
 ) -> None:
     def slow(asked: Asked) -> Answer:
-        words = asked.body["messages"][-1]["content"]
-        return Answer(
-            [Pause(0.1), *answer(words, usage={"prompt_tokens": 3, "completion_tokens": 2, "cost": 0.01})]
-        )
+        usage = {"prompt_tokens": 3, "completion_tokens": 2, "cost": 0.01}
+        return Answer([Pause(0.1), *answer(asked.body["messages"][-1]["content"], usage=usage)])
 
     server.will(slow)
     settings = Path(telex.home) / "config" / "settings.toml"
