@@ -267,15 +267,15 @@ far = {{base_url = "http://far.example/v1", key_env = "LAB_API_KEY"}}
 wanting = {{preset = "groq"}}
 file = {{gguf = "/nowhere/m.gguf"}}
 off = {{base_url = "https://off.example/v1", enabled = false}}
-providers lab => ok: https://llm.example.com/v1, key from LAB_API_KEY
-providers box => ok: http://127.0.0.1:8080/v1, no key
-providers kept => ok: https://kept.example/v1, key from the keyring
-providers both => ok: *, key from LAB_API_KEY, which takes precedence over the one in the keyring
-providers asked => ok: https://asked.example/v1, key from a command
-providers piped => ok: https://piped.example/v1, key from a command
-providers gone => problem: *program nosuchprogram not found => Install it, or use another command*
+providers lab => ok: https://llm.example.com/v1, key: LAB_API_KEY
+providers box => ok: http://127.0.0.1:8080/v1, key: none needed
+providers kept => ok: https://kept.example/v1, key: keyring
+providers both => ok: *, key: LAB_API_KEY, which takes precedence over the one in the keyring
+providers asked => ok: https://asked.example/v1, key: key command
+providers piped => ok: https://piped.example/v1, key: key command
+providers gone => problem: *program nosuchprogram is not found => Install it, or use another command*
 providers far => note: *sent unencrypted => *--base-url https://far.example/v1
-providers wanting => note: https://api.groq.com/openai/v1, no key: it cannot be used => Set GROQ_API_KEY, or *
+providers wanting => note: https://api.groq.com/openai/v1, key: GROQ_API_KEY (not set) => Set GROQ_API_KEY, or *
 providers file => problem: *
 providers off => ok: https://off.example/v1, disabled
 """,

@@ -163,6 +163,6 @@ def test_preset_with_its_key_in_the_environment_is_listed_and_shown(fresh: Insid
     assert (found["name"], found["enabled"], found["set_up"]) == ("groq", True, False)
     card = fresh("providers", "show", "GROQ", env=env)
     assert (card.code, "state\tenvironment\n" in card.text) == (0, True)
-    assert "key from GROQ_API_KEY; can be used" in fresh("doctor", "providers", env=env).text
+    assert "key: GROQ_API_KEY; can be used" in fresh("doctor", "providers", env=env).text
     assert fresh("providers", "list").text == ""
     assert fresh("providers", "show", "groq").code == 3

@@ -92,21 +92,16 @@ def _profile_and_project(context: DoctorContext) -> Iterator[Finding]:
 
 
 def providers(context: DoctorContext) -> Iterator[Finding]:
-    """Whether each provider is set up correctly, and which source its key comes from."""
-    from provider_core.keys import source
-
+    """Whether each provider can be used, and which source its key comes from."""
     yield from (found := [*_unreadable(context), *context.invalid("providers")])
     if context.file[1] is not None:
         return
-    for provider in context.settings.providers.values():
+    catalog = context.catalog
+    usable = [
+        each for name, each in catalog.providers.items() if name in catalog.not_set_up and not each.embedded
+    ]
+    for provider in (*context.settings.providers.values(), *usable):
         yield _provider(context, provider)
-    known = context.catalog.providers.items()
-    usable = [each for name, each in known if name in context.catalog.not_set_up and not each.embedded]
-    for provider in usable:
-        variable = source(provider, context.environ).variable
-        yield ok(
-            provider.name, f"{_address(provider)}, key from {variable}; can be used without being set up"
-        )
     if not (found or usable or context.settings.providers):
         yield note("none", "no provider is set up", "Add one: telex providers add NAME (telex help keys)")
 
@@ -114,44 +109,28 @@ def providers(context: DoctorContext) -> Iterator[Finding]:
 def _provider(context: DoctorContext, provider: Provider) -> Finding:
     from provider_core.keys import source
     from provider_core.settings.validators import is_private_host
+    from telex.render.providers import key_words
 
-    name, place = provider.name, _address(provider)
+    name, address = provider.name, provider.base_url.partition("?")[0]  # the query may hold secrets
     if not provider.enabled:
-        return ok(name, f"{place}, disabled")
+        return ok(name, f"{address}, disabled")
     if provider.gguf is not None:
         return _model_file(name, provider.gguf)
     found = source(provider, context.environ)
-    match found.kind:
-        case "none":
-            return ok(name, f"{place}, no key")
-        case "variable" if not found.ready:
-            wanted = f"Set {found.variable}, or store one" if found.variable else "Store one"
-            return note(
-                name, f"{place}, no key: it cannot be used", f"{wanted}: telex providers set-key {name}"
-            )
-        case "variable":
-            overrides = ", which takes precedence over the one in the keyring" if provider.key_stored else ""
-            key = f"key from {found.variable}{overrides}"
-        case "command":
-            key = "key from a command"
-            if missing := _missing_program(provider.key_command or ""):
-                remedy = f"telex providers set-key {name} --key-command CMD"
-                return problem(
-                    name,
-                    f"{place}, {key}: program {missing} not found",
-                    f"Install it, or use another command: {remedy}",
-                )
-        case _:
-            key = "key from the keyring"
-    if provider.base_url.startswith("http://") and not is_private_host(provider.base_url):
-        remedy = f"If it has https: telex providers edit {name} --base-url https{str(place)[4:]}"
-        return note(name, f"{place}, {key}, sent unencrypted", remedy)
-    return ok(name, f"{place}, {key}")
-
-
-def _address(provider: Provider) -> str:
-    """The address without the query, which may hold secrets."""
-    return provider.base_url.partition("?")[0]
+    detail = f"{address}, key: {key_words(found)}"
+    if not found.ready:
+        remedy = f"Set {found.variable}, or store one" if found.variable else "Store one"
+        return note(name, detail, f"{remedy}: telex providers set-key {name}")
+    if found.kind == "command" and (missing := _missing_program(provider.key_command or "")):
+        remedy = f"Install it, or use another command: telex providers set-key {name} --key-command CMD"
+        return problem(name, f"{detail}, and program {missing} is not found", remedy)
+    if found.kind == "variable" and provider.key_stored:
+        detail += ", which takes precedence over the one in the keyring"
+    if found.kind != "none" and address.startswith("http://") and not is_private_host(address):
+        remedy = f"If it has https: telex providers edit {name} --base-url https{address[4:]}"
+        return note(name, f"{detail}, sent unencrypted", remedy)
+    is_set_up = name in context.settings.providers
+    return ok(name, detail if is_set_up else f"{detail}; can be used without being set up")
 
 
 def _model_file(name: str, path: Path) -> Finding:
