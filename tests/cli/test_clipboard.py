@@ -49,16 +49,11 @@ def no_terminal(folder: Path, **env: str):
 @pytest.mark.parametrize(
     ("installed", "env", "way"),
     [
-        ("xclip xsel wl-copy", X11, "xclip"),
-        ("xsel", X11, "xsel"),
-        ("xclip wl-copy", X11 | WAYLAND, "wl-copy"),
-        ("xclip wl-copy", {}, ""),
-        ("xclip", X11 | SSH, ""),
-        ("xclip tmux", X11 | SSH | {"TMUX": "/s,1,0"}, "tmux"),
-        ("clip.exe", {"WSL_DISTRO_NAME": "Debian"}, "clip.exe"),
-        ("", X11, ""),
+        ("xclip xsel wl-copy", X11, "xclip"), ("xsel", X11, "xsel"), ("xclip wl-copy", X11 | WAYLAND, "wl-copy"),
+        ("xclip wl-copy", {}, ""), ("xclip", X11 | SSH, ""), ("xclip tmux", X11 | SSH | {"TMUX": "/s,1,0"}, "tmux"),
+        ("clip.exe", {"WSL_DISTRO_NAME": "Debian"}, "clip.exe"), ("", X11, ""),
     ],
-)
+)  # fmt: skip
 def test_program_comes_first_here_and_the_terminal_over_ssh(
     programs: Path, installed: str, env: dict[str, str], way: str
 ) -> None:

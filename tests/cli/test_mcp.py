@@ -53,17 +53,11 @@ def test_command_is_set_up(telex: Inside, tmp_path: Path) -> None:
     )  # fmt: skip
     assert ran.code == 0, ran.err
     assert ran.out == b""
-    assert tables(telex) == {
-        "lab": {
-            "command": ["sh", "-c", "a b", "--env", "X"],
-            "env": {"MODE": "fast", "TOKEN": "keyring:lab"},
-            "cwd": str(tmp_path),
-            "call_timeout": 5.0,
-            "start_timeout": 7.0,
-            "max_result": 2000,
-            "allow": ["read_*", "list"],
-        }
-    }
+    assert tables(telex)["lab"] == {
+        "command": ["sh", "-c", "a b", "--env", "X"], "env": {"MODE": "fast", "TOKEN": "keyring:lab"},
+        "cwd": str(tmp_path), "call_timeout": 5.0, "start_timeout": 7.0, "max_result": 2000,
+        "allow": ["read_*", "list"],
+    }  # fmt: skip
     assert "TOKEN comes from the keyring. To put it there: telex mcp set-secret lab" in ran.err
     assert "Try: telex mcp test lab" in ran.err
     assert "no command" not in ran.err
@@ -154,19 +148,10 @@ def test_list_shows_no_values(telex: Inside) -> None:
     assert ran.text == "lab\ta 'b c'\tTOKEN = env:T\tread_*\ton\nweb\thttps://a.example/mcp\t\t\toff\n"
     lab, web = json.loads(telex("mcp", "list", "--json").text)
     assert lab == {
-        "name": "lab",
-        "command": ["a", "b c"],
-        "url": None,
-        "cwd": None,
-        "env": ["MODE", "TOKEN"],
-        "headers": [],
-        "secrets": {"TOKEN": "env:T"},
-        "enabled": True,
-        "allow": ["read_*"],
-        "start_timeout": 30.0,
-        "call_timeout": 60.0,
-        "max_result": 100000,
-    }
+        "name": "lab", "command": ["a", "b c"], "url": None, "cwd": None, "env": ["MODE", "TOKEN"], "headers": [],
+        "secrets": {"TOKEN": "env:T"}, "enabled": True, "allow": ["read_*"], "start_timeout": 30.0,
+        "call_timeout": 60.0, "max_result": 100000,
+    }  # fmt: skip
     assert (web["url"], web["enabled"]) == ("https://a.example/mcp", False)
 
 
@@ -212,16 +197,12 @@ def test_report_as_json(telex: Inside) -> None:
     [
         (["--env", "TOKEN=env:ABSENT", "--", *COMMAND], ExitCode.KEY, "Set ABSENT"),
         (["--env", "TOKEN=keyring:none", "--", *COMMAND], ExitCode.KEY, "telex mcp set-secret none"),
-        (
-            ["--start-timeout", "0.5", "--", *COMMAND, "silent"],
-            ExitCode.NETWORK,
-            "did not start within 0.5 s",
-        ),
+        (["--start-timeout", "0.5", "--", *COMMAND, "silent"], ExitCode.NETWORK, "did not start within 0.5 s"),
         (["--url", "http://127.0.0.1:9/mcp"], ExitCode.NETWORK, "cannot be reached"),
         (["--", *COMMAND, "refuses"], ExitCode.PROVIDER, "no licence"),
     ],
     ids=["variable", "keyring", "silent", "unreachable", "refuses"],
-)
+)  # fmt: skip
 def test_exit_code_is_that_of_what_failed(telex: Inside, add: list[str], code: ExitCode, words: str) -> None:
     telex("mcp", "add", "lab", *add)
     refused(telex("mcp", "test", "lab"), code, words)
@@ -346,16 +327,8 @@ def test_broken_keyring_suggests_a_variable(tmp_path: Path) -> None:
 
 def test_remove_deletes_secrets_that_nothing_else_uses(telex: Inside) -> None:
     telex.configure('[providers.lab]\nbase_url = "http://h"\nheaders = {X-Key = "keyring:gw"}\n')
-    variables = (
-        "--env",
-        "A=keyring:own",
-        "--env",
-        "D=keyring:own",
-        "--env",
-        "B=keyring:shared",
-        "--env",
-        "C=keyring:gw",
-    )
+    wanted = ("A=keyring:own", "D=keyring:own", "B=keyring:shared", "C=keyring:gw")
+    variables = [word for each in wanted for word in ("--env", each)]
     telex("mcp", "add", "one", *variables, "--", "x")
     telex("mcp", "add", "two", "--env", "B=keyring:shared", "--", "x")
     for name in ("own", "shared", "gw"):

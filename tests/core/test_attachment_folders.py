@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from provider_core import limits
 from provider_core.attachments import TextFile, TextFolder, load
 from provider_core.errors import AttachmentError
 
@@ -116,17 +117,12 @@ def test_links_are_not_followed(here: Path, tmp_path: Path) -> None:
     assert names("root") == ["root/a"], "the user has named the link"
 
 
-def test_100000_files_are_refused_with_the_numbers_before_anything_is_sent(here: Path) -> None:
-    for number in range(100):
-        Path(f"d{number}").mkdir()
-        for each in range(1000):
-            os.close(os.open(f"d{number}/{each}", os.O_CREAT))
-    error = refused(".", limit=1_000_000)
-    assert error.code == "too_much"
-    assert error.message == (
-        ". is too large: 100,000 text files, which have 1.7 MB with their names (about 420,000 tokens); "
-        "at most 1.0 MB of folders and patterns are attached"
-    )
+def test_folder_with_too_many_entries_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "FOLDER_ENTRIES", 3)
+    write(src__a="", src__b="", src__c="")
+    assert len(folder("src").files) == 3
+    write(src__d="")
+    assert refused("src").message == "src has more than 3 files and folders"
 
 
 def test_size_limit_names_the_numbers_and_reads_no_large_file(here: Path) -> None:

@@ -78,15 +78,10 @@ def test_text_file_is_its_name_and_its_text_between_fences(
 @pytest.mark.parametrize(
     ("name", "language"),
     [
-        ("a.rs", "rs"),
-        ("A.PY", "py"),
-        ("a.txt", ""),
-        ("py", ""),
-        (".bashrc", ""),
-        ("x.tar.yaml", "yaml"),
+        ("a.rs", "rs"), ("A.PY", "py"), ("a.txt", ""), ("py", ""), (".bashrc", ""), ("x.tar.yaml", "yaml"),
         ("a.`b", ""),
     ],
-)
+)  # fmt: skip
 def test_fence_names_the_language(name: str, language: str) -> None:
     assert TextFile(name=name, text="x", size=1).as_block() == f"{name}:\n```{language}\nx\n```"
 
@@ -100,14 +95,10 @@ def test_no_text_can_close_its_own_fence(text: str) -> None:
 @pytest.mark.parametrize(
     ("mark", "encoding"),
     [
-        (codecs.BOM_UTF8, "utf-8"),
-        (codecs.BOM_UTF16_LE, "utf-16-le"),
-        (codecs.BOM_UTF16_BE, "utf-16-be"),
-        (codecs.BOM_UTF32_LE, "utf-32-le"),
-        (codecs.BOM_UTF32_BE, "utf-32-be"),
-        (b"", "utf-8"),
+        (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
+        (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (b"", "utf-8"),
     ],
-)
+)  # fmt: skip
 def test_byte_order_mark_selects_the_encoding_and_is_removed(mark: bytes, encoding: str) -> None:
     text = "grüße \x1b[31mred\x0c\r\n"
     assert text_of(mark + text.encode(encoding), "x").text == text

@@ -142,17 +142,12 @@ def test_methods_and_callable_objects_are_functions() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ("as it is\n", "as it is\n"),
-        (None, ""),
-        (7, "7"),
-        (True, "true"),
-        ({"ö": [1, None]}, '{"ö": [1, null]}'),
+        ("as it is\n", "as it is\n"), (None, ""), (7, "7"), (True, "true"), ({"ö": [1, None]}, '{"ö": [1, null]}'),
         (Place(city="Oslo"), '{"city": "Oslo", "country": "NO"}'),
-        ([Place(city="Oslo")], '[{"city": "Oslo", "country": "NO"}]'),
-        (datetime.date(2026, 1, 2), '"2026-01-02"'),
+        ([Place(city="Oslo")], '[{"city": "Oslo", "country": "NO"}]'), (datetime.date(2026, 1, 2), '"2026-01-02"'),
         (threading, f'"{threading!r}"'),
     ],
-)
+)  # fmt: skip
 def test_a_returned_value_becomes_text(value: Any, text: str) -> None:
     assert run(lambda: value).text == text
 

@@ -27,15 +27,12 @@ def offered(*boxes: Box) -> list[str]:
 @pytest.mark.parametrize(
     ("toolbox", "tool", "name"),
     [
-        ("fs", "read_file", "fs__read_file"),
-        ("", "clock", "clock"),
-        ("my server", "get/thing.v2", "my_server__get_thing_v2"),
-        ("7zip", "list", "_7zip__list"),
-        ("-x", "y", "_-x__y"),
-        ("Git-Hub", "list-issues", "Git-Hub__list-issues"),
-        ("文件", "read", "____read"),
+        ("fs", "read_file", "fs__read_file"), ("", "clock", "clock"),
+        ("my server", "get/thing.v2", "my_server__get_thing_v2"), ("7zip", "list", "_7zip__list"),
+        ("-x", "y", "_-x__y"), ("Git-Hub", "list-issues", "Git-Hub__list-issues"), ("文件", "read", "____read"),
+        ("s" * 60, "ab", "s" * 60 + "__ab"),
     ],
-)
+)  # fmt: skip
 def test_a_name_has_only_characters_that_providers_accept(toolbox: str, tool: str, name: str) -> None:
     assert offered(box(toolbox, tool)) == [name]
     assert TAKEN.fullmatch(name)

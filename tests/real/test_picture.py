@@ -30,14 +30,6 @@ def test_the_picture_is_current(taken: str) -> None:
     assert drawn(picture.FILE.read_text("utf-8")) == drawn(taken), "to take it again: python tests/picture.py"
 
 
-def test_reasoning_is_grey_and_headings_are_bold(taken: str) -> None:
-    (thoughts,) = re.findall(r"<text [^>]*>The loop swallows", taken)
-    (heading,) = re.findall(r"<text [^>]*>Two bugs", taken)
-    (grey,) = re.findall(r'fill="#(\w{6})"', thoughts)
-    assert grey == grey[:2] * 3
-    assert 'font-weight="bold"' in heading
-
-
 def test_nothing_of_the_machine_is_in_it(taken: str) -> None:
     for svg in (taken, picture.FILE.read_text("utf-8")):
         assert str(Path.home()) not in svg
