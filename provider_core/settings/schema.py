@@ -71,10 +71,6 @@ Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000)]
 FilePath = Annotated[Path, _by(_validate_path)]
 
 
-def _model_entry(value: object) -> object:
-    return {"id": value} if isinstance(value, str) else value
-
-
 def _alias_entry(value: object) -> object:
     """A target, a list of targets, or a table: all as a table with ``targets``."""
     match value:
@@ -132,7 +128,8 @@ def _fields(rows: Iterable[ProviderField]) -> dict[str, Any]:
 
 ModelEntry = create_model("ModelEntry", __config__=_STRICT, id=(Line, ...), **_fields(MODEL_FIELDS))
 """A model that the user declared, with what they know about it and the options of its requests."""
-_TYPES["models"] = list[Annotated[ModelEntry, BeforeValidator(_model_entry)]]  # type: ignore[valid-type]
+_by_id = BeforeValidator(lambda value: {"id": value} if isinstance(value, str) else value)
+_TYPES["models"] = list[Annotated[ModelEntry, _by_id]]  # type: ignore[valid-type]
 
 AliasEntry = create_model(
     "AliasEntry",

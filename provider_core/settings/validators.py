@@ -163,15 +163,12 @@ def is_private_host(url: str) -> bool:
     Names other than localhost are not: what they resolve to is the network's choice.
     """
     host = (urlsplit(url).hostname or "").lower().removesuffix(".")
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
     try:
         found = ipaddress.ip_address(host)
     except ValueError:
-        return False
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    return any(found in network for network in _NEAR)
+        return f".{host}".endswith(".localhost")
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return any((mapped or found) in network for network in _NEAR)
 
 
 def origin(url: str) -> str:
@@ -285,20 +282,16 @@ class SecretReference(Struct):
 def parse_reference(value: str) -> SecretReference | None:
     """The reference in ``keyring:NAME`` or ``env:VAR``, which may follow a word; None for any other value."""
     found = _REFERENCE.fullmatch(value)
-    if found is None:
-        return None
-    kind: Literal["keyring", "env"] = "keyring" if found["kind"] == "keyring" else "env"
-    return SecretReference(kind=kind, name=found["name"], before=found["before"] or "")
+    fields: dict[str, Any] = found.groupdict("") if found is not None else {}
+    return SecretReference(**fields) if fields else None
 
 
 def is_harmless(name: str, value: str) -> bool:
     """Whether a file or a command line may contain this value of a variable or header, because it is not secret."""
-    if parse_reference(value) is not None:
-        return True
     from provider_core.request import is_secret_name
 
-    secret = _TOKEN.search(value) is not None or (is_secret_name(name) and not _HARMLESS.fullmatch(value))
-    return not secret
+    harmless = _TOKEN.search(value) is None and (not is_secret_name(name) or bool(_HARMLESS.fullmatch(value)))
+    return harmless or parse_reference(value) is not None
 
 
 def find_secret(command: Sequence[str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -187,32 +188,16 @@ def parse(place: Place, words: Sequence[str]) -> Json:
             raise InvalidInputError(f"{place}: the value is not valid JSON") from None
     elif "switch" in kinds and text.lower() in (*_TRUE, *_FALSE):
         value = text.lower() in _TRUE
-    elif "number" in kinds:
-        value = _number(text)
-    elif "json" in kinds:
-        value = _json_or_text(text)
+    elif kinds & {"number", "json"}:
+        with contextlib.suppress(ValueError, RecursionError):
+            found = json.loads(text)
+            value = found if "json" in kinds or type(found) in (int, float) else text
     if _is_secret(place.keys, value):
         owner = name if group in ("mcp", "providers") else "NAME"
         own = f"mcp set-secret {owner}" if group == "mcp" else f"providers set-key {owner}"
         words = f"{place}: this looks like a key, and keys are not stored in the settings"
         raise InvalidInputError(f"{words}. Store it: telex {own}")
     return value
-
-
-def _number(text: str) -> Json:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def _json_or_text(text: str) -> Json:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 def as_text(value: Json) -> str:
