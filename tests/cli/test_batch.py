@@ -442,7 +442,7 @@ MISTAKES = [
     ("--via provider", b"x\n", "--via provider requires --output"),
     ("--via provider -o -", b"x\n", "--via provider requires --output"),
     ("--via provider -o x -m other", b"x\n", "--via provider and several models cannot be used together"),
-    ("--via provider -o /dev/full", b"x\n", "--via provider needs an output that can be read again"),
+    ("-o /dev/full", b"x\n", "it is not a regular file"),
     ("--via provider -o x -j 2", b"x\n", "--via provider and --jobs cannot be used together"),
 ]
 

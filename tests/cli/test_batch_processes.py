@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 import signal
 import subprocess
 import time
@@ -108,7 +109,9 @@ def test_a_second_ctrl_c_or_sigterm_stops_at_once_and_keeps_what_is_done(
 ) -> None:
     server.will(*([Answer(answer("x"))] * 10), Answer([Pause(30)]))
     out = tmp_path / "out.jsonl"
-    ran, seconds = stopped(lab.start(*command(tmp_path, "-o", str(out))), server, *signals)
+    process = lab.start(*command(tmp_path, "-o", str(out)))
+    assert within(20, lambda: out.exists() and out.read_bytes().count(b"\n") == 10)
+    ran, seconds = stopped(process, server, *signals)
     assert (ran.code, seconds < 5, "Traceback" in ran.err) == (code, True, False)
     assert len(written(out)) == 10
 
@@ -122,14 +125,23 @@ def test_two_batches_do_not_write_one_file(lab: Telex, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_ends_the_batch(lab: Telex, server: Scripted, tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_batch_and_the_next_run_resumes(
+    lab: Telex, server: Scripted, tmp_path: Path
+) -> None:
     server.will(answer("x"))
-    for where in (["-o", "/dev/full"], []):
-        with Path("/dev/full").open("wb") as full:
-            ran = lab(*command(tmp_path, *where), **({} if where else {"stdout": full}))
-        assert ran.code == 1
-        assert "the output cannot be written" in ran.err
-        assert "No space left" in ran.err
+    out = tmp_path / "out.jsonl"
+    with Path("/dev/full").open("wb") as full:
+        ran = lab(*command(tmp_path), stdout=full)
+    assert (ran.code, "the output cannot be written: No space left" in ran.err) == (1, True)
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    ran = lab(*command(tmp_path, "-o", str(out)), preexec_fn=limit)
+    assert (ran.code, "the output cannot be written" in ran.err) == (1, True)
+    assert 5 < len(written(out)) < 200
+    assert lab(*command(tmp_path, "-o", str(out))).code == 0
+    assert len(written(out)) == 200
 
 
 def test_a_reader_that_goes_away_ends_the_batch(lab: Telex, server: Scripted, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where the results of a batch go: a stream, a file that can be resumed, and a folder with a file for each answer.
+"""Where the results of a batch go: stdout, a file that can be resumed, and a folder with a file for each answer.
 
 In the file, each result is appended in one write, so that ``kill -9`` loses only rows in flight; once a second it is
 synchronised with the disk, so that a power failure loses at most the rows of that second. A line that was torn is
@@ -60,16 +60,15 @@ class KnownRows:
         self._lock = threading.Lock()
         self._rows.execute("PRAGMA journal_mode = OFF")
         self._rows.execute(
-            "CREATE TABLE rows (key INTEGER PRIMARY KEY, ok, number, offset, length, lines DEFAULT 0, found DEFAULT 0)"
+            "CREATE TABLE rows (key INTEGER PRIMARY KEY, ok, number, offset, length, found DEFAULT 0)"
         )
         self._rows.execute("BEGIN")
 
     def add(self, entry: Entry) -> None:
         """Note a line of the output; it replaces an earlier one of the same row."""
         self._execute(
-            "INSERT INTO rows (key, ok, number, offset, length, lines) VALUES (?, ?, ?, ?, ?, 1) "
-            "ON CONFLICT (key) DO UPDATE SET ok = excluded.ok, number = excluded.number, offset = excluded.offset, "
-            "length = excluded.length, lines = lines + 1",
+            "INSERT INTO rows (key, ok, number, offset, length) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
+            "SET ok = excluded.ok, number = excluded.number, offset = excluded.offset, length = excluded.length",
             _hash(entry.key), entry.ok, entry.number, entry.offset, entry.length,
         )  # fmt: skip
 
@@ -92,29 +91,14 @@ class KnownRows:
         found = self._execute("SELECT count(*) FROM rows WHERE ok AND NOT found")
         return 0 if found is None else int(found[0])
 
-    def forget_failed_strays(self) -> bool:
-        """Remove the rows that failed and that the input does not have; return whether there were any."""
-        self._execute("DELETE FROM rows WHERE NOT ok AND NOT found")
-        return self._execute("SELECT changes() > 0") == (1,)
+    def places(self, *, ordered: bool, is_whole: bool) -> sqlite3.Cursor:
+        """Offset and length of the last line of each row, in the order of the file, or of the input.
 
-    def is_compact(self) -> bool:
-        """Whether no row has two lines."""
-        return self._execute("SELECT 1 FROM rows WHERE lines > 1 LIMIT 1") is None
-
-    def is_sorted(self) -> bool:
-        """Whether the lines are in the order of the input."""
-        return (
-            self._execute(
-                "SELECT 1 FROM (SELECT number < lag(number) OVER (ORDER BY offset) AS back FROM rows WHERE lines) "
-                "WHERE back LIMIT 1"
-            )
-            is None
-        )
-
-    def places(self, *, ordered: bool) -> sqlite3.Cursor:
-        """Offset and length of the last line of each row, in the order of the file, or of the input."""
+        If the input ``is_whole``, rows that failed and that it does not have are left out.
+        """
+        where = "offset IS NOT NULL AND (ok OR found)" if is_whole else "offset IS NOT NULL"
         order = "number, offset" if ordered else "offset"
-        return self._rows.execute(f"SELECT offset, length FROM rows WHERE lines ORDER BY {order}")  # noqa: S608
+        return self._rows.execute(f"SELECT offset, length FROM rows WHERE {where} ORDER BY {order}")  # noqa: S608
 
     def _execute(self, statement: str, *values: object) -> tuple[Any, ...] | None:
         """The first row that a statement returns."""
@@ -142,11 +126,11 @@ def read_known(name: str | None, layout: Layout) -> KnownRows:
 
 
 class Stream:
-    """An output that is written once: stdout, a pipe or a device."""
+    """stdout as the output, which cannot be read again."""
 
     name: str = ""
 
-    def __init__(self, layout: Layout, write: Callable[[bytes], object]) -> None:
+    def __init__(self, layout: Layout, write: Callable[[str], object]) -> None:
         self.known = KnownRows()
         self._write = write
         self._layout = layout
@@ -154,7 +138,7 @@ class Stream:
 
     def add(self, result: Result) -> None:
         """Write a result, whole or not at all. Raises ``OutputError`` and ``OutputClosed``."""
-        self._write(self._header + self._layout.line(result))
+        self._write((self._header + self._layout.line(result)).decode())
         self._header = b""
 
     def finish(self, *, is_whole: bool) -> None:
@@ -162,32 +146,6 @@ class Stream:
 
     def close(self) -> None:
         """The stream is left to the process."""
-
-
-def is_stream(name: str) -> bool:
-    """Whether the output cannot be read again: a pipe, a device, or an open descriptor."""
-    try:
-        mode = os.stat(name).st_mode  # noqa: PTH116
-    except (OSError, ValueError):
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-def open_stream(name: str, layout: Layout) -> Stream:
-    """A pipe or a device as the output. Raises ``click.UsageError``."""
-    try:
-        stream = os.fdopen(os.open(name, os.O_WRONLY | getattr(os, "O_NOCTTY", 0)), "wb")
-    except OSError as error:
-        raise click.UsageError(f"cannot write {name}: {error.strerror}") from None
-
-    def write(line: bytes) -> None:
-        try:
-            stream.write(line)
-            stream.flush()
-        except OSError as error:
-            raise OutputError(f"{name}: {error.strerror}") from None
-
-    return Stream(layout, write)
 
 
 class Journal:
@@ -325,11 +283,15 @@ class Journal:
         removed.
         """
         self._sync()
-        has_strays = is_whole and self.known.forget_failed_strays()
-        if has_strays or not self.known.is_compact() or (self._ordered and not self.known.is_sorted()):
-            self._rewrite()
+        end = len(self._layout.header)
+        for offset, length in self.known.places(ordered=self._ordered, is_whole=is_whole):
+            if offset != end:
+                break
+            end += length
+        if end != self._end:
+            self._rewrite(is_whole=is_whole)
 
-    def _rewrite(self) -> None:
+    def _rewrite(self, *, is_whole: bool) -> None:
         """Replace the file by one with the last line of each row only."""
         target = Path(os.path.realpath(self.path))
         try:
@@ -339,7 +301,7 @@ class Journal:
                     if sys.platform != "win32":
                         os.fchmod(new.fileno(), stat.S_IMODE(os.fstat(old.fileno()).st_mode))
                     new.write(self._layout.header)
-                    for offset, length in self.known.places(ordered=self._ordered):
+                    for offset, length in self.known.places(ordered=self._ordered, is_whole=is_whole):
                         old.seek(offset)
                         new.write(old.read(length))
                     new.flush()

@@ -23,8 +23,6 @@ from telex.batch.journal import (
     Journal,
     OutputFolder,
     Stream,
-    is_stream,
-    open_stream,
     read_known,
 )
 from telex.batch.plan import Pending, candidates, make_plan
@@ -76,8 +74,8 @@ def _dry_run(app: App, plan: Plan, options: Options, folder: OutputFolder | None
     limit = own.max_tokens if own is not None else None
     rows = bad = tokens = 0
     first: dict[str, Any] | None = None
-    has_results = name is not None and not (options.fresh or is_stream(name))
-    pending = Pending(plan, options, read_known(name if has_results else None, plan.layout), folder)
+    known = read_known(None if options.fresh else name, plan.layout)
+    pending = Pending(plan, options, known, folder)
     for row in pending:
         rows += 1
         try:
@@ -131,13 +129,7 @@ class _Batch:
         """With ``--via provider``."""
         self._output: Journal | Stream
         if name is None:
-            self._output = Stream(plan.layout, lambda line: app.console.out(line.decode()))
-        elif is_stream(name):
-            if options.via == "provider":
-                raise click.UsageError(
-                    f"--via provider needs an output that can be read again, and {name} is a device or a pipe"
-                )
-            self._output = open_stream(name, plan.layout)
+            self._output = Stream(plan.layout, app.console.out)
         else:
             self._jobs = _job_file(name, options)
             is_begun = self._jobs is not None and bool(self._jobs.jobs)
