@@ -49,7 +49,6 @@ def add(app: App, /, *, name: str, no_verify: bool, replace: bool, **options: An
     it, and stores it in the keyring of the operating system.
     """
     from provider_core import provider_store
-    from provider_core.keys import seal_for
     from telex.commands.providers import check
 
     other = f"To overwrite it: --replace\nTo change it: telex providers edit {name} --help"
@@ -69,13 +68,9 @@ def add(app: App, /, *, name: str, no_verify: bool, replace: bool, **options: An
         choice = arguments.choose_key(app, arguments.preview(app, name, fields, fields), options)
     fields |= choice.fields
     provider = arguments.preview(app, name, fields, fields)
-    check.require_encryption(app, provider, choice.key)
-    report = None
     if options["gguf"]:
         _load_once(app, provider, no_verify=no_verify)
-    elif not no_verify:
-        report, choice = check.check_with_key(app, provider, choice)
-    key = seal_for(provider, choice.key) if choice.key is not None else None
+    report, choice, key = check.checked_key(app, provider, choice, no_verify=no_verify)
     settings, store = app.runtime.paths.settings_file, app.runtime.key_store
     provider_store.add(settings, store, name, fields, key=key, replace=replace)
     if report is not None and report.models:

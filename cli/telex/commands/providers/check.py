@@ -101,20 +101,28 @@ def verify(app: App, provider: Provider, key: str | None, *, can_retry: bool = F
     raise Stop(code)
 
 
-def check_with_key(app: App, provider: Provider, choice: KeyChoice) -> tuple[CheckReport | None, KeyChoice]:
-    """Check the provider with the key of ``choice``, as ``verify`` does.
+def checked_key(
+    app: App, provider: Provider, choice: KeyChoice, *, no_verify: bool
+) -> tuple[CheckReport | None, KeyChoice, str | None]:
+    """Check that the key of ``choice`` may be sent, and unless ``no_verify`` that the provider accepts it.
 
-    A typed key that is refused can be typed again. Returns the choice with the key that was accepted.
+    A typed key that is refused can be typed again. Returns the choice with the key that was accepted, and the key as it
+    is stored. Raises ``UsageError``, or ``Stop`` as ``verify`` does.
     """
-    for left in reversed(range(ATTEMPTS)):
+    from provider_core.keys import seal_for
+
+    require_encryption(app, provider, choice.key)
+    report = None
+    for left in reversed(range(0 if no_verify else ATTEMPTS)):
         can_retry = choice.typed and left > 0
         try:
-            return verify(app, provider, choice.key, can_retry=can_retry), choice
+            report = verify(app, provider, choice.key, can_retry=can_retry)
+            break
         except Stop as stop:
             if stop.code is not ExitCode.KEY or not can_retry:
                 raise
         choice = replace(choice, key=prompt_key(provider, optional=False))
-    raise AssertionError("the last attempt returns or raises")
+    return report, choice, seal_for(provider, choice.key) if choice.key is not None else None
 
 
 def _report_unasked(

@@ -57,7 +57,6 @@ def edit(
     whether to trust the new one or to store the key again; elsewhere, use --trust or --key-stdin.
     """
     from provider_core import provider_store
-    from provider_core.keys import seal_for
     from provider_core.settings import edit as settings_file
     from telex.commands.providers import check
 
@@ -87,13 +86,11 @@ def edit(
         raise click.UsageError("nothing to change")
     fields = {**entry, **(provider_store.key_fields(entry, changes) if choice else changes)}
     after = arguments.preview(app, name, fields, changes)
-    check.require_encryption(app, after, choice.key if choice else None)
     if choice is not None:
-        if choice.key is not None and not no_verify:
-            _, choice = check.check_with_key(app, after, choice)
-        key = seal_for(after, choice.key) if choice.key is not None else None
+        _, choice, key = check.checked_key(app, after, choice, no_verify=no_verify or choice.key is None)
         provider_store.set_key(path, store, name, changes, key=key)
     else:
+        check.require_encryption(app, after, None)
         trusted = confirm_destination(app, before, after, trust=trust)
         changes |= trusted.fields
         if not entry:
@@ -180,7 +177,6 @@ def set_key(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
     system. A key that you type, or give with --key-stdin, is checked with the server before it is saved.
     """
     from provider_core import provider_store, settings
-    from provider_core.keys import seal_for
     from telex.commands.providers import check
 
     path, store = app.runtime.paths.settings_file, app.runtime.key_store
@@ -195,10 +191,7 @@ def set_key(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
     changed = settings.preview(
         name, {**before, **provider_store.key_fields(before, fields)}, app.runtime.paths, app.runtime.environ
     )
-    check.require_encryption(app, changed, choice.key)
-    if not no_verify:
-        _, choice = check.check_with_key(app, changed, choice)
-    key = seal_for(changed, choice.key) if choice.key is not None else None
+    _, choice, key = check.checked_key(app, changed, choice, no_verify=no_verify)
     if before:
         provider_store.set_key(path, store, name, fields, key=key)
     elif key is not None and provider.key_stored:
