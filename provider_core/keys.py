@@ -417,27 +417,22 @@ def check_destination(
         )
     if not url.startswith("http:") or network.allow_http:
         return
-    if not validators.is_private_host(url):
-        raise KeyDestinationError(
-            f"{what} would be sent unencrypted to {wanted.origin}", destination=str(wanted), unencrypted=True
-        )
-    from provider_core.http import find_proxy
+    through = ""
+    if validators.is_private_host(url):
+        from provider_core.http import find_proxy
 
-    proxy, _ = find_proxy(url, environ, network.proxy)
-    if proxy is not None:  # even on this machine: it may send the secret anywhere
-        raise KeyDestinationError(
-            f"{what} would be sent unencrypted to {wanted.origin} through the proxy {proxy}",
-            destination=str(wanted),
-            unencrypted=True,
-        )
+        proxy, _ = find_proxy(url, environ, network.proxy)
+        if proxy is None:
+            return
+        through = f" through the proxy {proxy}"  # even on this machine: it may send the secret anywhere
+    message = f"{what} would be sent unencrypted to {wanted.origin}{through}"
+    raise KeyDestinationError(message, destination=str(wanted), unencrypted=True)
 
 
 def seal(secret: str, destinations: Iterable[Destination]) -> str:
     """The text of a store's entry: the secret, and where it may be sent."""
-    places = [
-        {name: value for name in Destination._fields if (value := getattr(each, name))}
-        for each in destinations
-    ]
+    fields = Destination._fields
+    places = [{name: value for name in fields if (value := getattr(each, name))} for each in destinations]
     return json.dumps({"secret": secret, "for": places})
 
 

@@ -270,9 +270,9 @@ def load(
     """The settings in force. From weak to strong: defaults, the file, a profile, a project's file, the environment.
 
     ``profile`` is the name of a profile, by default that of ``TELEX_PROFILE``. ``project`` is a trusted file. With
-    ``text``, the content of the file, nothing is read or written. Invalid entries, and a file that this user may not
-    read, are ignored and reported in ``problems``. Raises ``SettingsError`` with path and line for a file that cannot
-    be parsed, and for an unknown profile.
+    ``text``, the content of the file, the file is not read, and nothing is written. Invalid entries, and a file that
+    this user may not read, are ignored and reported in ``problems``. Raises ``SettingsError`` with path and line for a
+    file that cannot be parsed, and for an unknown profile.
     """
     from provider_core.settings import file
 

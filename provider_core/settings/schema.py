@@ -454,12 +454,7 @@ def _unite_names(
     if isinstance(overrides.get("providers"), dict):
         united: dict[str, Any] = {}
         for name, table in overrides["providers"].items():
-            spelling = spelled.setdefault(name.casefold(), name)
-            before = united.get(spelling)
-            if isinstance(before, dict) and isinstance(table, dict):
-                united[spelling] = before | table
-            else:
-                united[spelling] = table
+            united = _merged(united, {spelled.setdefault(name.casefold(), name): table})
         overrides["providers"] = united
 
 
