@@ -395,7 +395,7 @@ def test_versions_name_telex_python_and_every_dependency(doctor: Doctor) -> None
     report = doctor("versions")
     assert report["versions telex"].startswith(f"ok: {__version__}, in ")
     assert report["versions Python"].startswith("ok: 3.")
-    for name in ("click", "httpx", "keyring", "pydantic", "rich"):
+    for name in ("click", "httpx", "keyring", "prompt-toolkit", "pydantic", "rich"):
         assert f"{name} {version(name)}" in report["versions packages"]
 
 

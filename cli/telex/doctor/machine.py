@@ -44,11 +44,13 @@ def versions(_: DoctorContext) -> Iterator[Finding]:
     yield ok("telex", f"{__version__}, in {Path(place).parents[1]}")
     system = f"{platform.system()} {platform.machine()}".strip()
     yield ok("Python", f"{platform.python_version()} ({sys.executable or 'embedded'}) on {system}")
-    installed = {each.name: each.version for each in metadata.distributions()}
-    required = [] if "telex" not in installed else metadata.requires("telex") or []
-    names = [re.split(r"[^\w.-]", each)[0] for each in required if "extra ==" not in each]
-    packages = ", ".join(f"{name} {installed[name]}" for name in names if name in installed)
-    yield ok("packages", packages or "unknown: telex runs from its source and is not installed")
+    try:
+        required = [each for each in metadata.requires("telex") or [] if "extra ==" not in each]
+        names = [re.split(r"[^\w.-]", each)[0] for each in required]
+        yield ok("packages", ", ".join(f"{name} {metadata.version(name)}" for name in names))
+    except metadata.PackageNotFoundError as error:
+        detail = f"unknown, because {error.name} is not installed as a package"
+        yield note("packages", detail, install_command(str(error.name)))
     for extra, (package, purpose) in _EXTRAS.items():
         if is_importable(package):
             yield ok(f"extra {extra}", f"{package} {metadata.version(package)}")
