@@ -173,16 +173,16 @@ class Journal:
         self._ordered = ordered
         self._synced = time.monotonic()
         self._state_path = self.path.with_name(f"{self.path.name}.state")
-        self._file = -1
+        self._state = -1
         self._end = 0
-        self._state = self._open(self._state_path)
+        self._file = self._open(self.path)
         try:
+            if not stat.S_ISREG(os.fstat(self._file).st_mode):
+                raise click.UsageError(f"cannot write {name}: it is not a regular file")
+            self._state = self._open(self._state_path)
             if not files.try_lock(self._state):
                 raise click.UsageError(f"another telex batch is writing {name}")
             hashes = {each: _digest(value) for each, value in made_with.items()}
-            self._file = self._open(self.path)
-            if not stat.S_ISREG(os.fstat(self._file).st_mode):
-                raise click.UsageError(f"cannot write {name}: it is not a regular file")
             if os.fstat(self._file).st_size or (is_begun and self._read_state()):
                 self._check(hashes, fresh=fresh)
             if fresh:
