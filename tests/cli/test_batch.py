@@ -132,6 +132,7 @@ def test_json_that_matches_a_schema_is_parsed(lab: Lab) -> None:
     assert ran.code == 6
     assert (good["json"], "text" in good) == ({"label": "bug"}, False)
     assert (bad["json"], bad["text"], bad["error"]["type"]) == (None, '{"label": 1}', "SchemaMismatchError")
+    assert bad["error"]["exit_code"] == 6
     ran = lab.batch(*schema, "--ordered", "--format", "csv", stdin=b"good\nbad\n")
     assert [row["label"] for row in csv.DictReader(io.StringIO(ran.text))] == ["bug", ""]
 
@@ -577,6 +578,7 @@ def test_an_alias_has_options_and_models_to_fall_back_to(lab: Lab) -> None:
     ran = lab("batch", "-m", "fleet", "-o", "out.jsonl", "-t", "0.5", stdin=b"1\n2\n3\n")
     assert ran.code == 0, ran.err
     assert {line["model"] for line in lines(Path("out.jsonl").read_text())} == {"lab/n"}
+    assert "gone/m at http://127.0.0.1:9/v1 is not used any more" in ran.err
     body = lab.server.asked[0].body
     assert (body["model"], body["temperature"]) == ("n", 0.5)
     assert body["messages"][0] == {"role": "system", "content": "Braces: {{ x }}"}

@@ -16,7 +16,7 @@ from servers import refusal
 
 import provider_core
 from provider_core import BatchLimits, BatchRun, Result, Row, batch, errors, provider
-from provider_core.batches import lanes
+from provider_core.batches import lanes, runner
 from provider_core.keys import MemoryStore
 from provider_core.runtime import Runtime
 from provider_core.settings import Settings
@@ -209,6 +209,14 @@ def test_refusals_alone_end_the_batch_at_last(lab: Lab, monkeypatch: pytest.Monk
     lab.server.will(refusal(503))
     with pytest.raises(errors.OverloadedError):
         list(lab.batch(map(str, range(1000))))
+
+
+def test_a_row_that_is_refused_too_often_fails_alone(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_RATE_RETRIES", 2)
+    lab.server.will(lambda asked: refusal(429) if b"bad" in asked.raw else echo(asked))
+    good, bad = lab.results(["good", "bad"], workers=2)
+    assert (good.ok, bad.ok, bad.attempts) == (True, False, 3)
+    assert isinstance(bad.error, errors.RateLimitError)
 
 
 def test_a_missing_key_is_reported_before_any_row(lab: Lab) -> None:

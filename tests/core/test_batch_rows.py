@@ -96,6 +96,7 @@ def test_a_bad_row_has_an_error_with_its_line_and_the_others_are_read(
 ) -> None:
     first, bad, last = read(data, format_, name="rows")
     assert first.error is last.error is None
+    assert [row.number for row in (first, bad, last)] == [1, 2, 3]
     assert bad.error is not None
     assert bad.error.message.startswith(f"line {line} of rows cannot be used: {words}")
     assert (bad.error.code, bad.line) == ("bad_row", line)
@@ -225,6 +226,15 @@ def test_a_template_has_the_row_and_what_was_typed() -> None:
     assert said({"a": "x"}, "{{ a }} {{ b }}", values={"b": "given"}) == [("user", "x given")]
     with pytest.raises(VariableError, match="no variable 'c'"):
         planner(prompt=inline("{{ a }}", "the prompt"), request=REQUEST, values={"c": ""})
+
+
+def test_a_column_names_the_model_unless_the_prompt_uses_it() -> None:
+    (row,) = rows_of([{"model": "a/b", "prompt": "x"}])
+    assert planner(request=REQUEST).model(row) == "a/b"
+    assert planner(request=REQUEST, prompt=inline("{{ model }}", "the prompt")).model(row) is None
+    (row,) = rows_of([{"model": 5}])
+    with pytest.raises(InvalidInputError, match="the column model is not a text"):
+        planner(request=REQUEST).model(row)
 
 
 def test_columns_set_the_request_of_their_row() -> None:
