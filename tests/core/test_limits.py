@@ -12,7 +12,7 @@ from wire import body, chunks, delta
 from provider_core import connect, limits
 from provider_core.errors import ProtocolError
 from provider_core.stream import Decoder
-from provider_core.types import Finished, Image, Provider, Text, Verdict
+from provider_core.types import Finished, Image, Provider, Sources, Text, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -151,6 +151,14 @@ def test_a_library_call_can_limit_the_answer(server: Scripted) -> None:
         with pytest.raises(ProtocolError, match="more than 7 characters of text"):
             model.conversation().ask("hi", max_characters=7)
         assert model.conversation().ask("hi").text == "1234567890"
+
+
+def test_images_and_sources_beyond_the_limit_are_omitted() -> None:
+    urls = [f"https://host.test/{number}" for number in range(limits.SOURCES + 5)]
+    events = chunks({**delta("x", images=urls), "citations": urls}, delta(finish="stop")).events
+    (sources,) = [event.sources for event in events if isinstance(event, Sources)]
+    assert (len(sources), sources[-1].url) == (limits.SOURCES, urls[limits.SOURCES - 1])
+    assert sum(isinstance(event, Image) for event in events) == limits.IMAGES
 
 
 def test_images_beyond_the_limit_are_reported_as_too_large() -> None:

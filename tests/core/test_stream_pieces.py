@@ -60,6 +60,8 @@ BOTH = [*SUM, ("b", "mul", '{"y":2}')]
         ([part("a", "sum", '{"x":1}'), part("a", "sum", '{"x":2}')], [*SUM, ("a", "sum", '{"x":2}')]),
         ([part("a", "sum", "", index=0), part("a", "sum", "", index=1), part("a", None, '{"x":1}', index=0),
           part("a", None, '{"x":2}', index=1)], [*SUM, ("a", "sum", '{"x":2}')]),
+        ([part("a", "sum"), part("a", "mul"), [part("a", None, '{"x":1}'), part("a", None, '{"y":2}')]],
+         [("a", "sum", '{"x":1}'), ("a", "mul", '{"y":2}')]),
         # a call that is repeated
         ([part("a", "sum", "{}"), part("a", "sum", '{"x":1}')], SUM),
         ([part("a", "sum", '{"x":1}'), part("a", "sum", '{"x":1}')], SUM),

@@ -146,6 +146,7 @@ HARMONY_CALL = '<|channel|>commentary to=functions.read <|constrain|>json<|messa
 @pytest.mark.parametrize(
     ("pieces", "said"),
     [
+        (["Hm.", " So\n", "</think> Hello"], [("text", "Hm. So\n Hello")]),
         (["</think>\n\n", "Hello"], [("text", "Hello")]),
         ([*COMMENTARY, *FINAL], [("text", "Let me see.Hi")]),
         ([HARMONY_CALL], [("text", 'to=functions.read {"a": 1}')]),
