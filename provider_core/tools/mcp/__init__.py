@@ -26,7 +26,6 @@ from provider_core.tools.mcp._process import (
     Process,
     SecretResolver,
     StepName,
-    Watchdog,
     server_environment,
 )
 
@@ -99,7 +98,6 @@ class McpServers:
         self._excluded_env = frozenset(excluded_env)
         self._on_step = on_step
         self._loop = EventLoopThread()
-        self._watchdog = Watchdog()
         self._started: list[McpToolbox] = []
         self.toolboxes: tuple[McpToolbox, ...] = ()
         self.failures: tuple[FailedServer, ...] = ()
@@ -121,8 +119,6 @@ class McpServers:
 
     def _start(self) -> None:
         failed: dict[str, FailedServer] = {}
-        if any(server.command for server in self._servers):
-            self._watchdog.start()
         self._loop.start()
         imported = asyncio.Event()
         resolver = SecretResolver(self._environ, self._store)
@@ -135,7 +131,7 @@ class McpServers:
             env = self._environ
             if server.command:
                 env = server_environment(env, credentials.values, excluded_env=self._excluded_env)
-            box = McpToolbox(server, credentials, env, self._loop, self._watchdog, self._on_step)
+            box = McpToolbox(server, credentials, env, self._loop, self._on_step)
             self._started.append(box)
             self._loop.submit(box.live(imported))
         if self._started:
@@ -163,7 +159,6 @@ class McpServers:
             for box in self._started:
                 box.kill()
             self._loop.stop(1.0)
-            self._watchdog.close()
 
 
 @contextlib.contextmanager
@@ -248,7 +243,6 @@ class McpToolbox:
         credentials: ServerCredentials,
         env: Mapping[str, str],
         loop: EventLoopThread,
-        watchdog: Watchdog,
         on_step: Callable[[McpServer, StepName, float], None],
     ) -> None:
         self.server = server
@@ -262,7 +256,6 @@ class McpToolbox:
         self._credentials = credentials
         self._env = env
         self._loop = loop
-        self._watchdog = watchdog
         self._on_step = on_step
         self._at_once = False
         self._process: Process | None = None
@@ -357,7 +350,6 @@ class McpToolbox:
             try:
                 if self._process is not None:
                     await self._process.end(at_once=self._at_once)
-                    self._watchdog.forget(self._process.pid)
             finally:
                 self.gone.set_result(None)
 
@@ -370,7 +362,6 @@ class McpToolbox:
                 )
             except (OSError, ValueError) as error:
                 raise ToolServerError(_start_problem(self.server, error), server=self.name) from None
-            self._watchdog.watch(self._process.pid)
             self._done("start", time.monotonic() - began)
         await imported.wait()
         from provider_core.tools.mcp._session import McpSession, StdioTransport

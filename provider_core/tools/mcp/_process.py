@@ -14,7 +14,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from provider_core.errors import KeyDestinationError, KeyStoreError, ToolSecretError
@@ -55,6 +54,7 @@ class Process:
         """Whether stdout has ended."""
         self._stderr = b""
         self._reader = asyncio.create_task(self._read_stderr())
+        self._watchdog = _watchdog(process.pid)
 
     @classmethod
     async def start(
@@ -135,6 +135,9 @@ class Process:
             if not await self._all_exited(_GRACE):
                 self.kill()
                 await self.wait(_GRACE)
+        if self._watchdog is not None:  # which must not end a group that gets the number later
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._watchdog.communicate(b"\n", timeout=_GRACE)
         if stdin is not None and stdin.transport.get_write_buffer_size():
             stdin.transport.abort()  # what will not be read keeps the pipe open
         self._reader.cancel()
@@ -176,71 +179,27 @@ class Process:
         return False
 
 
-# --- the watchdog ------------------------------------------------------------------------------------------
-
-_SCRIPT = """
-groups=
-while read -r sign group; do
-  rest=
-  for each in $groups; do [ "$each" = "$group" ] || rest="$rest $each"; done
-  groups=$rest
-  [ "$sign" = + ] && groups="$groups $group"
-done
-[ -n "$groups" ] || exit 0
-for each in $groups; do kill -s TERM -- "-$each"; done
-sleep 1
-for each in $groups; do kill -s KILL -- "-$each"; done
-"""
+_WATCHDOG = 'read -r line || { kill -s TERM -- "-$1"; sleep 1; kill -s KILL -- "-$1"; }'
 
 
-class Watchdog:
-    """Ends the servers' process groups if telex is killed.
+def _watchdog(group: int) -> subprocess.Popen[bytes] | None:
+    """A shell that ends a process group if telex is killed, unless it gets a line; None without a POSIX shell.
 
     A server should exit when its stdin is closed, which the kernel does. Some do not, and their children seldom do. So
-    a shell waits for the end of a pipe that only this process holds open, and then ends the groups that it was given.
-    Before ``start``, and without a POSIX shell, nothing happens.
+    the shell waits for a line or for the end of a pipe that only this process holds open.
     """
-
-    def __init__(self) -> None:
-        self._shell: subprocess.Popen[bytes] | None = None
-        self._lock = threading.Lock()
-
-    def start(self) -> None:
-        """Start the shell, before the first group: a later one might be killed together with telex."""
-        if sys.platform == "win32":
-            return
+    if sys.platform != "win32":
         with contextlib.suppress(OSError):
-            self._shell = subprocess.Popen(
-                ["/bin/sh", "-c", _SCRIPT],
+            return subprocess.Popen(
+                ["/bin/sh", "-c", _WATCHDOG, "sh", str(group)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                bufsize=0,
                 cwd="/",
                 env={"PATH": os.defpath},
                 start_new_session=True,  # Ctrl-C on the terminal must not reach it
             )
-
-    def watch(self, group: int) -> None:
-        self._send(f"+ {group}\n")
-
-    def forget(self, group: int) -> None:
-        """Stop watching a group that has ended: its number may soon be another's."""
-        self._send(f"- {group}\n")
-
-    def close(self) -> None:
-        with self._lock:
-            shell, self._shell = self._shell, None
-        if shell is not None and shell.stdin is not None:
-            with contextlib.suppress(OSError):
-                shell.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                shell.wait(3)
-
-    def _send(self, line: str) -> None:
-        with self._lock, contextlib.suppress(OSError):
-            if self._shell is not None and self._shell.stdin is not None:
-                self._shell.stdin.write(line.encode())
+    return None
 
 
 # --- variables ---------------------------------------------------------------------------------------------
