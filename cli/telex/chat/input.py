@@ -13,11 +13,13 @@ from telex.console import NOTE_AFTER, stdin_text
 from telex.options import require_utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from provider_core.attachments import TextFile, TextFolder
     from provider_core.templates import Filled, Template
-    from provider_core.types import Part
+    from provider_core.types import Part, Target
+    from telex.app import App
+    from telex.chat import Options
     from telex.console import Console
 
 _MOST_NAMED = 5
@@ -66,6 +68,18 @@ class Attaching(Struct):
     limit: int = limits.ATTACHED
     note: Callable[[str], object] | None = None
     """Called with a sentence if reading an attachment takes longer than a moment."""
+
+    @classmethod
+    def to(cls, app: App, targets: Iterable[Target], options: Options) -> Attaching:
+        """So that each of the models can read them."""
+        from provider_core.attachments import accepts_pdf
+
+        return cls(
+            environ=app.runtime.environ,
+            pdf_as_file=all(map(accepts_pdf, targets)),
+            limit=options.attach_limit,
+            note=None if options.quiet else app.console.note,
+        )
 
 
 def read_prompt(

@@ -6,7 +6,6 @@ Here, options, template, settings and the conversation to continue are put toget
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -150,7 +149,9 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
     prompt = read_prompt(
         app.console,
         () if interactive else options.prompt,
-        attaching=partial(_attaching, app, options, found),
+        attaching=lambda: Attaching.to(
+            app, [one.target for each in found for one in each if one.target is not None], options
+        ),
         no_stdin=interactive or options.no_stdin,
         files=options.files,
         images=options.images,
@@ -217,18 +218,6 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         limits_costs=has_budget
         or any(each.chat is not None and each.chat.max_cost is not None for each in models),
         save_images=save_images,
-    )
-
-
-def _attaching(app: App, options: Options, found: Sequence[Sequence[Candidate]]) -> Attaching:
-    """How files are attached so that each of the models can read them."""
-    from provider_core.attachments import accepts_pdf
-
-    return Attaching(
-        environ=app.runtime.environ,
-        pdf_as_file=all(accepts_pdf(one.target) for each in found for one in each if one.target is not None),
-        limit=options.attach_limit,
-        note=None if options.quiet else app.console.note,
     )
 
 

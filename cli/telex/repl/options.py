@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from telex.repl.session import CommandError, split_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from provider_core.events import Toolbox
     from provider_core.settings.tree import Place
@@ -59,6 +59,9 @@ def _toolboxes(session: Session) -> Sequence[Toolbox]:
 
 
 def _list_tools(session: Session) -> None:
+    from provider_core.events import PlannedCall
+    from provider_core.types import ToolCall
+
     console, known = session.app.console, session.app.runtime.settings.mcp
     boxes = {box.name: box for box in _toolboxes(session)}
     marked = False
@@ -68,7 +71,9 @@ def _list_tools(session: Session) -> None:
             continue
         shown = []
         for offered in boxes[name].tools:
-            allowed = session.tools is not None and _is_allowed(session, boxes[name], offered.tool.name)
+            call = ToolCall(id="", name=offered.tool.name, arguments="{}")
+            planned = PlannedCall(toolbox=boxes[name], spec=offered, call=call, arguments={})
+            allowed = session.tools is not None and session.tools.policy.allows(planned)
             marked = marked or allowed
             shown.append(f"{offered.tool.name}{'*' if allowed else ''}")
         console.note(f"on   {name}: {', '.join(shown) or 'no tools'}")
@@ -80,23 +85,9 @@ def _list_tools(session: Session) -> None:
         console.note("To turn one on: /tools on NAME")
 
 
-def _is_allowed(session: Session, box: Toolbox, tool: str) -> bool:
-    from provider_core.events import PlannedCall
-    from provider_core.types import ToolCall
-
-    if session.tools is None:
-        return False
-    spec = next(each for each in box.tools if each.tool.name == tool)
-    call = ToolCall(id="", name=tool, arguments="{}")
-    return session.tools.policy.allows(PlannedCall(toolbox=box, spec=spec, call=call, arguments={}))
-
-
-def complete_tools(app: App, argument: str) -> Iterator[str]:
+def complete_tools(app: App, argument: str) -> Sequence[str]:
     """The words after those of ``argument`` before its last one."""
-    if " " not in argument:
-        yield from ("on ", "off ")
-    else:
-        yield from app.runtime.settings.mcp
+    return [*app.runtime.settings.mcp] if " " in argument else ["on ", "off "]
 
 
 # --- /set --------------------------------------------------------------------------------------------------
@@ -144,13 +135,12 @@ def set_(session: Session, argument: str) -> None:
 def _unknown(name: str) -> CommandError:
     from provider_core.redaction import close_matches
 
-    similar = close_matches(name, SETTINGS, most=1, cutoff=0.7)
-    if similar:
-        return CommandError(f"{name} cannot be set in a conversation", f"Did you mean {similar[0]}?")
-    return CommandError(
-        f"{name} cannot be set in a conversation",
-        f"Settings that can: {', '.join(SETTINGS)}\nTo change the settings file: telex config set KEY VALUE",
+    hint = (
+        f"Settings that can: {', '.join(SETTINGS)}\nTo change the settings file: telex config set KEY VALUE"
     )
+    for similar in close_matches(name, SETTINGS, most=1, cutoff=0.7):
+        hint = f"Did you mean {similar}?"
+    return CommandError(f"{name} cannot be set in a conversation", hint)
 
 
 def _checked(session: Session, name: str, words: Sequence[str]) -> tuple[Place, Any]:
@@ -195,7 +185,7 @@ def _apply(session: Session, name: str, value: Any) -> None:
         # A variable is the strongest layer of the settings.
         runtime.environ = without if value is None else without | {variable: as_text(value)}
         runtime.reload()
-        option = {"usage": False}.get(name) if name == "usage" else None
+        option = False if name == "usage" else None
         try:
             session.change_options(**({name: option} if name in ("markdown", "reasoning", "usage") else {}))
         except BaseException:
@@ -226,12 +216,11 @@ def _list_settings(session: Session, names: Sequence[str]) -> None:
     tables.rows(session.app.console, ("SETTING", "VALUE", "SOURCE"), rows)
 
 
-def complete_set(_: App, argument: str) -> Iterator[str]:
+def complete_set(_: App, argument: str) -> Sequence[str]:
     """The settings, and then the values of one that has few."""
     name, space, _values = argument.partition(" ")
     if not space:
-        yield from (f"{each} " for each in SETTINGS)
-    elif name in SETTINGS:
-        from provider_core.settings.values import locate
+        return [f"{each} " for each in SETTINGS]
+    from provider_core.settings.values import locate
 
-        yield from locate(name, {}).choices
+    return locate(name, {}).choices if name in SETTINGS else ()

@@ -159,14 +159,7 @@ class Session:
 
     def attach(self, files: Sequence[str] = (), images: Sequence[str] = ()) -> None:
         """Attach files and images to the next prompt, as ``telex chat`` does."""
-        from provider_core.attachments import accepts_pdf
-
-        attaching = Attaching(
-            environ=self.app.runtime.environ,
-            pdf_as_file=accepts_pdf(self.target),
-            limit=self._plan.options.attach_limit,
-            note=self.app.console.note,
-        )
+        attaching = Attaching.to(self.app, [self.target], self._plan.options)
         self.attached = attach(self.attached, files, images, attaching=attaching)
 
     def retry(self, text: str | None = None) -> None:
