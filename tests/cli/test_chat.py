@@ -91,24 +91,13 @@ def test_options_are_fields_of_the_body(lab: Inside, server: Scripted) -> None:
     assert (body["stop"], body["user"]) == (["a"], "me")
 
 
-def test_no_stream_requests_the_whole_answer(lab: Inside, server: Scripted) -> None:
-    reply = {"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": "all"}}]}
-    server.will(Answer([json.dumps(reply).encode()], headers={"content-type": "application/json"}))
-    assert lab("chat", "--no-stream", "hi").out == b"all\n"
-    assert server.asked[0].body["stream"] is False
-    assert "stream_options" not in server.asked[0].body
-
-
 @pytest.mark.parametrize(
     ("stdin", "words", "sent"),
     [
         (b"The sky is blue.", ["What colour?"], "The sky is blue.\n\nWhat colour?"),
-        (b"a\tb\r\n  c \n", ["why"], "a\tb\r\n  c \n\n\nwhy"),
         (b"only stdin\n", [], "only stdin\n"),
         (b"", ["only words"], "only words"),
-        (b"\n", ["only words"], "only words"),
         ("größe ✓".encode(), ["-", "ok"], "größe ✓\n\nok"),
-        ("größe ✓".encode(), ["ok", "-"], "größe ✓\n\nok"),
         (b"x", ["--no-stdin", "ok"], "ok"),
         (b"", ["--", "-5 degrees?"], "-5 degrees?"),
         (b"", ["what", "is", "5", "-", "3"], "what is 5 - 3"),
@@ -116,7 +105,7 @@ def test_no_stream_requests_the_whole_answer(lab: Inside, server: Scripted) -> N
         ("Größe".encode("utf-16"), [], "Größe"),  # as PowerShell pipes it
     ],
 )
-def test_stdin_and_words_are_one_message(
+def test_stdin_is_part_of_prompt(
     lab: Inside, server: Scripted, stdin: bytes, words: list[str], sent: str
 ) -> None:
     ran = lab("chat", *words, stdin=stdin)
@@ -134,35 +123,25 @@ def test_stdin_and_words_are_one_message(
         (["-f", "-", "-"], b"text", "only once"),
         (["hi"], b"\xff\xfe\x00", "not UTF-8"),
         (["hi"], b"ustar\0\0\0", "stdin is not a text file: it contains NUL characters"),
-        (["hi"], "text".encode("utf-16-le"), "stdin is not a text file: it contains NUL characters"),
         (["hi"], b"%PDF-1.4 all of it ASCII", "stdin cannot be used: it is damaged"),
         ([os.fsdecode(b"caf\xe9")], b"", "not UTF-8"),
-        (["-s", os.fsdecode(b"\xff"), "hi"], b"", "not UTF-8"),
         (["-5 degrees?"], b"", 'put "--" before'),
-        (["--explain this"], b"", 'put "--" before'),
         (["-c", "hi"], b"", "no conversation"),
         (["--conversation", "", "hi"], b"", "--conversation is empty"),
         (["--schema", " ", "hi"], b"", "--schema is empty"),
         (["--schema", "[1]", "hi"], b"", "the schema is a JSON array, not a JSON object"),
         (["-p", "messages=1", "hi"], b"", "-p messages: telex sets this field; use the argument PROMPT"),
-        (["-p", "model=x", "hi"], b"", "-p model: telex sets this field; use --model"),
         (["--var", "a=b", "hi"], b"", "--var requires --template"),
         (["--allow", "a", "hi"], b"", "--allow requires --tools"),
         (["-p", "top_p", "hi"], b"", "KEY=VALUE"),
-        (["-p", "stop=[1", "hi"], b"", "not valid JSON"),
         (["-t", "warm", "hi"], b"", "is not a number"),
-        (["-t", "1e400", "hi"], b"", "is not a number"),
-        (["--timeout", "nan", "hi"], b"", "is not a number"),
         (["-p", "a=NaN", "hi"], b"", "not valid JSON"),
-        (["-p", 'a={"b":Infinity}', "hi"], b"", "not valid JSON"),
         (["-p", "a=" + "[" * 100_000, "hi"], b"", "not valid JSON"),
-        (["-p", "a=" + "9" * 5_000, "hi"], b"", "not valid JSON"),
         (["-m", "lab/m", "--max-tokens", "9", "-p", "max_tokens=5", "hi"], b"", "set the same limit"),
-        (["-p", "max_tokens=5", "-p", "max_completion_tokens=5", "hi"], b"", "set the same limit"),
         (["--max-tokens", "9", "-p", 'options={"num_predict": 5}', "hi"], b"", "set the same limit"),
     ],
 )
-def test_bad_input_is_a_usage_error_and_sends_nothing(
+def test_bad_input_exits_2(
     lab: Inside, server: Scripted, arguments: list[str], stdin: bytes, words: str
 ) -> None:
     ran = lab("chat", *arguments, stdin=stdin)
@@ -177,17 +156,13 @@ def test_bad_input_is_a_usage_error_and_sends_nothing(
     [
         ("-f a.py b.py 'c d.py' Review", "-f a.py -f b.py -f 'c d.py'"),
         ("Review -f a.py b.py", "-f a.py -f b.py"),
-        ("-qf a.py -t 0 Review b.py --json", "-f a.py -f b.py"),
-        ("--file=a.py b.py Review", "-f a.py -f b.py"),
         ("-i a.py b.py Review", "-i a.py -i b.py"),
-        ("-f a.py a.py b.py 'c d.py' a.py b.py b.py", "-f 'c d.py' …"),
         ("a.py", ""),
-        ("a.py -f b.py Review", ""),
         ("-f b.py -- a.py", ""),
         ("-f b.py 'see a.py'", ""),
     ],
 )
-def test_files_that_a_pattern_left_in_the_prompt_are_an_error(
+def test_files_left_by_a_pattern_exit_2(
     lab: Inside, server: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, shown: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -196,17 +171,14 @@ def test_files_that_a_pattern_left_in_the_prompt_are_an_error(
     ran = lab("chat", *shlex.split(typed))
     if shown:
         assert (ran.code, server.asked) == (2, [])
-        assert bool(ran.out) == ("--json" in typed)
         assert shown in ran.err
     else:
         assert ran.code == 0, ran.err
         assert "a.py" in str(content(server))
 
 
-@pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1"])
-def test_arguments_files_and_stdin_are_utf8_in_every_locale(
-    process: Telex, server: Scripted, tmp_path: Path, locale: str
-) -> None:
+@pytest.mark.parametrize("locale", ["C", "en_US.ISO-8859-1"])
+def test_utf8_in_every_locale(process: Telex, server: Scripted, tmp_path: Path, locale: str) -> None:
     server.will(answer("Grüße"))
     (tmp_path / "süß.txt").write_text("ß")
     env = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "TELEX_MODEL": "lab/ö"}
@@ -231,7 +203,7 @@ def test_arguments_files_and_stdin_are_utf8_in_every_locale(
         (["-q", "hi"], ""),
     ],
 )
-def test_stdin_is_read_to_its_end_however_late(
+def test_late_stdin_is_read_to_its_end(
     process: Telex, server: Scripted, arguments: list[str], note: str
 ) -> None:
     reading, writing = socket.socketpair() if "-" in arguments else pipe()
@@ -259,7 +231,7 @@ def test_ctrl_c_while_waiting_for_stdin_sends_nothing(process: Telex, server: Sc
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(("-m", "nowhere/m"), 3), (("-f", "missing"), 2)])
-def test_other_mistakes_are_reported_before_stdin_is_read(
+def test_mistakes_are_reported_before_stdin_ends(
     process: Telex, arguments: tuple[str, ...], code: int
 ) -> None:
     reading, writing = pipe()
@@ -322,35 +294,24 @@ def test_reasoning_goes_to_stderr(lab: Inside, server: Scripted) -> None:
         (answer("all"), 0, b"all\n", ""),
         (answer("up to", finish="length"), 6, b"up to\n", "token limit"),
         ([*sse(delta(reasoning_content="hm")), *answer(finish="length")], 6, b"", "used up the token limit"),
-        (answer("so far", finish="timeout"), 6, b"so far\n", "finish reason timeout"),
         (answer("all", finish="xyzzy"), 0, b"all\n", "Unknown finish reason: xyzzy; treated as complete."),
         (sse(delta("so far"), b"data: upstream died\n\n", DONE), 6, b"so far\n", "upstream died"),
-        (sse(delta("half"), delta(tool_calls=[CALL])), 6, b"half\n", "the answer is incomplete"),
-        ([*sse(delta("I", tool_calls=[CALL])), *answer(finish="length")], 6, b"I\n", "in a call of clock"),
         ([*sse(delta(tool_calls=[CALL]), delta(finish="tool_calls")), DONE], 0, b"", "called a tool (clock)"),
         ([*sse(delta("half"))], 6, b"half\n", "the answer is incomplete"),
         ([*sse(delta("half")), Cut()], 6, b"half\n", "lab"),
         (answer("so far", finish="content_filter"), 6, b"so far\n", "stopped the answer"),
         (answer(), 6, b"", "empty"),
         (sse(delta("so far"), {"error": {"message": "it broke"}}), 6, b"so far\n", "it broke"),
-        (sse(delta("so far"), delta(finish="error"), DONE), 6, b"so far\n", "broke the answer off"),
         (sse({"error": {"message": "The key is wrong", "code": 401}}), 4, b"", "The key is wrong"),
         ([b"<html><title>Just a moment...</title><p>x"], 6, b"", "Just a moment..."),
-        ([b'{"error":"Unexpected endpoint or method. (POST /chat/completions)"}'], 6, b"", "Unexpected endpoint"),
         ([], 6, b"", "--no-stream"),
-        ([b": ping\n\n", DONE], 6, b"", "--no-stream"),
         (refusal("bad key", 401), 4, b"", "bad key"),
-        (refusal("not for you", 403), 4, b"", "not for you"),
         (refusal("slow down", 429), 5, b"", "slow down"),
-        (refusal("no credit", 402), 5, b"", "no credit"),
-        (refusal("wrong field", 400), 6, b"", "wrong field"),
         (refusal("The model x does not exist", 404, code="model_not_found"), 3, b"", "The model x does not"),
         (refusal("broken", 500), 6, b"", "broken"),
     ],
 )  # fmt: skip
-def test_each_end_of_an_answer_has_its_exit_code_and_its_message(
-    lab: Inside, server: Scripted, body: Any, code: int, out: bytes, words: str
-) -> None:
+def test_exit_codes(lab: Inside, server: Scripted, body: Any, code: int, out: bytes, words: str) -> None:
     server.will(body)
     ran = lab("chat", "--retries", "0", "hi")
     assert (ran.code, ran.out) == (code, out), ran.err
@@ -360,12 +321,10 @@ def test_each_end_of_an_answer_has_its_exit_code_and_its_message(
 
 @pytest.mark.parametrize(
     "limit",
-    [("--max-tokens", "20"), ("-p", "max_completion_tokens=20"), ("-p", 'options={"num_predict": 20}')],
+    [("--max-tokens", "20"), ("-p", 'options={"num_predict": 20}')],
     ids=str,
 )
-def test_a_cut_at_the_users_own_limit_exits_0_if_there_is_text(
-    lab: Inside, server: Scripted, limit: tuple[str, str]
-) -> None:
+def test_own_token_limit_exits_0_with_text(lab: Inside, server: Scripted, limit: tuple[str, str]) -> None:
     reply = {"choices": [{"message": {"content": "up to"}, "finish_reason": "length"}]}
     for body, more in ((answer("up to", finish="length"), ()), (None, ("--no-stream",))):
         server.will(body or Answer([json.dumps(reply).encode()]))
@@ -386,9 +345,7 @@ def test_a_closed_stdout_or_stderr_does_no_harm(process: Telex, server: Scripted
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_pipe_that_does_not_block_gets_every_byte(
-    process: Telex, server: Scripted, unbuffered: str
-) -> None:
+def test_a_nonblocking_pipe_gets_every_byte(process: Telex, server: Scripted, unbuffered: str) -> None:
     whole = "x" * 300_001
     server.will(answer(whole))
     reading, writing = os.pipe()
@@ -458,23 +415,6 @@ def test_the_key_is_sent_in_its_header_and_redacted_in_errors(telex: Telex, serv
     assert "sk-canary-7" not in ran.err
 
 
-@pytest.mark.parametrize(
-    ("fields", "reply", "code", "words"),
-    [
-        ({}, Answer([b"404 page not found\n"], status=404, headers={"content-type": "text/plain"}), 6, "--base-url"),
-        ({"preset": "qwen"}, refusal("Incorrect API key", 401), 4, "qwen-cn"),
-    ],
-)  # fmt: skip
-def test_an_address_or_region_that_is_wrong_gets_a_hint(
-    telex: Telex, server: Scripted, fields: dict[str, str], reply: Answer, code: int, words: str
-) -> None:
-    telex.provider("qwen", server.url.removesuffix("/v1"), key=None, key_env="Q", **fields)
-    server.will(reply)
-    ran = Inside(telex.home)("chat", "hi", env={"Q": "k"})
-    assert ran.code == code
-    assert words in ran.err
-
-
 def test_retries_are_reported_and_limited(lab: Inside, server: Scripted) -> None:
     busy = Answer([b'{"error": {"message": "busy"}}'], status=503, headers={"retry-after": "0.2"})
     server.will(busy, Answer(answer("at last")))
@@ -484,10 +424,6 @@ def test_retries_are_reported_and_limited(lab: Inside, server: Scripted) -> None
     assert "attempt 2" in ran.err
     server.will(busy)
     assert (lab("chat", "--retries", "0", "hi").code, len(server.asked)) == (6, 1)
-    server.will(Answer([]), Answer(answer("all")))  # an empty body is a lost connection
-    assert (lab("chat", "hi").out, len(server.asked)) == (b"all\n", 2)
-    server.will(Answer([]))
-    assert (lab("chat", "--retries", "1", "hi").code, len(server.asked)) == (6, 2)
 
 
 def test_a_silent_server_is_given_up_after_the_timeout(lab: Inside, server: Scripted) -> None:
@@ -509,10 +445,3 @@ def test_a_refused_field_is_dropped_reported_once_and_remembered(lab: Inside, se
     second = lab("chat", "hi")
     assert (second.code, second.err) == (0, "")
     assert "stream_options" not in server.asked[-1].body
-
-
-def test_a_field_that_the_user_set_is_reported_each_time_it_is_dropped(lab: Inside, server: Scripted) -> None:
-    server.will(refusal("Unsupported parameter: 'temperature'", param="temperature"), Answer(answer("x")))
-    assert "temperature" in lab("chat", "-t", "0.5", "hi").err
-    assert "temperature" in lab("chat", "-t", "0.5", "hi").err
-    assert "temperature" not in server.asked[-1].body

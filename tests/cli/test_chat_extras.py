@@ -7,8 +7,6 @@ import contextlib
 import json
 import re
 import sqlite3
-import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,51 +40,30 @@ def content(server: Scripted) -> object:
 # --- attachments -------------------------------------------------------------------------------------------
 
 
-def test_a_text_file_is_sent_in_a_fence_before_the_prompt(lab: Inside, server: Scripted) -> None:
-    Path("a.py").write_text("x = '```'\n")
-    Path("b c.txt").write_text("inside")
-    ran = lab("chat", "-f", "a.py", "-f", f"file://{Path.cwd()}/b%20c.txt", "Why?")
-    assert ran.code == 0
-    first, second, prompt = str(content(server)).split("\n\n")
-    assert first == "a.py:\n````py\nx = '```'\n````"
-    assert second.endswith(":\n```\ninside\n```")
-    assert prompt == "Why?"
-    assert "a.py (10 bytes, ~3 tokens)" in ran.err
-
-
 @pytest.mark.parametrize(
     ("option", "name", "words"),
     [
         ("-f", "a.png", ["PNG", "--image"]),
         ("-f", "ftp://example.com/a.txt?b=c", ["curl -sSfL 'ftp://example.com/a.txt?b=c' | telex chat PROMPT"]),
-        ("-i", "http://example.com/a.txt?b=c", ["curl -sSfL 'http://example.com/a.txt?b=c' | telex chat PROMPT"]),
-        ("-f", "https://me:secret@example.com/a", ["example.com"]),
     ],
 )  # fmt: skip
-def test_what_cannot_be_attached_is_an_error(
+def test_invalid_attachment_exits_2(
     lab: Inside, server: Scripted, option: str, name: str, words: list[str]
 ) -> None:
     Path("a.png").write_bytes(PNG)
     ran = lab("chat", option, name, "Why?")
     assert (ran.code, server.asked) == (2, [])
     assert all(word in ran.err for word in words)
-    assert "secret" not in ran.err
 
 
 @pytest.mark.parametrize(("options", "stdin"), [(["-i", "a.txt"], b""), (["-i", "-"], PNG), ([], PNG)])
-def test_an_image_is_sent_as_a_data_url_of_its_own_type(
-    lab: Inside, server: Scripted, options: list[str], stdin: bytes
-) -> None:
+def test_image_is_sent_as_data_url(lab: Inside, server: Scripted, options: list[str], stdin: bytes) -> None:
     Path("a.txt").write_bytes(PNG)  # its bytes tell the type, not its name
     assert lab("chat", *options, "What is it?", stdin=stdin).code == 0
     assert content(server) == [
         {"type": "image_url", "image_url": {"url": URL}},
         {"type": "text", "text": "What is it?"},
     ]
-
-
-def test_piped_image_gets_no_empty_note(lab: Inside) -> None:
-    assert "Attached" not in lab("chat", "Which?", stdin=PNG).err
 
 
 def test_an_attachment_is_named_without_control_characters(lab: Inside) -> None:
@@ -122,17 +99,6 @@ def test_a_prompt_that_may_be_too_long_is_sent_with_a_warning(telex: Telex, serv
     assert "takes" not in lab("chat", "short").err
 
 
-@pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"])
-def test_stdin_by_another_name_is_stdin(telex: Telex, lab: Inside, server: Scripted, name: str) -> None:
-    Path("typed").write_text("text\n")
-    with Path("typed").open("rb") as redirected:
-        telex.start("chat", "-f", name, "Why?", stdin=redirected).communicate(timeout=30)
-    assert telex("chat", "-f", name, "Why?", stdin=b"text\n").code == 0
-    assert [asked.body["messages"][0]["content"] for asked in server.asked] == [
-        "stdin:\n```\ntext\n```\n\nWhy?"
-    ] * 2
-
-
 # --- schema ------------------------------------------------------------------------------------------------
 
 
@@ -145,16 +111,6 @@ def test_json_is_requested_strictly_and_printed_alone(lab: Inside, server: Scrip
     assert set(format_["json_schema"]["schema"]["required"]) == {"name", "age"}
 
 
-def test_an_answer_that_does_not_match_is_requested_again(lab: Inside, server: Scripted) -> None:
-    server.will(answer('{"age": "three"}'), answer('{"age": 3}'))
-    ran = lab("chat", "--schema", "age int", "How old?")
-    assert (ran.code, ran.out) == (0, b'{"age": 3}\n')
-    again = server.asked[1].body["messages"]
-    assert [turn["role"] for turn in again] == ["user", "assistant", "user"]
-    assert "$.age" in again[-1]["content"]
-    assert "$.age" in ran.err
-
-
 @pytest.mark.parametrize(
     ("schema", "reply", "requests", "code", "verdict", "error"),
     [
@@ -164,7 +120,7 @@ def test_an_answer_that_does_not_match_is_requested_again(lab: Inside, server: S
     ],
     ids=["never matches", "the schema is wrong", "the answer is cut"],
 )  # fmt: skip
-def test_a_schema_that_is_not_met_exits_with_the_reason_and_prints_the_answer(
+def test_unmet_schema_prints_answer_and_reason(
     lab: Inside, server: Scripted, schema: str, reply: Any, requests: int, code: int, verdict: str, error: str
 ) -> None:
     server.will(reply)
@@ -204,7 +160,7 @@ def review(lab: Inside) -> Inside:
     ("options", "system", "temperature"),
     [([], "You review Python.", 0.5), (["-t", "0", "-s", "Be kind."], "Be kind.", 0)],
 )
-def test_a_template_takes_stdin_and_variables_and_options_override_it(
+def test_options_override_a_template(
     review: Inside, server: Scripted, options: list[str], system: str, temperature: float
 ) -> None:
     ran = review("chat", "--template", "review", "--var", "focus={{ stdin }}", *options, stdin=b"x = 1")
@@ -225,7 +181,7 @@ def test_a_template_takes_stdin_and_variables_and_options_override_it(
         (["dog", "-x"], "the template dog asks for a schema"),
     ],
 )
-def test_a_template_that_cannot_be_used_sends_nothing(
+def test_invalid_template_sends_nothing(
     review: Inside, server: Scripted, arguments: list[str], words: str
 ) -> None:
     (review.paths.templates / "dog.toml").write_text("schema = 'age int'\n")
@@ -233,21 +189,6 @@ def test_a_template_that_cannot_be_used_sends_nothing(
     assert ran.code in (2, 3)
     assert words in ran.err
     assert (ran.out, server.asked) == (b"", [])
-
-
-def test_a_schema_turns_a_templates_extract_off(review: Inside, server: Scripted) -> None:
-    (review.paths.templates / "dog.toml").write_text("schema = 'age int'\nextract = true\n")
-    server.will(answer('{"age": 3}'))
-    ran = review("chat", "--template", "dog", "How old?")
-    assert (ran.code, ran.out, ran.err) == (0, b'{"age": 3}\n', "")
-
-
-def test_a_template_waits_for_a_slow_stdin(telex: Telex, review: Inside, server: Scripted) -> None:
-    process = telex.start("chat", "--template", "review", "--var", "focus=x", stdin=subprocess.PIPE)
-    time.sleep(1.5)
-    process.communicate(b"x = 1", timeout=30)
-    assert process.returncode == 0
-    assert content(server) == "x = 1\nMind x."
 
 
 # --- conversations -----------------------------------------------------------------------------------------
@@ -265,9 +206,7 @@ def test_a_conversation_continues_with_another_provider(lab: Inside, server: Scr
     ]  # fmt: skip
 
 
-def test_a_conversation_is_found_by_the_start_of_its_id_and_by_its_title(
-    lab: Inside, server: Scripted
-) -> None:
+def test_conversation_is_found_by_id_and_title(lab: Inside, server: Scripted) -> None:
     lab("chat", "The first one")
     lab("chat", "The second one")
     id_ = json.loads(lab("history", "list", "--json").out)[1]["id"]
@@ -322,7 +261,7 @@ def test_a_history_that_cannot_be_written_costs_a_warning_and_not_the_answer(lab
     assert re.fullmatch(r"(?s)Warning: this chat is not saved: .*\n.+\n", ran.err), ran.err
 
 
-def test_a_conversation_is_saved_with_what_was_typed_as_title_and_its_parameters(lab: Inside) -> None:
+def test_title_and_parameters_are_saved(lab: Inside) -> None:
     lab("chat", "-t", "0", "-p", "top_p=0.5", "Summarise this.", stdin=b"diff --git a b\n")
     assert json.loads(lab("history", "list", "--json").out)[0]["title"] == "Summarise this."
     (turn,) = lab("history", "export", "--all", "--format", "jsonl").out.splitlines()

@@ -48,14 +48,11 @@ TOO_LONG = "This model's maximum context length is 8 tokens. However, your messa
 ERROR_IN_STREAM = sse({"error": {"message": "overloaded", "code": 503}})
 FALLS_BACK = {
     "rate limit": (refused(429, "slow down"), "RateLimitError"),
-    "rate limit with a long wait": (refused(429, "slow down", **{"retry-after": "900"}), "RateLimitError"),
     "quota": (refused(402, "insufficient credits"), "QuotaError"),
     "overload": (refused(503, "busy"), "OverloadedError"),
-    "server error": (refused(500, "oops"), "ServerError"),
     "error in the stream": (Answer(ERROR_IN_STREAM), "OverloadedError"),
     "lost connection": (Answer([Cut()]), "ConnectionLostError"),
     "cut before any text": (Answer([*sse(delta(role="assistant")), Cut()]), "ConnectionLostError"),
-    "ended before any text": (Answer(sse(delta(role="assistant"))), "ConnectionLostError"),
     "web page": (Answer([b"<html>"], headers={"content-type": "text/html"}), "ProtocolError"),
     "refused key": (refused(401, "bad key"), "AuthenticationError"),
     "unknown model": (refused(404, "The model `m` does not exist"), "ModelNotFoundError"),
@@ -89,7 +86,6 @@ STAYS = {
     ),
     "filtered": (Answer([*sse(delta(finish="content_filter")), DONE]), 6),
     "cut after text": (Answer([*sse(delta("Hel")), Cut()]), 6),
-    "error after text": (Answer([*sse(delta("Hel")), *ERROR_IN_STREAM]), 6),
     "cut after reasoning": (Answer([*sse(delta(reasoning_content="Hm")), Cut()]), 6),
 }
 
@@ -103,9 +99,7 @@ def test_no_other_model_is_asked(telex: Inside, server: Scripted, other: Scripte
     assert other.asked == []
 
 
-def test_a_server_that_says_nothing_is_given_up_once(
-    telex: Inside, server: Scripted, other: Scripted
-) -> None:
+def test_a_silent_server_is_asked_once(telex: Inside, server: Scripted, other: Scripted) -> None:
     server.will(Answer([Pause(5)]))
     before = time.monotonic()
     ran = telex("chat", "-m", "fast", "--timeout", "0.3", "--retries", "5", "hi")
@@ -114,9 +108,7 @@ def test_a_server_that_says_nothing_is_given_up_once(
     assert len(server.asked) == 1
 
 
-def test_a_missing_key_and_an_unknown_provider_are_passed_over(
-    telex: Inside, server: Scripted, other: Scripted
-) -> None:
+def test_models_that_cannot_be_asked_are_skipped(telex: Inside, server: Scripted, other: Scripted) -> None:
     server.will(answer("no"))
     telex.provider("locked", server.url, key=None, key_env="NO_SUCH_KEY")
     for targets in (["locked/m", "b/m"], ["nowhere/m", "b/m"], ["nowhere/m", "locked/m", "nothing", "b/m"]):
@@ -131,9 +123,7 @@ def test_a_missing_key_and_an_unknown_provider_are_passed_over(
     assert server.asked == []
 
 
-def test_the_exit_code_and_the_error_are_those_of_the_last_model(
-    telex: Inside, server: Scripted, other: Scripted
-) -> None:
+def test_the_last_error_decides_the_exit_code(telex: Inside, server: Scripted, other: Scripted) -> None:
     server.will(refused(503, "busy"))
     other.will(refused(429, "slow down"))
     ran = telex("chat", "-m", "fast", "--json", "hi")
@@ -146,7 +136,7 @@ def test_the_exit_code_and_the_error_are_those_of_the_last_model(
     ("targets", "expected"),
     [(["a/small", "a/m", "b/large"], ["b/large"]), (["a/small", "b/m"], []), (["b/m", "a/small"], [])],
 )
-def test_after_an_overflow_the_first_larger_model_is_asked(
+def test_overflow_asks_a_larger_model(
     telex: Inside, server: Scripted, other: Scripted, targets: list[str], expected: list[str]
 ) -> None:
     telex.configure(f"[aliases]\nfast = {json.dumps(targets)}\n")
@@ -161,9 +151,7 @@ def test_after_an_overflow_the_first_larger_model_is_asked(
     assert ran.code == (0 if expected else 6)
 
 
-def test_a_failed_model_rests_and_is_asked_again_if_all_rest(
-    telex: Inside, server: Scripted, other: Scripted
-) -> None:
+def test_a_failed_model_rests(telex: Inside, server: Scripted, other: Scripted) -> None:
     server.will(refused(429, "slow down", **{"retry-after": "600"}))
     assert telex("chat", "-m", "fast", "hi").code == 0
     ran = telex("chat", "-m", "fast", "hi")  # another process would read the same file
@@ -178,10 +166,8 @@ def test_a_failed_model_rests_and_is_asked_again_if_all_rest(
     assert telex.paths.rests.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"x": "y", "z": 1e999}', b"\xff", b"[" * 10_000])
-def test_a_damaged_file_of_rests_is_ignored(
-    telex: Inside, server: Scripted, other: Scripted, content: bytes
-) -> None:
+@pytest.mark.parametrize("content", [b"[]", b'{"x": "y", "z": 1e999}', b"[" * 10_000])
+def test_damaged_rests_are_ignored(telex: Inside, server: Scripted, other: Scripted, content: bytes) -> None:
     telex.paths.rests.parent.mkdir(parents=True, exist_ok=True)
     telex.paths.rests.write_bytes(content)
     server.will(refused(503, "busy"))
@@ -204,26 +190,10 @@ def test_each_model_gets_its_own_options(telex: Inside, server: Scripted, other:
     assert (other.asked[0].headers["x-b"], "x-b" in server.asked[0].headers) == ("1", False)
 
 
-def test_a_schema_is_asked_of_the_next_model_too(telex: Inside, server: Scripted, other: Scripted) -> None:
-    server.will(refused(503, "busy"))
-    other.will(answer('{"age": "x"}'), answer('{"age": 5}'))
-    ran = telex("chat", "-m", "fast", "--schema", "age int", "How old?")
-    assert (ran.code, json.loads(ran.text)) == (0, {"age": 5})
-    assert "response_format" in other.asked[0].body
-
-
-def test_several_models_fall_back_each(telex: Inside, server: Scripted, other: Scripted) -> None:
-    server.will(refused(503, "busy"))
-    ran = telex("chat", "-m", "fast", "-m", "b/large", "--json", "hi")
-    assert ran.code == 0, ran.err
-    assert [found["model"] for found in json.loads(ran.out)] == ["m", "large"]
-
-
 def test_the_ledger_counts_the_failed_request(telex: Inside, server: Scripted) -> None:
     server.will(refused(503, "busy"))
     telex("chat", "-m", "fast", "hi")
-    used = json.loads(telex("usage", "--by", "model", "--json").out)
-    rows = used if isinstance(used, list) else used["rows"]
+    rows = json.loads(telex("usage", "--by", "model", "--json").out)["rows"]
     assert {row["model"]: row["requests"] for row in rows} == {"a/m": 1, "b/m": 1}
 
 
@@ -250,9 +220,7 @@ def test_a_batch_asks_a_model_that_failed_once(telex: Inside, server: Scripted, 
     assert {asked.body["temperature"] for asked in other.asked} == {0.2}
 
 
-def test_a_model_that_cannot_be_asked_is_reported_once(
-    telex: Inside, server: Scripted, other: Scripted
-) -> None:
+def test_unusable_model_is_reported_once(telex: Inside, server: Scripted, other: Scripted) -> None:
     text = telex.settings.read_text().replace('["a/m", "b/m"]', '["a/m", "nowhere/m", "b/m", "a/small"]')
     telex.configure(text)
     server.will(refused(429, "slow down"))
@@ -266,19 +234,15 @@ def test_a_model_that_cannot_be_asked_is_reported_once(
 
 def test_headings_and_lines_name_the_model_that_answers(telex: Inside, server: Scripted) -> None:
     server.will(refused(503, "busy"))
-    lines = [
-        json.loads(line)
-        for line in telex("chat", "-m", "fast", "-m", "b/large", "--jsonl", "hi").text.splitlines()
-    ]
+    ran = telex("chat", "-m", "fast", "-m", "b/large", "--jsonl", "hi")
+    lines = [json.loads(line) for line in ran.text.splitlines()]
     ends = {line["index"]: (line["provider"], line["model"]) for line in lines if line["type"] == "end"}
     assert ends == {0: ("b", "m"), 1: ("b", "large")}
     text = telex("chat", "-m", "fast", "-m", "b/large", "hi").text
     assert text == "## a/m\n\n## b/m\n\nfrom b\n\n## b/large\n\nfrom b\n"
 
 
-def test_a_conversation_falls_back_and_changes_aliases(
-    telex: Inside, server: Scripted, other: Scripted, tmp_path: Path
-) -> None:
+def test_fallback_in_a_conversation(telex: Inside, server: Scripted, other: Scripted, tmp_path: Path) -> None:
     text = telex.settings.read_text()
     poet = 'poet = { target = "fast", system = "In verse.", temperature = 1 }'
     telex.configure(text.replace("[aliases]\n", f"[aliases]\n{poet}\n"))
@@ -305,14 +269,6 @@ def test_a_turn_that_was_begun_with_a_failed_model_gets_the_next_one(telex: Insi
     assert [(turn["provider"], turn["model"]) for turn in turns] == [("b", "m")]
 
 
-def test_a_cache_that_cannot_be_written_prevents_no_fallback(telex: Inside, server: Scripted) -> None:
-    telex.paths.rests.mkdir(parents=True)
-    server.will(refused(503, "busy"))
-    for _ in range(2):
-        assert telex("chat", "-m", "fast", "hi").text == "from b\n"
-    assert len(server.asked) == 2
-
-
 @pytest.mark.parametrize("case", ["too long", "too large"])
 def test_an_overflow_gives_no_rest(telex: Inside, server: Scripted, case: str) -> None:
     server.will(FALLS_BACK[case][0], answer("from a"))
@@ -332,9 +288,7 @@ def test_a_dry_run_shows_the_request_to_each_model(telex: Inside) -> None:
     assert other["body"]["messages"] == found["body"]["messages"]
 
 
-def test_a_field_that_both_models_refuse_is_reported_for_both(
-    telex: Inside, server: Scripted, other: Scripted
-) -> None:
+def test_refused_field_is_reported_for_both(telex: Inside, server: Scripted, other: Scripted) -> None:
     no_field = refused(400, "Unrecognized request argument supplied: top_k")
     server.will(no_field, refused(503, "busy"))
     other.will(no_field, answer("from b"))
@@ -343,26 +297,18 @@ def test_a_field_that_both_models_refuse_is_reported_for_both(
     assert [line.partition(" ")[0] for line in ran.err.splitlines() if "top_k" in line] == ["a/m", "b/m"]
 
 
-def test_only_the_first_server_is_asked_for_its_models(
-    telex: Inside, server: Scripted, other: Scripted
-) -> None:
+def test_only_the_first_server_lists_models(telex: Inside, server: Scripted, other: Scripted) -> None:
     telex.configure('[aliases]\nfast = ["a", "b"]\n')
     for name, each in (("a", server), ("b", other)):
         telex.provider(name, each.url, key="none", models=None)
-        each.will(
-            lambda asked: Answer(
-                [b'{"data": [{"id": "m"}]}'] if asked.method == "GET" else answer("Hello"),
-                headers={
-                    "content-type": "application/json" if asked.method == "GET" else "text/event-stream"
-                },
-            )
-        )
+        listed = Answer([b'{"data": [{"id": "m"}]}'], headers={"content-type": "application/json"})
+        each.will(lambda asked: listed if asked.method == "GET" else Answer(answer("Hello")))  # noqa: B023
     ran = telex("chat", "-m", "fast", "hi")
     assert (ran.code, ran.text) == (0, "Hello\n"), ran.err
     assert ([asked.method for asked in server.asked], other.asked) == (["GET", "POST"], [])
 
 
-def test_a_model_that_cannot_read_images_is_passed_over(
+def test_model_without_vision_is_skipped(
     telex: Inside, server: Scripted, other: Scripted, tmp_path: Path
 ) -> None:
     telex("models", "edit", "a/m", "--no-vision")

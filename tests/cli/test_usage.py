@@ -59,19 +59,8 @@ def rows(telex: Inside, *arguments: str) -> list[dict[str, str]]:
 def test_each_chat_is_counted(lab: Inside) -> None:
     for _ in range(2):
         assert lab("chat", "hi").code == 0
-    assert rows(lab) == [
-        {
-            "name": "lab/a",
-            "requests": "2",
-            "input": "20",
-            "cached": "0",
-            "cache_write": "0",
-            "output": "10",
-            "reasoning": "0",
-            "cost": "0.5",
-            "unpriced": "0",
-        }
-    ]
+    values = ("lab/a", "2", "20", "0", "0", "10", "0", "0.5", "0")
+    assert rows(lab) == [dict(zip(FIELDS, values, strict=True))]
 
 
 def test_incomplete_answers_count_and_their_cost_is_unknown(lab: Inside, server: Scripted) -> None:
@@ -91,38 +80,8 @@ def test_a_template_is_counted_by_its_name(lab: Inside) -> None:
     (folder / "classify.toml").write_text('prompt = "Classify: {{ stdin }}"\n')
     assert lab("chat", "--template", "classify", stdin=b"x").code == 0
     assert lab("chat", "hi").code == 0
-    assert {row["name"]: row["requests"] for row in rows(lab, "--by", "template")} == {
-        "classify": "1",
-        "": "1",
-    }
-
-
-def test_a_ledger_that_cannot_be_written_is_one_warning_after_the_answer(lab: Inside) -> None:
-    lab.paths.data.mkdir(parents=True)
-    lab.paths.history.write_bytes(b"no database at all" * 500)
-    for arguments, words in (
-        ((), "this chat is not saved"),
-        (
-            ("--no-save",),
-            "the tokens of this chat are not counted",
-        ),
-    ):
-        ran = lab("chat", *arguments, "hi")
-        assert (ran.code, ran.text, ran.err.count("Warning")) == (0, "Yes.\n", 1)
-        assert f"Warning: {words}: " in ran.err
-
-
-def test_two_processes_at_once_lose_nothing(telex: Telex, server: Scripted) -> None:
-    server.will(answer("Yes.", usage=USAGE))
-    telex.provider("lab", server.url, models=["a"])
-    code = "from telex.__main__ import run; import sys; sys.argv[1:] = ['chat', '--no-save', 'hi']; run()"
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code], env=telex.env, stdin=subprocess.DEVNULL)
-        for _ in range(6)
-    ]
-    assert [process.wait() for process in processes] == [0] * 6
-    with History(telex.home / "data" / "history.db") as history:
-        assert history.ledger.total().requests == 6
+    counted = {row["name"]: row["requests"] for row in rows(lab, "--by", "template")}
+    assert counted == {"classify": "1", "": "1"}
 
 
 # --- for programs --------------------------------------------------------------------------------------------
@@ -153,16 +112,13 @@ def test_rows_have_machine_readable_numbers(lab: Inside) -> None:
     ("arguments", "names"),
     [
         ((), ["lab/new"]),
-        (("--since", "31d"), ["lab/new"]),
         (("--since", "60d"), ["lab/new", "x/old"]),
         (("--since", "all"), ["lab/new", "x/old", "x/ancient"]),
         (("--since", "1971-01-01"), ["lab/new", "x/old"]),
         (("--since", "30m"), None),
-        (("--since", "2026-02-30"), None),
         (("--since", "all", "--provider", "X"), ["x/old", "x/ancient"]),
         (("--since", "all", "--model", "x/OLD"), ["x/old"]),
         (("--since", "all", "--model", "ancient", "--by", "command"), ["batch"]),
-        (("--since", "all", "--provider", "unknown"), []),
         (("--json", "--csv"), None),
         (("--by", "week"), None),
     ],
@@ -209,13 +165,6 @@ def test_requests_are_priced_later_and_the_price_is_stored(lab: Inside, server: 
     assert rows(lab)[0]["cost"] == "0.45"
     with History(lab.paths.history) as history:
         assert history.ledger.total().unpriced == 0
-
-
-def test_a_budget_prices_requests_first(lab: Inside, server: Scripted) -> None:
-    server.will(answer("Yes.", usage={"prompt_tokens": 1_000_000, "completion_tokens": 0}))
-    assert lab("chat", "hi").code == 0
-    lab.configure(lab.settings.read_text().replace('"a"', '{id = "a", price_in = 0.2, price_out = 0.5}'))
-    assert lab("chat", "hi", env={"TELEX_BUDGET__DAY": "0.2"}).code == 5
 
 
 def test_usage_is_shown_although_the_settings_are_invalid(lab: Inside) -> None:

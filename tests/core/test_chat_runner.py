@@ -30,7 +30,7 @@ from provider_core.events import (
     RequestStarted,
     SchemaRetry,
 )
-from provider_core.testing import FakeTransport, Scripted, Silence, cut, refuses, says
+from provider_core.testing import FakeTransport, Scripted, cut, refuses, says
 from provider_core.tools.functions import FunctionTools
 from provider_core.types import Image, Message, Provider, Request, Target, Text, Verdict
 
@@ -237,9 +237,7 @@ def test_an_answer_that_does_not_match_is_asked_for_again() -> None:
     ],
     ids=["no retry left", "cut by the token limit"],
 )
-def test_the_last_answer_that_does_not_match_is_shown_and_fails(
-    steps: Any, texts_: list[str], requests: int
-) -> None:
+def test_last_mismatch_is_shown_and_fails(steps: Any, texts_: list[str], requests: int) -> None:
     run = run_of(*steps, schema=AGE)
     events = list(run)
     assert (texts(events), names(events).count("RequestStarted")) == (texts_, requests)
@@ -252,15 +250,6 @@ def test_a_cut_answer_is_shown_unchecked() -> None:
     run = run_of(says('{"age"', cut), schema=AGE)
     assert texts(run) == ['{"age"']
     assert run.answer.verdict is Verdict.PARTIAL
-
-
-def test_stopped_json_is_shown_by_the_end() -> None:
-    run = run_of(says("x", Silence(0), "y", calls=[("f", {})]), schema=AGE)
-    seen = until(run, RequestStarted)
-    next(event for event in run if type(event).__name__ == "ToolCall")
-    events = run.end()
-    assert names(events) == ["Text", "AnswerEnded", "ChatEnded"]
-    assert (texts(seen), texts(events)) == ([], ["xy"])
 
 
 def test_json_with_tools_is_the_last_text() -> None:
@@ -338,9 +327,7 @@ def test_a_turn_that_ends_at_any_event_has_a_consistent_conversation(error: Core
         if run.answers[0].verdict is Verdict.COMPLETE:
             saved = list(run.messages)
             assert conversation[: len(saved)] == saved
-            assert [message.role for message in conversation[len(saved) :]] in ([], ["user"]), (
-                "a prompt without answer"
-            )
+            assert [message.role for message in conversation[len(saved) :]] in ([], ["user"])
         else:
             assert run.messages == EARLIER
 
@@ -492,13 +479,7 @@ def test_the_next_model_continues_between_tool_calls_with_their_results() -> Non
     ]  # fmt: skip
     assert hosts(network) == ["lab", "lab", "two"]
     last = network.bodies[-1]
-    assert [message["role"] for message in last["messages"]] == [
-        "user",
-        "assistant",
-        "user",
-        "assistant",
-        "tool",
-    ]
+    assert [message["role"] for message in last["messages"]][2:] == ["user", "assistant", "tool"]
     assert last["messages"][-1]["content"] == "rain in Oslo"
     assert "Hm." not in json.dumps(last), "another provider gets no reasoning"
     assert (last["temperature"], bool(last["tools"])) == (0.5, True)
@@ -506,13 +487,6 @@ def test_the_next_model_continues_between_tool_calls_with_their_results() -> Non
     assert (answer.text, answer.target.provider.name) == ("It rains.", "two")
     assert [attempt.name for attempt in answer.attempts] == ["lab/m"]
     assert run.messages[-1].provider == "two"
-
-
-def test_numbers_and_new_messages_of_a_request_are_the_same_for_the_next_model() -> None:
-    events = list(chain_of(FakeTransport(refuses(500, "a"), refuses(429, "b"), says("x")), "two", "three"))
-    started = [event for event in events if isinstance(event, RequestStarted)]
-    assert [(each.number, each.new_messages) for each in started] == [(1, NEW)] * 3
-    assert isinstance(events[-1], ChatEnded)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from provider_core.client import Client, OpenProvider
 from provider_core.errors import BudgetError, NetworkError, ProtocolError, TokenLimitError
 from provider_core.events import AnswerEnded, Approve, Continuing
 from provider_core.prices import Cost
-from provider_core.request import build_body
 from provider_core.structs import replace
 from provider_core.testing import FakeTransport, cut, refuses, says
 from provider_core.tools.functions import FunctionTools
@@ -192,22 +191,10 @@ def test_failed_continuation_keeps_the_text() -> None:
     assert len(events) == 2
 
 
-def test_interrupted_seam_loses_no_text() -> None:
-    run, _ = run_of(says(STORY, finish="length"), says("Then ", "came the rain"))
-    for event in run:
-        if isinstance(event, Continuing):
-            break
-    iterator = iter(run)
-    next(iterator)  # RequestStarted
-    run._rest._seam.feed("Then ")  # type: ignore[union-attr]
-    events = run.end()
-    assert [event.text for event in events if isinstance(event, Text)] == ["Then "]
-    assert run.answer.text == f"{STORY}Then "
-    assert run.answer.verdict is Verdict.INTERRUPTED
-
-
-@pytest.mark.parametrize("held", [STORY[-40:-20], STORY[-41:-36], STORY[:20], STORY[-60:]])
-def test_interrupted_repetition_is_not_doubled(held: str) -> None:
+@pytest.mark.parametrize(
+    ("held", "new"), [("Then ", "Then "), *((part, "") for part in (STORY[-41:-36], STORY[:20], STORY[-60:]))]
+)
+def test_interrupted_seam_loses_and_doubles_nothing(held: str, new: str) -> None:
     run, _ = run_of(says(STORY, finish="length"), says(END))
     for event in run:
         if isinstance(event, Continuing):
@@ -216,8 +203,8 @@ def test_interrupted_repetition_is_not_doubled(held: str) -> None:
     rest = run._rest
     assert rest is not None
     rest._seam.feed(held)
-    run.end()
-    assert run.answer.text == STORY
+    assert [event.text for event in run.end() if isinstance(event, Text)] == ([new] if new else [])
+    assert run.answer.text == STORY + new
     assert run.answer.verdict is Verdict.INTERRUPTED
 
 
@@ -345,9 +332,7 @@ def test_seams(before: str, rest: str, shown: str, seam: str) -> None:
         (STORY, STORY[:60] + " and a dog", "", "restart"),
     ],
 )
-def test_only_a_whole_repetition_is_removed_after_a_prefix(
-    before: str, rest: str, shown: str, seam: str
-) -> None:
+def test_seams_after_a_prefix(before: str, rest: str, shown: str, seam: str) -> None:
     for size in (1, 7, 10_000):
         pieces = [rest[at : at + size] for at in range(0, len(rest), size)]
         assert joined(before, *pieces, prefix=True) == (shown, seam)
@@ -385,26 +370,3 @@ def test_the_documents_name_the_presets_with_a_prefix() -> None:
     section = text.partition("## Answers that are cut")[2].partition("the embedded model")[0]
     able = {preset.id for preset in presets.all_presets() if preset.quirks.prefill is not None}
     assert able == {*re.findall(r"`(\w[\w-]*)`", section)}
-
-
-@pytest.mark.parametrize(
-    ("preset", "model", "message", "fields"),
-    [
-        ("deepseek", "deepseek-flash", {"prefix": True}, {}),
-        ("mistral", "mistral-small-latest", {"prefix": True}, {}),
-        ("kimi", "kimi-k3", {"partial": True}, {}),
-        ("qwen", "qwen3-max", {"partial": True}, {}),
-        ("vllm", "m", {}, {"continue_final_message": True, "add_generation_prompt": False}),
-        ("llamacpp", "m", {}, {}),
-    ],
-)
-def test_presets_with_a_prefix(
-    preset: str, model: str, message: dict[str, Any], fields: dict[str, Any]
-) -> None:
-    found = presets.get(preset)
-    assert found is not None
-    provider = Provider(name=preset, base_url=found.base_url, quirks=found.quirks)
-    messages = (*PROMPT, Message(role="assistant", content="Once"))
-    body = build_body(provider, Request(model=model, messages=messages, prefill=True))
-    assert body["messages"][-1] == {"role": "assistant", "content": "Once", **message}
-    assert body.items() >= fields.items()

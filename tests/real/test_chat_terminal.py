@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import select
@@ -39,17 +38,7 @@ def chat(telex: Telex, server: Scripted) -> Callable[..., Pty]:
     return start
 
 
-def test_a_command_in_a_hint_is_never_broken(chat: Callable[..., Pty], server: Scripted) -> None:
-    message = "The model m does not exist"
-    server.will(Answer([json.dumps({"error": {"message": message}}).encode()], status=404))
-    with chat("hi", columns=40) as terminal:
-        terminal.wait()
-    assert b"\n  See what it serves:\r\n    telex models list --provider lab --refresh\r\n" in terminal.raw
-
-
-def test_after_some_seconds_the_spinner_says_what_it_waits_for(
-    chat: Callable[..., Pty], server: Scripted
-) -> None:
+def test_spinner_says_what_it_waits_for(chat: Callable[..., Pty], server: Scripted) -> None:
     server.will([Pause(5), *answer("Blue.")])
     with chat("hi", "-q") as terminal:
         terminal.wait_for(SPINNER + " waiting for lab, [3-5] s")
@@ -67,9 +56,7 @@ def test_a_wait_for_a_retry_counts_down(chat: Callable[..., Pty], server: Script
     assert re.search(SPINNER, terminal.text) is None
 
 
-def test_ctrl_c_keeps_the_answer_so_far_and_restores_the_terminal(
-    chat: Callable[..., Pty], server: Scripted
-) -> None:
+def test_ctrl_c_restores_the_terminal(chat: Callable[..., Pty], server: Scripted) -> None:
     server.will(
         [*sse(*[delta(line + "\n\n") for line in LINES[:30]], delta("and **half a")), Pause(30), DONE]
     )
@@ -92,9 +79,7 @@ def test_ctrl_c_keeps_the_answer_so_far_and_restores_the_terminal(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_and_the_colours(
-    chat: Callable[..., Pty], server: Scripted, number: signal.Signals
-) -> None:
+def test_signal_ends_it(chat: Callable[..., Pty], server: Scripted, number: signal.Signals) -> None:
     server.will([*sse(delta("Some **bold"), delta(" text")), Pause(30), DONE])
     with chat("hi") as terminal:
         terminal.wait_for("bold")
@@ -123,14 +108,6 @@ def test_suspended_and_resumed_it_loses_nothing(telex: Telex, server: Scripted) 
         assert expected in rows, terminal.text
 
 
-def test_markdown_in_a_pipe_only_if_asked_for(telex: Telex, server: Scripted) -> None:
-    telex.provider("lab", server.url)
-    server.will(answer("**bold** and `code`"))
-    assert telex("chat", "hi").out == b"**bold** and `code`\n"
-    assert telex("chat", "hi", env={"FORCE_COLOR": "1"}).out == b"**bold** and `code`\n"
-    assert telex("chat", "--markdown", "hi").out == b"bold and code\n"
-
-
 def left_in_the_input(terminal: Pty) -> bytes:
     """What the shell would read next."""
     follower = terminal._follower
@@ -147,7 +124,7 @@ def left_in_the_input(terminal: Pty) -> bytes:
         (b"", 244),
     ],
 )
-def test_colours_fit_the_background_that_the_terminal_reports(
+def test_colours_fit_reported_background(
     chat: Callable[..., Pty], server: Scripted, reply: bytes, grey: int
 ) -> None:
     server.will([Pause(0.6), *sse(delta(reasoning_content="Hm.")), *answer("Blue.")])
@@ -166,7 +143,7 @@ def test_colours_fit_the_background_that_the_terminal_reports(
 @pytest.mark.parametrize(
     "env", [{"NO_COLOR": "1"}, {"SSH_TTY": "x"}, {"COLORFGBG": "15;0"}, {"TERM": "xterm"}]
 )
-def test_the_background_is_not_asked_for_if_that_is_useless_or_slow(
+def test_background_is_not_always_asked_for(
     chat: Callable[..., Pty], server: Scripted, env: dict[str, str]
 ) -> None:
     server.will(answer("Blue."))

@@ -65,9 +65,7 @@ def test_keys_of_vi(telex: Telex, server: Scripted, talk: Callable[[], Talk]) ->
     assert server.asked[-1].body["messages"][-1]["content"] == "The words"
 
 
-def test_tools_of_a_server_are_turned_on_and_off(
-    telex: Telex, server: Scripted, talk: Callable[[], Talk]
-) -> None:
+def test_tools_are_turned_on_and_off(telex: Telex, server: Scripted, talk: Callable[[], Talk]) -> None:
     program = Path(__file__).parent.parent / "mcp_weather_server.py"
     command = f'[mcp.clock]\ncommand = ["{sys.executable}", "{program}"]\nallow = ["weather"]\n'
     telex.configure(f"{telex.settings.read_text()}{command}")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from conversing import Talk
@@ -17,9 +16,11 @@ from terminal import Pty
 
 from provider_core.history import History, SavedTurn
 
+Begin: TypeAlias = Callable[..., Talk]
+
 
 @pytest.fixture
-def talk(telex: Telex, server: Scripted) -> Callable[..., Talk]:
+def talk(telex: Telex, server: Scripted) -> Begin:
     telex.provider("lab", server.url, models=["m", "m2"])
 
     def begin(*arguments: str, **options: Any) -> Talk:
@@ -40,9 +41,7 @@ def said(server: Scripted) -> list[str]:
     return [f"{message['role']}: {message['content']}" for message in server.asked[-1].body["messages"]]
 
 
-def test_a_conversation_with_a_real_model_continues_in_another_process(
-    telex: Telex, model_path: Path
-) -> None:
+def test_conversation_continues_in_another_process(telex: Telex, model_path: Path) -> None:
     telex.configure(f'[providers.small]\ngguf = "{model_path}"\n')
     small = ("-m", "small", "-t", "0", "--max-tokens", "12")
     with Talk(telex, *small) as first:
@@ -67,9 +66,7 @@ def test_a_conversation_with_a_real_model_continues_in_another_process(
     assert len(stored(telex)) == 4
 
 
-def test_the_screen_shows_prompts_and_answers_and_nothing_else(
-    talk: Callable[..., Talk], server: Scripted
-) -> None:
+def test_screen_has_only_prompts_and_answers(talk: Begin, server: Scripted) -> None:
     server.will([Pause(0.6), *answer("Blue.")], answer("Red."))
     with talk() as terminal:
         terminal.say("By day?")
@@ -90,9 +87,7 @@ def test_the_screen_shows_prompts_and_answers_and_nothing_else(
     ]
 
 
-def test_ctrl_c_stops_an_answer_and_saves_it(
-    telex: Telex, talk: Callable[..., Talk], server: Scripted
-) -> None:
+def test_ctrl_c_saves_the_answer(telex: Telex, talk: Begin, server: Scripted) -> None:
     server.will([*sse(delta("Half of ")), Pause(30), DONE], answer("Yes."))
     with talk() as terminal:
         terminal.send("Tell me.")
@@ -108,24 +103,7 @@ def test_ctrl_c_stops_an_answer_and_saves_it(
     assert (half.answer.content, half.verdict and half.verdict.value) == ("Half of ", "interrupted")
 
 
-def test_ctrl_c_before_any_text_leaves_the_prompt_to_retry(
-    talk: Callable[..., Talk], server: Scripted
-) -> None:
-    server.will([Pause(30), DONE], answer("Blue."))
-    with talk() as terminal:
-        terminal.send("By day?")
-        terminal.until(lambda: server.asked)
-        time.sleep(0.5)
-        terminal.type("\x03")
-        terminal.prompt()
-        assert terminal.rows[-4:-1] == ["Interrupted.", "To retry: /retry", ""]
-        assert terminal.say("/retry")[0] == "Blue."
-    assert said(server) == ["user: By day?"]
-
-
-def test_after_a_kill_in_an_answer_the_turns_before_are_saved(
-    telex: Telex, talk: Callable[..., Talk], server: Scripted
-) -> None:
+def test_kill_9_loses_no_earlier_turn(telex: Telex, talk: Begin, server: Scripted) -> None:
     server.will(answer("Blue."), [*sse(delta("Half of")), Pause(30), DONE], answer("Yes."))
     with talk() as terminal:
         terminal.say("By day?")
@@ -140,9 +118,7 @@ def test_after_a_kill_in_an_answer_the_turns_before_are_saved(
     assert said(server) == ["user: By day?", "assistant: Blue.", "user: At sunset?", "user: Sure?"]
 
 
-def test_what_is_typed_while_tool_servers_start_is_the_first_prompt(
-    telex: Telex, talk: Callable[..., Talk], server: Scripted
-) -> None:
+def test_typed_while_tool_servers_start(telex: Telex, talk: Begin, server: Scripted) -> None:
     pytest.importorskip("mcp")
     own = Path(__file__).parents[1] / "mcp_server.py"
     slow = f"sleep 2; exec {sys.executable} {own}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 import time
@@ -25,22 +24,6 @@ def two(telex: Telex, model_path: Path, server: Scripted) -> Telex:
     telex.provider("lab", server.url)
     server.will(answer("from the server"))
     return telex
-
-
-def test_embedded_models_take_turns_and_a_server_does_not_wait_for_them(two: Telex, server: Scripted) -> None:
-    ran = two("chat", "--jsonl", "-t", "0", "--max-tokens", "8", "-m", "one", "-m", "lab/m", "-m", "two",
-              "Name three colours.")  # fmt: skip
-    assert ran.code == 0, ran.err
-    lines = [json.loads(line) for line in ran.text.splitlines()]
-    texts = ["".join(each["text"] for each in lines if each["type"] == "text" and each["index"] == index)
-             for index in range(3)]  # fmt: skip
-    assert texts[0] == texts[2] != ""
-    assert texts[1] == "from the server"
-    turns = [each["index"] for each in lines if each["type"] in ("text", "end") and each["index"] != 1]
-    assert turns in (sorted(turns), sorted(turns, reverse=True))
-    ends = [each["index"] for each in lines if each["type"] == "end"]
-    assert ends[0] == 1
-    assert sorted(ends) == [0, 1, 2]
 
 
 def test_the_embedded_servers_own_key_is_told_nobody(two: Telex) -> None:
