@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from telex.main import CommandWithVerbs, root
+from telex.main import CommandWithVerbs, Group, root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,13 +23,9 @@ def commands() -> Iterator[Below]:
 
 def _walk(words: tuple[str, ...], command: click.Command) -> Iterator[Below]:
     yield words, command
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            below = command.get_command(context, name)
-            assert below is not None
-            if not below.hidden:
-                yield from _walk((*words, name), below)
+    if isinstance(command, Group):
+        for name, below, _ in command.below(click.Context(command)):
+            yield from _walk((*words, name), below)
 
 
 def calls(line: str) -> list[list[str]]:

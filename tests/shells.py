@@ -2,112 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import select
 import shutil
-import signal
-import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-import pytest
-
-try:
-    import fcntl
-    import pty
-    import termios
-except ImportError:
-    pytest.skip("Windows has no pseudo-terminals", allow_module_level=True)
-
-import pyte
+from terminal import Pty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-ROWS, COLUMNS = 100, 140
 BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
-
-
-class Terminal:
-    """A process on a screen of 100 lines of 140 characters."""
-
-    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> None:
-        self._screen = pyte.Screen(COLUMNS, ROWS)
-        self._stream = pyte.ByteStream(self._screen)
-        self._shown = [""] * ROWS
-        self.raw = b""
-        """Output that is not yet on ``lines``."""
-        self.pid, self._leader = pty.fork()
-        if self.pid == 0:
-            try:
-                os.chdir(cwd)
-                os.execvpe(argv[0], list(argv), {**env, "TERM": "xterm"})
-            finally:
-                os._exit(127)
-        fcntl.ioctl(self._leader, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        os.close(self._leader)
-
-    @property
-    def lines(self) -> list[str]:
-        """The lines of the screen that are not empty."""
-        self._stream.feed(self.raw)
-        self.raw = b""
-        for at in self._screen.dirty:
-            row = self._screen.buffer[at]
-            self._shown[at] = "".join(row[column].data for column in range(COLUMNS)).rstrip()
-        self._screen.dirty.clear()
-        return [line for line in self._shown if line]
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.lines)
-
-    def send(self, keys: str) -> None:
-        os.write(self._leader, keys.encode())
-
-    def read(self, seconds: float) -> bool:
-        """Read output that comes within ``seconds``; returns whether any came."""
-        ready, _, _ = select.select([self._leader], [], [], max(seconds, 0))
-        if not ready:
-            return False
-        try:
-            data = os.read(self._leader, 65536)
-        except OSError:
-            data = b""
-        if not data:
-            raise AssertionError(f"the shell has ended; its screen:\n{self.text}")
-        if b"\x1b[c" in data or b"\x1b[0c" in data:
-            self.send("\x1b[?1;2c")  # newer fish asks what the terminal is, and waits for the answer
-        self.raw += data
-        return True
-
-    def wait(self, seen: Callable[[str], bool], what: str, seconds: float = 10) -> str:
-        """Read until ``seen`` is true for the screen, and return the screen."""
-        deadline = time.monotonic() + seconds
-        while not seen(self.text):
-            left = deadline - time.monotonic()
-            assert left > 0, f"no {what} on the screen:\n{self.text}"
-            self.read(left)
-        return self.text
-
-    def settle(self, quiet: float) -> str:
-        """Read until no output has come for ``quiet`` seconds, and return the screen."""
-        while self.read(quiet):
-            pass
-        return self.text
-
 
 _SAY_WORDS = r"""telex() { printf '<%s>' "$@"; printf '|\n'; }"""
 
@@ -165,8 +72,10 @@ ZSH_EARLY = Kind("zsh with eval before compinit", "zsh", f'eval "$($TELEX_COMMAN
 FISH = Kind("fish", "fish", _FISH)
 
 
-class Shell(Terminal):
+class Shell(Pty):
     """An interactive shell in which ``telex`` prints its arguments; ``around`` is a command that runs the shell."""
+
+    _shown: dict[int, str]
 
     def __init__(
         self, kind: Kind, *, home: Path, env: Mapping[str, str], cwd: Path, around: Sequence[str] = ()
@@ -192,41 +101,74 @@ class Shell(Terminal):
                 (rc / "config.fish").write_text(kind.rc)
                 # Else the first fish of a home makes completions of all manual pages, in the background.
                 (home / ".local/share/fish/generated_completions").mkdir(parents=True, exist_ok=True)
-        super().__init__([*around, *argv], env={**env, "HOME": str(home), **more}, cwd=cwd)
-        self.wait(lambda text: text == "$", "prompt", seconds=30)
+        self._shown = {}
+        env = {**env, "TERM": "xterm", "HOME": str(home), **more}
+        super().__init__([*around, *argv], env=env, columns=140, lines=100, cwd=cwd)
+        self.wait_until(lambda text: text == "$", "prompt", seconds=30)
+
+    @property
+    def text(self) -> str:
+        """The lines of the screen that are not empty."""
+        for at in self.screen.dirty:  # the others are as they were
+            row = self.screen.buffer[at]
+            self._shown[at] = "".join(row[column].data for column in range(self.screen.columns)).rstrip()
+        self.screen.dirty.clear()
+        return "\n".join(line for _, line in sorted(self._shown.items()) if line)
+
+    def read(self, seconds: float) -> bool:
+        before = len(self.raw)
+        found = super().read(max(seconds, 0))
+        if re.search(rb"\x1b\[0?c", self.raw[before:]):
+            self.type("\x1b[?1;2c")  # newer fish asks what the terminal is, and waits for the answer
+        return found
+
+    def wait_until(self, seen: Callable[[str], bool], what: str, seconds: float = 10) -> str:
+        """Read until ``seen`` is true for the screen, and return the screen."""
+        deadline = time.monotonic() + seconds
+        while not seen(self.text):
+            left = deadline - time.monotonic()
+            assert left > 0, f"no {what} on the screen:\n{self.text}"
+            self.read(left)
+        return self.text
+
+    def settle(self, quiet: float) -> str:
+        """Read until no output has come for ``quiet`` seconds, and return the screen."""
+        while self.read(quiet):
+            pass
+        return self.text
 
     def fresh(self) -> None:
         """An empty line on an empty screen."""
         # Keys, and not Ctrl-C: a signal may come in the middle of a completion, and take keys with it.
-        self.send("\x05\x15\x0c")
-        self.wait(lambda text: text == "$", "empty screen")
+        self.type("\x05\x15\x0c")
+        self.wait_until(lambda text: text == "$", "empty screen")
 
     def offers(self, line: str, *wanted: str) -> str:
         """Type the line, press Tab, wait for the candidates ``wanted``, and return the screen."""
         self.fresh()
-        self.send(line)
-        self.wait(lambda text: line.rstrip() in text, "echo of the line")
+        self.type(line)
+        self.wait_until(lambda text: line.rstrip() in text, "echo of the line")
         # Bash lists at the second Tab in a row that adds nothing.
-        self.send("\t\t\t" if self.kind.family == "bash" else "\t")
-        return self.wait(lambda text: all(word in text for word in wanted), f"{wanted} after {line!r}")
+        self.type("\t\t\t" if self.kind.family == "bash" else "\t")
+        return self.wait_until(lambda text: all(word in text for word in wanted), f"{wanted} after {line!r}")
 
     def offers_nothing(self, line: str) -> None:
         """Type the line, press Tab, and check that the screen does not change."""
         self.fresh()
-        self.send(line)
-        before = self.wait(lambda text: line.rstrip() in text, "echo of the line")
-        self.send("\t")
+        self.type(line)
+        before = self.wait_until(lambda text: line.rstrip() in text, "echo of the line")
+        self.type("\t")
         assert self.settle(0.15) == before
-        self.send("\t")
+        self.type("\t")
         assert self.settle(0.15) == before
 
     def words(self, keys: str) -> list[str]:
         """Type the keys, which may contain Tabs, and Return; the arguments of telex."""
         self.fresh()
         for part in re.split("(\t)", keys):
-            self.send(part)
-        self.send("\r")
-        text = self.wait(
+            self.type(part)
+        self.type("\r")
+        text = self.wait_until(
             lambda text: re.search(r"^<.*>\|$", text, re.MULTILINE | re.DOTALL) is not None, "words"
         )
         found = re.search(r"^<(.*)>\|$", text, re.MULTILINE | re.DOTALL)
@@ -236,5 +178,5 @@ class Shell(Terminal):
     def run(self, command: str) -> None:
         """Run a command that prints nothing."""
         self.fresh()
-        self.send(f"{command}\r")
-        self.wait(lambda text: text.endswith("\n$"), "prompt")
+        self.type(f"{command}\r")
+        self.wait_until(lambda text: text.endswith("\n$"), "prompt")

@@ -29,7 +29,8 @@ from wcwidth import wcwidth
 from telex.console import Console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 WRAPPED = -1  # the key under which a row keeps that its text goes on in the next one
 
@@ -162,7 +163,13 @@ class Pty:
     """Ends the command when the block ends. ``raw`` is every byte that it wrote."""
 
     def __init__(
-        self, command: Sequence[str], *, env: dict[str, str], columns: int = 80, lines: int = 24
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        columns: int = 80,
+        lines: int = 24,
+        cwd: Path | None = None,
     ) -> None:
         self.leader, self._follower = pty.openpty()
         self.screen = Terminal(columns, lines)
@@ -179,6 +186,7 @@ class Pty:
             list(command),
             # It says that it is dark, so that it is not asked: it would not answer.
             env={"TERM": "xterm-256color", "COLORFGBG": "15;0", **env},
+            cwd=cwd,
             stdin=follower,
             stdout=follower,
             stderr=follower,

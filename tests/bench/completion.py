@@ -75,18 +75,18 @@ def measure(shell: Shell, line: str, *, listing: bool) -> float:
     taken = []
     for _ in range(ROUNDS):
         shell.fresh()
-        shell.send(line)
-        shell.wait(lambda text: line in text, "echo")
+        shell.type(line)
+        shell.wait_until(lambda text: line in text, "echo")
         if listing and shell.kind.family == "bash":
-            shell.send("\t")  # a first one rings the bell
+            shell.type("\t")  # a first one rings the bell
             shell.settle(0.3)
         done = (b"more rows" if shell.kind.family == "fish" else LAST.encode()) if listing else b"ree"
         if line.startswith(("ls", "git")) and not listing:
             done = b" "
         shell.settle(0.05)
-        assert shell.text
+        shell.raw = b""
         began = time.perf_counter()
-        shell.send("\t")
+        shell.type("\t")
         while done not in shell.raw:
             assert shell.read(10), f"nothing after {line!r}:\n{shell.text}"
         taken.append((time.perf_counter() - began) * 1000)

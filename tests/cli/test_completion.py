@@ -122,24 +122,12 @@ def test_bash_is_asked_whether_it_loads_bash_completion(tmp_path: Path) -> None:
     ("rc", "folder", "todo"),
     [
         (None, ".zfunc", "at the end:\n  fpath=(~/.zfunc $fpath)\n  autoload -Uz compinit && compinit"),
-        (
-            "autoload -Uz compinit && compinit -u",
-            ".zfunc",
-            "before the line with compinit:\n  fpath=(~/.zfunc $fpath)",
-        ),
-        (
-            "# compinit is for later\nfpath+=~/.zfunc",
-            ".zfunc",
-            "at the end:\n  autoload -Uz compinit && compinit",
-        ),
+        ("autoload -Uz compinit && compinit -u", ".zfunc", "before the line with compinit:\n  fpath=(~/.zfunc $fpath)"),
+        ("# compinit is for later\nfpath+=~/.zfunc", ".zfunc", "at the end:\n  autoload -Uz compinit && compinit"),
         ("fpath+=~/.zfunc\nautoload -Uz compinit && compinit -u", ".zfunc", ""),
-        (
-            "fpath=(~/site-functions $fpath)",
-            "site-functions",
-            "at the end:\n  autoload -Uz compinit && compinit",
-        ),
+        ("fpath=(~/site-functions $fpath)", "site-functions", "at the end:\n  autoload -Uz compinit && compinit"),
     ],
-)
+)  # fmt: skip
 def test_missing_lines_of_zshrc_are_printed_and_not_written(
     tmp_path: Path, rc: str | None, folder: str, todo: str
 ) -> None:

@@ -61,10 +61,10 @@ class Lines(Shell):
     def press(self, line: str, shown: str) -> str:
         """Type a line, press the widget's key, and wait until ``shown`` is on the screen."""
         self.fresh()
-        self.send(line)
-        self.wait(lambda text: line in text, "echo of the line")
-        self.send(KEY)
-        return self.wait(lambda text: shown in text, f"{shown!r} after {line!r}", seconds=30)
+        self.type(line)
+        self.wait_until(lambda text: line in text, "echo of the line")
+        self.type(KEY)
+        return self.wait_until(lambda text: shown in text, f"{shown!r} after {line!r}", seconds=30)
 
     @property
     def made(self) -> list[str]:
@@ -86,8 +86,8 @@ def test_key_turns_the_line_into_a_command_that_runs_only_with_enter(shell: Line
     shell.settle(0.5)
     assert shell.made == []
 
-    shell.send("\r")
-    shell.wait(lambda _: shell.made == ["made"], "file")
+    shell.type("\r")
+    shell.wait_until(lambda _: shell.made == ["made"], "file")
 
 
 def test_line_and_command_are_only_text_for_the_shell(shell: Lines) -> None:
@@ -102,24 +102,24 @@ def test_line_and_command_are_only_text_for_the_shell(shell: Lines) -> None:
 @pytest.mark.parametrize(("line", "why"), [("refuse", "no such thing"), ("hidden", "hidden characters")])
 def test_error_leaves_the_line_as_it_was(shell: Lines, line: str, why: str) -> None:
     shell.press(line, why)
-    text = shell.wait(lambda text: text.rstrip().endswith(f"$ {line}"), "the line again")
+    text = shell.wait_until(lambda text: text.rstrip().endswith(f"$ {line}"), "the line again")
     assert "touch" not in text.rpartition("$ ")[2]
-    shell.send("x")
-    shell.wait(lambda text: text.rstrip().endswith(f"$ {line}x"), "the line, which can be edited")
+    shell.type("x")
+    shell.wait_until(lambda text: text.rstrip().endswith(f"$ {line}x"), "the line, which can be edited")
     assert shell.made == []
 
 
 def test_ctrl_c_leaves_the_line_as_it_was(shell: Lines) -> None:
     shell.fresh()
-    shell.send("wait")
-    shell.wait(lambda text: "wait" in text, "echo of the line")
-    shell.send(KEY)
-    shell.wait(lambda _: bool(shell.server.asked), "request", seconds=30)
-    shell.send("\x03")
-    shell.wait(lambda text: text.rstrip().endswith("$ wait"), "the line again")
+    shell.type("wait")
+    shell.wait_until(lambda text: "wait" in text, "echo of the line")
+    shell.type(KEY)
+    shell.wait_until(lambda _: bool(shell.server.asked), "request", seconds=30)
+    shell.type("\x03")
+    shell.wait_until(lambda text: text.rstrip().endswith("$ wait"), "the line again")
     shell.settle(0.5)
-    shell.send("x")
-    shell.wait(lambda text: text.rstrip().endswith("$ waitx"), "the line, which can be edited")
+    shell.type("x")
+    shell.wait_until(lambda text: text.rstrip().endswith("$ waitx"), "the line, which can be edited")
     assert shell.made == []
 
 
@@ -133,7 +133,7 @@ def test_variable_chooses_another_key(shell: Lines) -> None:
     )
     shell.run(f"{assign}; {load}")
     shell.fresh()
-    shell.send("make it")
-    shell.wait(lambda text: "make it" in text, "echo of the line")
-    shell.send("\x07")
-    shell.wait(lambda text: "$ touch made" in text, "command", seconds=30)
+    shell.type("make it")
+    shell.wait_until(lambda text: "make it" in text, "echo of the line")
+    shell.type("\x07")
+    shell.wait_until(lambda text: "$ touch made" in text, "command", seconds=30)

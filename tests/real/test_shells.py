@@ -32,21 +32,11 @@ OTHER_BASHES = tuple(
 )
 
 ODD = {
-    "and": "and&b|c;d",
-    "bang": "bang!x",
-    "brackets": "brackets[1]{a,b}(c)",
-    "back": "back\\slash",
-    "dollar": "dollar $(touch PWNED) ${HOME}",
-    "hash": "hash #x",
-    "it": "it's",
-    "quoted": 'quoted "x"',
-    "star": "star*?",
-    "tick": "tick `touch PWNED`",
-    "two": "two words",
-    "@cf": "@cf/meta/llama-3:8b",
-    "~": "~home",
-    "\u00fcm": "\u00fcmlaut",
-}
+    "and": "and&b|c;d", "bang": "bang!x", "brackets": "brackets[1]{a,b}(c)", "back": "back\\slash",
+    "dollar": "dollar $(touch PWNED) ${HOME}", "hash": "hash #x", "it": "it's", "quoted": 'quoted "x"',
+    "star": "star*?", "tick": "tick `touch PWNED`", "two": "two words", "@cf": "@cf/meta/llama-3:8b",
+    "~": "~home", "\u00fcm": "\u00fcmlaut",
+}  # fmt: skip
 """A beginning -> an id that a server may list, though no shell likes to read it."""
 
 SETTINGS = f"""
@@ -173,10 +163,7 @@ def test_each_option_and_argument_completes_what_its_value_may_be(shell: Shell) 
                     shell.offers(f"{line} ", *value.split()[1:])
                 case "of models 0":
                     typed = f"{' '.join(command.words)} openrouter deepseek/deepseek-r1:f\t"
-                    assert shell.words(typed)[-2:] == [
-                        "openrouter",
-                        "deepseek/deepseek-r1:free",
-                    ]
+                    assert shell.words(typed)[-2:] == ["openrouter", "deepseek/deepseek-r1:free"]
                 case value if value in SAMPLES:
                     typed, whole = SAMPLES[value]
                     assert shell.words(f"{line} {typed}\t")[-1] == whole
@@ -228,29 +215,22 @@ NITRO = "openrouter/deepseek/deepseek-r1:nitro"
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        (
-            "chat -m openr\tdeepseek/deepseek-r1:f\t hi",
-            ["chat", "-m", "openrouter/deepseek/deepseek-r1:free", "hi"],
-        ),
+        ("chat -m openr\tdeepseek/deepseek-r1:f\t hi", ["chat", "-m", "openrouter/deepseek/deepseek-r1:free", "hi"]),
         ("chat -m openrouter/deepseek/deepseek-r1:n\t", ["chat", "-m", NITRO]),
         ("chat --model openrouter/deepseek/deep\tn\t", ["chat", "--model", NITRO]),
         ("chat --model=openrouter/deepseek/deep\tn\t", ["chat", f"--model={NITRO}"]),
         ("chat -mopenrouter/deepseek/deepseek-r1:n\t", ["chat", f"-m{NITRO}"]),
         ("chat -m qwe\t", ["chat", "-m", "qwen3:8b"]),
-        (
-            "providers add x --gguf my\tmo\t --no-key",
-            ["providers", "add", "x", "--gguf", "my dir/model file.gguf", "--no-key"],
-        ),
+        ("providers add x --gguf my\tmo\t --no-key",
+         ["providers", "add", "x", "--gguf", "my dir/model file.gguf", "--no-key"]),
         ("providers add x --gguf=no\t", ["providers", "add", "x", "--gguf=notes.txt"]),
-        (
-            "chat 'a -- b' \"-m c\" -s x\\ y --no-stdin -m openai/gpt-4\t d",
-            ["chat", "a -- b", "-m c", "-s", "x y", "--no-stdin", "-m", "openai/gpt-4.1", "d"],
-        ),
+        ("chat 'a -- b' \"-m c\" -s x\\ y --no-stdin -m openai/gpt-4\t d",
+         ["chat", "a -- b", "-m c", "-s", "x y", "--no-stdin", "-m", "openai/gpt-4.1", "d"]),
         ("chat > /dev/null -m openai/gpt-4\t\x15telex chat x", ["chat", "x"]),
         # The cursor is inside of the line.
         ("chat -m openai/gpt-4 hello" + "\x02" * 6 + "\t", ["chat", "-m", "openai/gpt-4.1", "hello"]),
     ],
-)
+)  # fmt: skip
 def test_a_completed_line_has_the_right_words(shell: Shell, keys: str, words: list[str]) -> None:
     assert shell.words(f"telex {keys}") == words
 
@@ -271,11 +251,11 @@ def test_special_characters_in_an_id_are_quoted_and_nothing_is_run(
 
 def test_files_are_completed_after_a_redirection(shell: Shell) -> None:
     shell.fresh()
-    shell.send("telex chat hi 2>no\t")
-    shell.wait(lambda text: "2>notes.txt" in text, "file")
+    shell.type("telex chat hi 2>no\t")
+    shell.wait_until(lambda text: "2>notes.txt" in text, "file")
     shell.fresh()
-    shell.send("telex chat hi < my\t")
-    shell.wait(lambda text: "< my\\ dir/" in text, "folder")
+    shell.type("telex chat hi < my\t")
+    shell.wait_until(lambda text: "< my\\ dir/" in text, "folder")
 
 
 def test_an_option_is_offered_once(shell: Shell) -> None:
@@ -308,20 +288,16 @@ def test_damaged_names_are_ignored_silently(
     start: Callable[..., Shell], tmp_path: Path, kind: Kind, snapshot: str
 ) -> None:
     lists = tmp_path / "cache" / "completion"
-    for name in ("providers", "models", "aliases", "presets"):
-        for path in (lists / name, lists / f"{name}.tsv"):
-            match snapshot:
-                case "folders":
-                    path.mkdir(parents=True)
-                case "noise":
-                    lists.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(bytes(range(256)) * 20)
-                case "unreadable":
-                    lists.mkdir(parents=True, exist_ok=True)
-                    path.write_text("lab\tLab\n")
-                    path.chmod(0)
     if snapshot == "unreadable" and os.geteuid() == 0:
         pytest.skip("root reads every file")
+    lists.mkdir(parents=True)
+    names = [f"{name}{end}" for name in ("providers", "models", "aliases", "presets") for end in ("", ".tsv")]
+    for path in (lists / name for name in names if snapshot != "missing"):
+        if snapshot == "folders":
+            path.mkdir()
+        else:
+            path.write_bytes(bytes(range(256)) * 20 if snapshot == "noise" else b"lab\tLab\n")
+            path.chmod(0o600 if snapshot == "noise" else 0)
     shell = start(kind, TELEX_HOME=str(tmp_path))
     shell.offers_nothing("telex chat -m la")
     assert shell.words("telex providers rem\tla\t") == ["providers", "remove", "la"]
@@ -362,14 +338,14 @@ def test_a_tab_starts_no_process_and_opens_no_socket(
         ("telex providers add x --gguf no", "notes.txt"),
     ):
         shell.fresh()
-        shell.send(line)
-        shell.wait(lambda text, line=line: line.rstrip() in text, "echo")  # type: ignore[misc]
+        shell.type(line)
+        shell.wait_until(lambda text, line=line: line.rstrip() in text, "echo")  # type: ignore[misc]
         before = calls()
-        shell.send("\t\t" if kind.family == "bash" else "\t")
-        shell.wait(lambda text, seen=seen: seen in text, seen)  # type: ignore[misc]
+        shell.type("\t\t" if kind.family == "bash" else "\t")
+        shell.wait_until(lambda text, seen=seen: seen in text, seen)  # type: ignore[misc]
         assert calls() == before
     shell.fresh()
-    shell.send("/bin/true\r")
+    shell.type("/bin/true\r")
     deadline = time.monotonic() + 5
     while calls() == before:  # and a process would have been seen
         assert time.monotonic() < deadline

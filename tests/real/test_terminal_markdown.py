@@ -30,46 +30,30 @@ EXAMPLES = json.loads((DATA / "test_markdown_commonmark.json").read_text("utf-8"
 TOUR = (DATA / "test_markdown_tour.md").read_text("utf-8")
 
 
-class Clock:
-    """Time that passes only when told to."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def stream_on(terminal: Terminal, write: Callable[[str], None] | None = None) -> MarkdownStream:
-    """A stream that repaints at every piece."""
+def stream_on(
+    terminal: Terminal,
+    write: Callable[[str], object] | None = None,
+    *,
+    every: int = 1,
+    look: Look | None = None,
+) -> MarkdownStream:
+    """A stream that repaints at each ``every``th look at the clock."""
+    ticks = itertools.count()
     return MarkdownStream(
         write or terminal.feed,
         width=lambda: terminal.columns,
         height=lambda: terminal.lines,
-        clock=itertools.count().__next__,
+        look=look,
+        clock=lambda: next(ticks) / every,
     )
 
 
-def stream_to(
-    terminal: Terminal, chunks: Iterable[str], *, look: Look | None = None, every: int = 1
-) -> list[str]:
-    """Stream to a terminal, with a repaint after every so many chunks; what was written."""
-    clock, written = Clock(), []
-
-    def write(text: str) -> None:
-        written.append(text)
-        terminal.feed(text)
-
-    stream = MarkdownStream(
-        write, width=lambda: terminal.columns, height=lambda: terminal.lines, look=look, clock=clock
-    )
-    for number, chunk in enumerate(chunks):
-        if number % every == 0:
-            clock.now += 1
+def stream_to(terminal: Terminal, chunks: Iterable[str], *, look: Look | None = None, every: int = 1) -> None:
+    stream = stream_on(terminal, every=every, look=look)
+    for chunk in chunks:
         stream.feed(chunk)
     stream.close()
     assert terminal.cursor.x == 0
-    return written
 
 
 def shown(text: str, width: int, *, look: Look | None = None, joins: bool = True) -> Terminal:
@@ -212,11 +196,9 @@ class TestTheScreenEqualsOneRendering:
 
     def test_with_notes_in_between(self) -> None:
         for seed in range(12):
-            dice, terminal, clock = random.Random(seed), Terminal(40, 12), Clock()
-            stream = MarkdownStream(terminal.feed, width=lambda: 40, height=lambda: 12, clock=clock)
-            notes = 0
+            dice, terminal, notes = random.Random(seed), Terminal(40, 12), 0
+            stream = stream_on(terminal, every=40)
             for chunk in at_random(TOUR, seed):
-                clock.now += dice.random() / 10
                 stream.feed(chunk)
                 if dice.random() < 0.05:
                     stream.suspend()
@@ -260,12 +242,7 @@ class TestEveryLineAppearsExactlyOnce:
 
     @pytest.mark.parametrize(
         ("text", "most"),
-        [
-            (LONG_FENCE * 5, 4.0),
-            (NESTED * 5, 3.5),
-            (LONG_TABLE * 5, 8.0),
-            ("word " * 4000, 3.0),
-        ],
+        [(LONG_FENCE * 5, 4.0), (NESTED * 5, 3.5), (LONG_TABLE * 5, 8.0), ("word " * 4000, 3.0)],
         ids=["fence", "list", "table", "one paragraph"],
     )
     def test_with_few_bytes_even_if_every_frame_is_painted(self, text: str, most: float) -> None:
