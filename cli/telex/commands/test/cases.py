@@ -18,7 +18,7 @@ from provider_core.structured import Expectations, parse_path, schema_from
 from provider_core.types import Message, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from provider_core.types import Json
 
@@ -161,44 +161,38 @@ def _text(path: Path) -> str:
 
 def read_cases(path: Path, find_template: Callable[[str], templates.Template]) -> list[Case]:
     """The cases of a file. Raises ``click.UsageError`` with the place of each mistake."""
-    text = _text(path)
-    file = CaseFile.model_construct(cases=[])
-    if path.suffix == ".toml":
-        import tomllib
+    text, places = _text(path), list[str]()
+    try:
+        if path.suffix == ".toml":
+            import tomllib
 
+            found = tomllib.loads(text)
+        else:
+            found = {"cases": []}
+            for number, line in enumerate(text.split("\n"), start=1):
+                if line.strip():
+                    places.append(f"line {number}")
+                    found["cases"].append(json.loads(line))
+            if not places:
+                return []
+        file = CaseFile.model_validate(found)
+    except ValidationError as error:
+        raise _invalid(path, error, places) from None
+    except ValueError as error:  # also for a number with thousands of digits
+        words = f"{places[-1]} is not valid JSON" if places else error
+        raise click.UsageError(f"{path}: {words}") from None
+    except RecursionError:
+        raise click.UsageError(f"{path}: its values are nested too deeply") from None
+    made: dict[str, Case] = {}
+    for number, entry in enumerate(file.cases):
+        name = entry.name or (places[number] if places else f"case {number + 1}")
+        if name in made:
+            raise click.UsageError(f"{path}: two cases are called {name!r}")
         try:
-            file = CaseFile.model_validate(tomllib.loads(text))
-        except ValidationError as error:
-            raise _invalid(path, error) from None
-        except ValueError as error:  # also for a number with thousands of digits
-            raise click.UsageError(f"{path}: {error}") from None
-        except RecursionError:
-            raise click.UsageError(f"{path}: its values are nested too deeply") from None
-        entries = [(f"case {number}", entry) for number, entry in enumerate(file.cases, start=1)]
-    else:
-        entries = list(_lines(path, text))
-    made = []
-    for place, entry in entries:
-        try:
-            made.append(_case(path, file, entry, place, find_template))
+            made[name] = _case(path, file, entry, name, find_template)
         except CoreError as error:
-            raise click.UsageError(f"{path}: {entry.name or place}: {error.message}") from None
-    names = [case.name for case in made]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise click.UsageError(f"{path}: two cases are called {twice!r}")
-    return made
-
-
-def _lines(path: Path, text: str) -> Iterator[tuple[str, CaseEntry]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield f"line {number}", CaseEntry.model_validate(json.loads(line))
-        except ValidationError as error:
-            raise _invalid(path, error, f"line {number}") from None
-        except (ValueError, RecursionError):
-            raise click.UsageError(f"{path}: line {number} is not valid JSON") from None
+            raise click.UsageError(f"{path}: {name}: {error.message}") from None
+    return list(made.values())
 
 
 _WORDS: Final = {
@@ -211,37 +205,32 @@ _WORDS: Final = {
 }
 
 
-def _invalid(path: Path, error: ValidationError, line: str = "") -> click.UsageError:
+def _invalid(path: Path, error: ValidationError, places: Sequence[str]) -> click.UsageError:
     lines = []
     for each in error.errors(include_url=False, include_input=False, include_context=False)[:_MOST_SHOWN]:
-        place, names = line, each["loc"]
+        place, names = "", each["loc"]
         if names[:1] == ("cases",) and len(names) > 1:
             place, names = f"case {int(names[1]) + 1}", names[2:]
+            place = places[int(each["loc"][1])] if places else place
         # pydantic adds the branches of unions, and "[key]", which are not in the file.
         name = ".".join(
             str(name) for name in names if not str(name).startswith(("[key]", "function-", "list["))
         )
-        words = _WORDS.get(each["type"]) or each["msg"].removeprefix("Value error, ").replace(
-            "Input should be", "must be"
-        )
-        lines.append(f"{path}: {' '.join(filter(None, (place, name)))}: {words}")
+        words = each["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        lines.append(f"{path}: {' '.join(filter(None, (place, name)))}: {_WORDS.get(each['type'], words)}")
     return click.UsageError("\n".join(dict.fromkeys(lines)))
 
 
 def _case(
-    path: Path,
-    file: CaseFile,
-    entry: CaseEntry,
-    place: str,
-    find_template: Callable[[str], templates.Template],
+    path: Path, file: CaseFile, entry: CaseEntry, name: str, find: Callable[[str], templates.Template]
 ) -> Case:
     """Fill in the file's defaults and the template, and insert the variables."""
 
     def given(name: str) -> Any:
         return getattr(entry if name in entry.model_fields_set else file, name)
 
-    name = given("template")
-    template = _template(path, name, find_template) if name else None
+    named = given("template")
+    template = _template(path, named, find) if named else None
     prompt, system = given("prompt") or "", given("system") or ""
     parts = [templates.inline(prompt, "the prompt"), templates.inline(system, "the system message")]
     known = {each for part in (template or parts[0], parts[1]) for each in templates.variables(part)}
@@ -284,7 +273,7 @@ def _case(
     )
     return Case(
         file=str(path),
-        name=entry.name or place,
+        name=name,
         request=request,
         template=template.name if template is not None else None,
         extract=template is not None and template.extract,
@@ -294,13 +283,11 @@ def _case(
     )
 
 
-def _template(
-    path: Path, name: str, find_template: Callable[[str], templates.Template]
-) -> templates.Template:
+def _template(path: Path, name: str, find: Callable[[str], templates.Template]) -> templates.Template:
     """A template in the folder of the cases, or a saved one."""
     if "/" not in name and "\\" not in name:
         own = templates.names(path.parent)
-        return templates.load(path.parent, name) if name in own else find_template(name)
+        return templates.load(path.parent, name) if name in own else find(name)
     return templates.load(path.parent, str(path.parent / name))
 
 
