@@ -22,7 +22,8 @@ from provider_core.batches import RowReader, bad_row, file_rows, planner, suffix
 from provider_core.batches.lanes import with_options
 from provider_core.batches.planner import as_variable
 from provider_core.errors import InvalidInputError
-from provider_core.structs import Struct, replace
+from provider_core.settings import REQUEST_OPTIONS
+from provider_core.structs import Struct
 from provider_core.types import Request
 from telex.batch.output import Layout
 from telex.chat.input import template_values
@@ -208,12 +209,16 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
         extract=extract,
     )
     text = (template.prompt, template.system) if template is not None else None
-    requests = [replace(each.request or request, schema=None) for group in models for each in group]
+    requests = [each.request or request for group in models for each in group]
+    options_of = [
+        {name: value for name in REQUEST_OPTIONS if (value := getattr(each, name)) != getattr(request, name)}
+        for each in requests
+    ]
     made_with = {
         "the prompt": [prompt, text, system, values],
         "the model": sorted([each.name for each in group] for group in models),
         "the schema": schema,
-        "the parameters": sorted(set(map(repr, requests))),
+        "the parameters": sorted(set(map(repr, options_of))),
         "the format": [layout.format, columns, options.csv_safe, options.id_column, extract],
     }  # fmt: skip
     return Plan(source=source, planner=made, models=models, layout=layout, made_with=made_with)
