@@ -36,7 +36,7 @@ def add(
 
     The stored key of a provider that is replaced is deleted. Raises ``SettingsError`` and ``KeyStoreError``.
     """
-    written = _set_fields(fields, {} if key is None else {"key": "keyring"})
+    written = edit.without_none({**fields, **({} if key is None else {"key": "keyring"})})
     edit.put(path, {name: written}, replace=replace, around=_key_change(path, store, name, key, written))
 
 
@@ -49,7 +49,7 @@ def set_key(path: Path, store: KeyStore, name: str, fields: Mapping[str, Any], *
     before = edit.entries(path).get(name, {})
     changes = key_fields(before, {**fields, **({} if key is None else {"key": "keyring"})})
     stays = key is None and changes["key"] == "keyring"
-    around = None if stays else _key_change(path, store, name, key, _set_fields(before, changes))
+    around = None if stays else _key_change(path, store, name, key, edit.without_none({**before, **changes}))
     edit.update_provider(path, name, changes, around=around)
 
 
@@ -61,7 +61,7 @@ def key_fields(before: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str
 
 def update(path: Path, store: KeyStore, name: str, changes: Mapping[str, Any], key: str | None) -> None:
     """Change the provider's settings, and with ``key`` (see ``keys.seal_for``) where its stored key may be sent."""
-    written = _set_fields(edit.entries(path).get(name, {}), changes)
+    written = edit.without_none({**edit.entries(path).get(name, {}), **changes})
     around = None if key is None else _key_change(path, store, name, key, written)
     edit.update_provider(path, name, changes, around=around)
 
@@ -91,11 +91,6 @@ def rename(path: Path, store: KeyStore, old: str, new: str) -> tuple[str, ...]:
             message = f"{old} is now {new}, but its key is also left under the old name: {error.message}"
             raise KeyStoreError(message, provider=new) from error
     return moved
-
-
-def _set_fields(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields after the changes, without those that are None."""
-    return {name: value for name, value in {**fields, **changes}.items() if value is not None}
 
 
 @contextlib.contextmanager

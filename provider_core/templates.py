@@ -93,21 +93,17 @@ def find(folder: Path, name: str) -> Path:
             f"{name!r} is not a valid name for a template: letters, digits, '.', '_' and '-', at most 64",
             code="unknown_template",
         )
-    possible = [folder / f"{bare}{suffix}" for suffix in _SUFFIXES]
-    found = [path for path in possible if path.is_file() and name in (bare, path.name)]
-    if len(found) == 2:
-        raise TemplateError(
-            f"two templates are called {name}: {found[0]} and {found[1].name}. Remove or rename one",
-            path=found[0],
-        )
-    if not found and (shipped := SHIPPED / f"{bare}.toml").is_file() and name in (bare, shipped.name):
-        return shipped
-    if not found:
-        candidates = close_matches(bare, all_names(folder))
-        raise TemplateError(
-            f"unknown template: {name}", name=bare, candidates=candidates, code="unknown_template"
-        )
-    return found[0]
+    for possible in ([folder / f"{bare}{suffix}" for suffix in _SUFFIXES], [SHIPPED / f"{bare}.toml"]):
+        found = [path for path in possible if path.is_file() and name in (bare, path.name)]
+        if len(found) == 2:
+            words = f"two templates are called {name}: {found[0]} and {found[1].name}. Remove or rename one"
+            raise TemplateError(words, path=found[0])
+        if found:
+            return found[0]
+    candidates = close_matches(bare, all_names(folder))
+    raise TemplateError(
+        f"unknown template: {name}", name=bare, candidates=candidates, code="unknown_template"
+    )
 
 
 # --- reading -------------------------------------------------------------------------------------------------
@@ -269,13 +265,8 @@ def fill(
             raise VariableError(f"--var {name}: this variable is {_OWN[name]}, so it cannot be set")
         if name not in wanted:
             own = ", ".join(each for each in wanted if each not in _OWN)
-            if not own:
-                raise VariableError(
-                    f"the template {template.name} has no variables to set, so --var {name} cannot be used"
-                )
-            raise VariableError(
-                f"the template {template.name} has no variable {name!r}: its variables are {own}"
-            )
+            hint = f"its variables are {own}" if own else "it has no variables to set"
+            raise VariableError(f"the template {template.name} has no variable {name!r}: {hint}")
     piped = stdin if stdin is not None and stdin.strip() else None
     if piped is not None and "stdin" in wanted:
         given["stdin"] = piped

@@ -114,7 +114,7 @@ def put(
             verb = "is" if len(taken) == 1 else "are"
             raise SettingsError(f"{', '.join(taken)} {verb} already set up", path=path)
         for name, fields in wanted.items():
-            tables[name] = _without_none(fields)
+            tables[name] = without_none(fields)
 
     _apply(path, change, around)
 
@@ -123,7 +123,7 @@ def update_provider(path: Path, name: str, fields: Fields, *, around: Around = N
     """Set the given fields of ``[providers.NAME]`` and remove those that are None."""
 
     def change(data: dict[str, Any]) -> None:
-        data["providers"][name] = _without_none({**_provider(data, name, path), **fields})
+        data["providers"][name] = without_none({**_provider(data, name, path), **fields})
 
     _apply(path, change, around)
 
@@ -193,7 +193,7 @@ def declare_model(path: Path, provider: str, model: str, fields: Mapping[str, Js
         if at is not None and new:
             raise SettingsError(f"{provider}/{model} is already in the settings", path=path)
         before = models[at] if at is not None and isinstance(models[at], dict) else {}
-        entry = _without_none({"id": model, **before, **fields})
+        entry = without_none({"id": model, **before, **fields})
         end = len(models) if at is None else at
         models[end : end + 1] = [model if len(entry) == 1 else entry]
 
@@ -236,7 +236,7 @@ def set_alias(path: Path, name: str, wanted: Sequence[str], fields: Fields | Non
             written = _with_targets(written, wanted)
         if fields:
             table = written if isinstance(written, dict) else _with_targets({}, targets(written))
-            written = _without_none({**table, **fields})
+            written = without_none({**table, **fields})
             if not written.keys() - {"target", "targets"}:
                 (written,) = written.values()
         aliases[name] = written
@@ -311,7 +311,8 @@ def _tables(data: dict[str, Any], group: str, path: Path) -> dict[str, Any]:
     return tables
 
 
-def _without_none(fields: Fields) -> dict[str, Any]:
+def without_none(fields: Fields) -> dict[str, Any]:
+    """The fields that are set."""
     return {key: value for key, value in fields.items() if value is not None}
 
 

@@ -217,7 +217,10 @@ price_unit = 3
 batch_api = { source = "https://acme.example/batch", requests = 10, endpoint = "/chat" }
 headers = { X-Team = "red" }
 quirks = { json_schema = "json_object", stream_usage = false, default_max_tokens = 4096 }
-models = ["acme-small", { id = "acme-large", context = 128000, reasoning = true, reasoning_levels = ["low"] }]
+models = [
+  "acme-small",
+  { id = "acme-large", context = 256, max_output = 20000000, reasoning = true, reasoning_levels = ["low"] }
+]
 """
 
 
@@ -281,7 +284,8 @@ def test_users_presets_are_found_as_the_built_in_ones(tmp_path: Path) -> None:
         ('kind = "local"', "needs an address with a port"),
         ('id = "other"', "but the name of the file is acme.toml"),
         ("models = [{ context = 1 }]", "models.id is missing"),
-        ('models = [{ id = "m", context = 1 }]', "between 256 and"),
+        ('models = [{ id = "m", context = 255 }]', "between 256 and"),
+        ('models = [{ id = "m", max_output = 20000001 }]', "between 256 and"),
         ('models = [{ id = "m", contxt = 1 }]', "contxt is not a field of models"),
         ('quirks = { json_schema = "x" }', "quirks.json_schema must be one of"),
         ("quirks = { effort = 1 }", "effort is not a field of quirks"),
@@ -289,7 +293,7 @@ def test_users_presets_are_found_as_the_built_in_ones(tmp_path: Path) -> None:
         ('keys_url = "javascript:1"', "keys_url is not an https address"),
         ('models_path = "catalog"', "must begin with a slash"),
         ('price_fields = ["a"]', "price_fields must have 4 values"),
-        ("price_unit = 99", "price_unit must be a power of ten"),
+        ("price_unit = 13", "price_unit must be a power of ten"),
         ("batch_api = { rows = 1 }", "rows is not a field of batch_api"),
         ("batch_api = { requests = 0 }", "batch_api needs positive limits"),
     ],
