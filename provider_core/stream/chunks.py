@@ -40,8 +40,9 @@ _PLAIN_DELTA = frozenset(("role", "content", "reasoning_content", "reasoning"))
 
 _CONTENT = ("content", "reasoning_content", "reasoning", "reasoning_details", "tool_calls", "refusal")
 _SHAPE = frozenset(
-    ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "provider", "service_tier")
-)
+    ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "provider", "service_tier",
+     "obfuscation", "prompt_filter_results", "timings", "x_groq", *KEYS)
+)  # fmt: skip
 """Keys of a chunk that never report a failure: most chunks have no others, and need no reader of errors."""
 
 
