@@ -35,8 +35,7 @@ CODES = {
         e.InvalidInputError("x", code="no_dask"), e.InvalidInputError("x", code="worker_version"),
         e.InvalidInputError("x", code="other_provider"), e.InvalidInputError("x", code="no_vision"),
         e.SchemaError("x"), e.VariableError("x")],
-    3: [e.SettingsError("x"), e.LocalModelError("x", code="not_installed"),
-        e.ToolServerError("x", code="not_installed")],
+    3: [e.SettingsError("x")],
     4: [e.InvalidKeyError("x"), e.KeyStoreError("x"), e.KeyStoreError("x", state="missing"),
         e.ToolServerError("x", server="lab", code="access")],
     5: [e.QuotaError("x"), e.BudgetError("x", code="max_cost", limit=Decimal(1), spent=Decimal(1))],
@@ -52,6 +51,8 @@ CODES = {
 }  # fmt: skip
 """Errors without a hint, or with one that depends on nothing."""
 CASES = [
+    (e.LocalModelError("x", code="not_installed"), None, 3, "telex[local]"),
+    (e.ToolServerError("x", code="not_installed"), None, 3, "telex[mcp]"),
     (e.ModelError("x", candidates=["a/b"], code="unknown_model"), None, 3, "Did you mean a/b?"),
     (e.ModelError("x", code="unknown_model"), None, 3, "telex models list"),
     (e.ModelError("x", candidates=["a/m", "b/m"], code="ambiguous_model"), None, 3, "a/m, b/m"),

@@ -131,7 +131,7 @@ def test_nothing_is_read_after_the_end_mark_or_a_json_reply() -> None:
 
 
 def test_json_lines_are_returned_as_they_arrive() -> None:
-    assert Decoder().feed(dumps(delta("Hel")) + b"\n") == [Text(text="Hel")]
+    assert Decoder().feed(dumps(delta("Hel")) + b"\n{") == [Text(text="Hel")]
     assert read(b'{"oops\n' + LINES).verdict is Verdict.PARTIAL
 
 

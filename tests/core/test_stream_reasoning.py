@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from wire import body, chunks, delta, dumps, message, read
+from wire import Read, body, chunks, delta, dumps, joined, message, read
 
 from provider_core.stream import Decoder
 from provider_core.types import Reasoning, Text, Verdict
@@ -15,8 +15,12 @@ ANSWER = [("reasoning", "Hm."), ("text", "Hello")]
 
 
 def streamed(*pieces: str) -> list[tuple[str, str]]:
-    """The text and the reasoning of a stream of these pieces of content."""
-    return chunks(*map(delta, pieces), STOP).said
+    """The text and the reasoning of a stream of these pieces of content, each read by itself."""
+    decoder = Decoder()
+    events = [
+        event for piece in (*map(delta, pieces), STOP) for event in decoder.feed(body(piece, done=False))
+    ]
+    return Read(joined(events + decoder.close())).said
 
 
 def every_cut(text: str) -> list[list[tuple[str, str]]]:
