@@ -613,13 +613,6 @@ def test_model_lists_are_shown_with_their_age(doctor: Doctor) -> None:
     assert report.remedy("models box") == "telex models list --refresh --provider box"
 
 
-def converse(doctor: Doctor) -> None:
-    provider = Provider(name="lab", display_name="Lab", base_url="http://127.0.0.1:1/v1")
-    with History(doctor.paths.history) as history:
-        for number in range(3):
-            history.begin([Message(role="user", content=f"{number}")], Target(provider=provider, model="m"))
-
-
 def damaged(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100] + b"\xa5" * 20_000)
 
@@ -632,7 +625,10 @@ def folder(path: Path) -> None:
 @pytest.mark.parametrize("ruin", [damaged, folder])
 def test_the_history_is_counted_and_its_damage_is_found(doctor: Doctor, ruin: Callable[[Path], None]) -> None:
     assert doctor("history")["history file"].endswith("(not created yet)")
-    converse(doctor)
+    target = Target(provider=Provider(name="lab", base_url="http://127.0.0.1:1/v1"), model="m")
+    with History(doctor.paths.history) as history:
+        for number in range(3):
+            history.begin([Message(role="user", content=f"{number}")], target)
     assert doctor("history")["history file"].startswith("ok: 3 conversations, ")
     ruin(doctor.paths.history)
     assert doctor("history").problems() == ["history file"]

@@ -14,7 +14,6 @@ from scripted import Answer, Scripted, answer
 from provider_core import catalog
 from provider_core.catalog import CachedModelList
 from provider_core.settings import load
-from provider_core.testing import FakeKeyStore
 from provider_core.types import Model
 
 if TYPE_CHECKING:
@@ -235,39 +234,6 @@ def test_server_without_a_list_has_no_models(telex: Inside, server: Scripted, st
         ran = telex("models", "list", *arguments, "-P", "lab")
         assert (ran.code, ran.out) == (0, b"")
         assert ran.err == "No model is known. To declare one: telex models add lab ID\n"
-
-
-def test_refresh_reads_each_key_once_and_a_broken_keyring_once(telex: Inside, server: Scripted) -> None:
-    server.will(listing("a"))
-    names = ("one", "two", "three")
-    telex.configure("".join(f'[providers.{n}]\nbase_url = "{server.url}"\nkey = "keyring"\n' for n in names))
-    telex.store = store = FakeKeyStore(**dict.fromkeys(names, KEY))
-    assert listed(telex, "--refresh") == ["one/a", "two/a", "three/a"]
-    assert sorted(store.asked) == sorted(("get", name) for name in names)
-    assert all(asked.headers["authorization"] == f"Bearer {KEY}" for asked in server.asked)
-    telex.store = store = FakeKeyStore(broken="the keyring did not answer within 3 s")
-    ran = telex("models", "list", "--refresh")
-    assert ran.code == 0
-    assert store.asked == [("get", "one")]
-    assert ran.err.count("the keyring did not answer") == 3
-
-
-def test_echoed_key_and_control_characters_are_not_stored(telex: Inside, server: Scripted) -> None:
-    telex.configure(f'[providers.lab]\nbase_url = "{server.url}"\nkey_env = "LAB_KEY"\n')
-    entries = [
-        {"id": f"for-{KEY}", "name": KEY},
-        {"id": "a\x1b]0;owned\x07"},
-        {"id": "b\nlab/fake"},
-        {"id": "c", "name": "\x1b[2J\u202eC"},
-    ]
-    server.will(as_json({"data": entries}))
-    ran = telex("models", "list", "--refresh", "--json", env={"LAB_KEY": KEY})
-    found = {row["model"]: row["name"] for row in json.loads(ran.out) if row["provider"] == "lab"}
-    assert found["c"] == "C"
-    assert len(found) == 2
-    assert KEY not in ran.text + ran.err
-    for path in telex.paths.cache.rglob("*"):
-        assert path.is_dir() or KEY.encode() not in path.read_bytes()
 
 
 # --- naming a model ------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def test_server_without_keys_gets_none(telex: Inside, server: Scripted) -> None:
     ran = add(telex, server.url, "--no-key")
     assert ran.code == 0, ran.err
     assert all("authorization" not in asked.headers for asked in server.asked)
-    assert "No key is needed" in ran.err
+    assert ran.err.splitlines()[2] == "The server responds and lists 2 models. No key is needed."
 
 
 def test_variable_of_a_preset_is_used_without_asking(telex: Inside, lab: Scripted) -> None:

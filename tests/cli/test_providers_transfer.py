@@ -119,6 +119,10 @@ def test_invalid_file_imports_nothing(other: Inside, tmp_path: Path, text: bytes
     assert words in ran.err
     assert "hunter22" not in ran.err
     assert not other.settings.exists()
+    if words in ("--allow-http", "--allow-commands"):
+        path.write_bytes(text.replace(b"far.invalid'", b"far.invalid'\nallow_http = true"))
+        assert words in other("providers", "import", str(path)).err
+        assert other("providers", "import", str(path), words).code == 0
 
 
 def test_export_does_not_follow_a_dangling_link(telex: Inside, tmp_path: Path) -> None:
@@ -214,19 +218,3 @@ def test_import_shows_addresses_and_sources_of_keys(other: Inside) -> None:
                   "none needed", "headers = X-Team: b"):  # fmt: skip
         assert words in ran.err
     assert "hunter22" not in ran.err
-
-
-@pytest.mark.parametrize(
-    ("fields", "option"),
-    [
-        ("base_url = 'http://far.invalid'\nallow_http = true", "--allow-http"),
-        ("base_url = 'https://x'\nkey_command = 'pass a'", "--allow-commands"),
-    ],
-)
-def test_what_needs_permission_is_imported_with_it(other: Inside, fields: str, option: str) -> None:
-    text = f"[providers.a]\n{fields}\n".encode()
-    ran = other("providers", "import", "-", stdin=text)
-    assert (ran.code, option in ran.err) == (2, True)
-    assert other("providers", "import", "-", option, stdin=text).code == 0
-    assert list(entries(other.settings)) == ["a"]
-    assert "No such file" in other("providers", "import", "/no/such/file.toml").err

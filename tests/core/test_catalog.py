@@ -54,6 +54,7 @@ def parse(preset: str | None = None, **fields: Any) -> Model:
         # Counts of other types, and placeholders.
         (None, {"context_length": "131072"}, 131072),
         (None, {"context_length": 131072.0}, 131072),
+        (None, {"context_length": 256}, 256),
         (None, {"context_length": 0, "max_model_len": 8192}, 8192),
         *((None, {"context_length": value}, None)
           for value in (255, 1e9, True, "128k", None, [1024], float("inf"), float("nan"))),
@@ -336,9 +337,7 @@ def test_catalog_reads_a_list_once_and_knows_its_age(tmp_path: Path) -> None:
 
 
 def test_usable_providers_are_enabled_and_have_a_key_or_need_none() -> None:
-    providers = {n: Provider(name=n, enabled=n != "off") for n in ("on", "off", "lost")}
-    found = Catalog(providers, load=lambda p: catalog.listing(p, None), without_key=["lost"])
-    assert [provider.name for provider in found.usable] == ["on"]
+    assert [provider.name for provider in example().usable] == ["lab"]
 
 
 # --- refreshing ----------------------------------------------------------------------------------------------

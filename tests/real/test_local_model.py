@@ -288,27 +288,6 @@ def test_unusable_files_are_reported_in_llama_cpps_words_alone(model_path, tmp_p
         assert re.match(reason, error), error
 
 
-def test_missing_package_is_named(tmp_path):
-    source = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from provider_core.errors import LocalModelError
-from provider_core.local import installed
-from provider_core.local.server import serve
-assert not installed()
-try:
-    with serve(Path("x.gguf"), alias="x"):
-        pass
-except LocalModelError as error:
-    print(error)
-"""
-    command = [sys.executable, "-I", "-S", "-c", source, str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    expected = "the embedded model is not installed (package xllamacpp)\n"
-    assert (done.stdout, done.stderr) == (expected, "")
-
-
 @linux
 def test_import_is_cheap_and_threads_are_the_cores_of_this_process():
     source = """

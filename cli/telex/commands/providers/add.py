@@ -148,7 +148,7 @@ def _load_once(app: App, provider: Provider, *, no_verify: bool) -> None:
         code, hint = code_and_hint(error)
         lines = filter(None, (hint, "Nothing was saved. To save without loading: --no-verify"))
         console.error(error.message, "\n".join(lines))
-        raise Stop(ExitCode.SETTINGS if code is ExitCode.OTHER else code) from None
+        raise Stop(code) from None
 
 
 def _report_success(app: App, provider: Provider, report: CheckReport | None, message: str) -> None:

@@ -185,8 +185,7 @@ def set_key(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
     before = settings.edit.entries(path).get(name, {})
     if provider.embedded:
         raise click.UsageError(f"{name} is a model file that runs here, and needs no key")
-    auth = "bearer" if provider.auth == "none" else provider.auth
-    choice = arguments.choose_key(app, replace(provider, auth=auth, key_required=True), options, ask=True)
+    choice = arguments.choose_key(app, replace(provider, key_required=True), options, ask=True)
     fields = {**choice.fields, **({"allow_http": True} if allow_http else {})}
     changed = settings.preview(
         name, {**before, **provider_store.key_fields(before, fields)}, app.runtime.paths, app.runtime.environ
