@@ -81,14 +81,9 @@ class Since(click.ParamType[float]):
     ),
     exits=(ExitCode.OTHER,),
 )
-@click.option(
-    "--since",
-    type=Since(),
-    default="30d",
-    show_default=True,
-    metavar="TIME",
-    help="Count requests since an age (12h, 30d, 8w, 1y) or a date (2026-05-31), today only, or all.",
-)
+@click.option("--since", type=Since(), default="30d", show_default=True, metavar="TIME",
+              help="Count requests since an age (12h, 30d, 8w, 1y) or a date (2026-05-31), today only,"
+                   " or all.")  # fmt: skip
 @click.option(
     "--by",
     type=click.Choice(["model", "provider", "day", "template", "command"]),

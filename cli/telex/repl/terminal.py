@@ -22,7 +22,6 @@ CONTINUED = "  "
 HOW_TO_LEAVE = "To leave: Ctrl-D, or /exit."
 
 _CHOICES_SHOWN = 20
-_QUOTES = '"""'
 _PASTE_ON, _PASTE_OFF = "\x1b[?2004h", "\x1b[?2004l"
 
 
@@ -43,7 +42,7 @@ def print_prompt(console: Console, text: str) -> None:
 
 
 class PlainReader:
-    """Reads lines as the terminal edits them; a backslash at the end or three quotes continue a prompt."""
+    """Reads lines as the terminal edits them; a backslash at the end continues a prompt."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -77,12 +76,6 @@ class PlainReader:
 
     def _read(self) -> str:
         lines = [self._line(PROMPT)]
-        if lines[0].startswith(_QUOTES):
-            lines[0] = lines[0].removeprefix(_QUOTES)
-            while not lines[-1].endswith(_QUOTES):
-                lines.append(self._line(CONTINUED))
-            lines[-1] = lines[-1].removesuffix(_QUOTES)
-            return "\n".join(lines).strip("\n")
         while lines[-1].endswith("\\") and not lines[-1].endswith("\\\\"):
             lines[-1] = lines[-1][:-1]
             lines.append(self._line(CONTINUED))
