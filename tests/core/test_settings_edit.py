@@ -290,6 +290,12 @@ def test_new_table_comes_last_and_leaves_no_trace_when_removed(path: Path, paths
     assert path.read_text().strip() == text.strip()
 
 
+@pytest.mark.parametrize("name", ["lab", "mcp"])
+def test_new_provider_is_one_table_and_its_own_tables_are_inline(path: Path, name: str) -> None:
+    edit.put(path, {name: {**URL, "headers": {"A": "b"}}})
+    assert path.read_text() == f'[providers.{name}]\nbase_url = "http://127.0.0.1:1"\nheaders = {{A = "b"}}\n'
+
+
 def test_file_is_private_a_link_stays_and_nothing_is_left_beside_it(paths: Paths, tmp_path: Path) -> None:
     real = tmp_path / "dotfiles" / "telex.toml"
     real.parent.mkdir()
@@ -480,11 +486,18 @@ def test_ctrl_c_after_the_file_was_replaced_keeps_both(path: Path) -> None:
 
 def test_rename_takes_along_the_key_and_what_names_the_provider(path: Path) -> None:
     store = MemoryStore()
-    path.write_text('model = "lab/m" # mine\n[aliases]\nfast = "lab"\nother = "laboratory/m"\n')
+    profiles = '[profiles.day]\nmodel = "a/b"\nproviders = ["Lab"]\n[profiles.night]\nmodel = "a/b"\n'
+    aliases = '[aliases]\nfast = "lab"\nother = "laboratory/m"\n'
+    path.write_text(f'model = "lab/m" # mine\n{aliases}{profiles}')
     provider_store.add(path, store, "lab", URL, key="secret")
-    assert provider_store.rename(path, store, "lab", "work") == ("model", "aliases.fast")
+    assert provider_store.rename(path, store, "lab", "work") == ("model", "aliases.fast", "profiles.day")
     assert (set(entries(path)), store.get("lab"), store.get("work")) == ({"work"}, None, "secret")
-    for words in ('model = "work/m" # mine', 'fast = "work"', 'other = "laboratory/m"'):
+    for words in (
+        'model = "work/m" # mine',
+        'fast = "work"',
+        'other = "laboratory/m"',
+        'providers = ["work"]',
+    ):
         assert words in path.read_text()
 
 
