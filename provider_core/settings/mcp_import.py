@@ -45,13 +45,6 @@ class ImportedServer(Struct):
     skip_reason: str = ""
     """Why it cannot be imported; "table" is then empty."""
 
-    @property
-    def place(self) -> str:
-        """Its address, or its command on one line."""
-        import shlex
-
-        return str(self.table.get("url") or shlex.join(self.table["command"]))
-
 
 class _Skipped(Exception):  # noqa: N818 - the reason why one server is skipped
     pass
@@ -62,18 +55,7 @@ _URLS = ("url", "serverUrl", "httpUrl")
 _RENAMED = {"environment": "env", "transportType": "transport"}
 """opencode's and Cline's names of fields."""
 
-_KNOWN = {
-    "type",
-    "transport",
-    "command",
-    "args",
-    "env",
-    "headers",
-    "cwd",
-    "disabled",
-    "enabled",
-    *_URLS,
-}
+_KNOWN = {"type", "transport", "command", "args", "env", "headers", "cwd", "disabled", "enabled", *_URLS}
 _APPROVAL = "choose yourself which tools run without asking (allow)"
 _SIGN_IN = "telex cannot sign in; send a token in a header, such as Authorization: Bearer keyring:NAME"
 _TOOLS = "telex offers all tools of a server; allow and --allow choose which ones run without asking"

@@ -22,12 +22,7 @@ from provider_core.errors import CoreError, ToolServerError
 from provider_core.events import ToolLimits
 from provider_core.redaction import clean, printable
 from provider_core.structs import Struct, field
-from provider_core.tools.mcp._process import (
-    Process,
-    SecretResolver,
-    StepName,
-    server_environment,
-)
+from provider_core.tools.mcp._process import Process, SecretResolver, StepName, server_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
@@ -335,18 +330,18 @@ class McpToolbox:
     async def live(self, imported: asyncio.Event) -> None:
         """Start the server, run its session until ``end``, and end it. ``imported``: the SDK has been imported."""
         self._task = asyncio.current_task()
+        problem: ToolServerError | None = None
         try:
             await self._live(imported)
-        except (CoreError, asyncio.CancelledError) as error:
-            words = (
-                error.message if isinstance(error, CoreError) else f"the MCP server {self.name} was cancelled"
-            )
-            if not self.ready.done():
-                own = (
-                    error if isinstance(error, ToolServerError) else ToolServerError(words, server=self.name)
-                )
-                self.ready.set_exception(own)
+        except ToolServerError as error:
+            problem = error
+        except CoreError as error:  # an unusable proxy or certificate
+            problem = ToolServerError(error.message, server=self.name)
+        except asyncio.CancelledError:
+            problem = ToolServerError(f"the MCP server {self.name} was cancelled", server=self.name)
         finally:
+            if problem is not None and not self.ready.done():
+                self.ready.set_exception(problem)
             try:
                 if self._process is not None:
                     await self._process.end(at_once=self._at_once)

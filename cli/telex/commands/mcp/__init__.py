@@ -23,10 +23,7 @@ COMMANDS = {
     cls=Group,
     rows=COMMANDS,
     name="mcp",
-    examples=(
-        "telex mcp add time -- uvx mcp-server-time",
-        "telex mcp list | cut -f1",
-    ),
+    examples=("telex mcp add time -- uvx mcp-server-time", "telex mcp list | cut -f1"),
 )
 def command() -> None:
     """Set up MCP servers (Model Context Protocol), whose tools a model may call."""

@@ -247,13 +247,13 @@ def import_(
     stored: dict[str, str] = {}
     for server in servers:
         table, entries = _table(server, secrets, allow_http=allow_http)
-        reason = server.skip_reason or _skip_reason(app, server, table, secrets, replace=replace)
-        if reason:
-            _note(app, f"skipped   {server.original_name}: {reason}")
+        checked = server.skip_reason or _checked(app, server, table, secrets, replace=replace)
+        if isinstance(checked, str):
+            _note(app, f"skipped   {server.original_name}: {checked}")
             continue
         tables[server.name] = table
         stored |= entries
-        _note(app, f"imported  {server.original_name}: {server.place}")
+        _note(app, f"imported  {server.original_name}: {checked.place}")
         variables = [f"{name}: from the environment variable {used}" for name, used in _variables(table)]
         for line in (*server.notes, *variables):
             _note(app, f"            {line}")
@@ -314,10 +314,10 @@ def _table(
     return table, entries
 
 
-def _skip_reason(
+def _checked(
     app: App, server: ImportedServer, table: Mapping[str, Any], secrets: str | None, *, replace: bool
-) -> str:
-    """Why a valid server is not imported, or ""."""
+) -> McpServer | str:
+    """The server, or why it is not imported."""
     from provider_core.errors import SettingsError
     from provider_core.settings import preview_server
 
@@ -332,10 +332,11 @@ def _skip_reason(
     if wanted := [used for _, used in _variables(table) if used in keys]:
         return f"it needs {', '.join(wanted)}, a provider's key, which is never imported; add it yourself"
     try:
-        _require_encryption(app, preview_server(server.name, table, app.runtime.paths))
+        found = preview_server(server.name, table, app.runtime.paths)
+        _require_encryption(app, found)
     except (SettingsError, click.UsageError) as error:
         return error.message.removeprefix(f"mcp.{server.name}: ")
-    return ""
+    return found
 
 
 def _variables(table: Mapping[str, Any]) -> list[tuple[str, str]]:
