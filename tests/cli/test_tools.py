@@ -177,18 +177,12 @@ def test_servers_that_do_not_start_are_reported_and_the_others_used(desk: Desk) 
     assert hint == "  Set NOT_THERE in the environment that telex runs in."
 
 
-@pytest.mark.parametrize(
-    ("flaw", "fields", "code"),
-    [("dies", {}, 6), ("silent", {"start_timeout": 0.5}, 7), ("", {"env": {"T": "env:NOT_THERE"}}, 4)],
-)
-def test_if_no_server_starts_nothing_is_sent(
-    telex: Telex, server: Scripted, flaw: str, fields: dict[str, Any], code: int
-) -> None:
+def test_if_no_server_starts_nothing_is_sent(telex: Telex, server: Scripted) -> None:
     telex.provider("p", server.url)
-    lab(telex, "one", flaw, **fields)
+    lab(telex, "one", "silent", start_timeout=0.5)
     lab(telex, "two", "dies")
     ran = Desk(telex)("chat", "--tools", "all", "hi")
-    assert (ran.code, ran.out, server.asked) == (code, b"", [])
+    assert (ran.code, ran.out, server.asked) == (7, b"", [])
     assert "MCP server two" in ran.err.splitlines()[0]
     assert "MCP server one" in ran.err.splitlines()[1]
 
@@ -326,38 +320,6 @@ def test_results_are_saved_if_no_answer_follows(desk: Desk, server: Scripted) ->
 # --- bad servers, bad models -------------------------------------------------------------------------------
 
 
-WRONG: tuple[tuple[str, Any, str, str], ...] = (
-    ("die", {}, "Error: the MCP server {} stopped during a call (exit 3)", "{}/die: the MCP server"),
-    ("hang", {}, "Error: {}/hang did not end within 1 s", "{}/hang: did not end within 1 s"),
-    ("fails", {}, "Error: no such file", "{}/fails: failed in "),
-    ("echo", {"n": "x"}, "Error: the arguments for {}/echo cannot be used", "{}/echo: the arguments"),
-    ("no\x1b[2J\nsuch", {}, "Error: unknown tool", "{}__no\\x1b[2J such: unknown tool"),
-)  # fmt: skip
-
-
-def test_what_goes_wrong_is_told_to_the_model_and_to_the_user(telex: Telex, server: Scripted) -> None:
-    telex.provider("p", server.url)
-    desk = Desk(telex)
-    names = [f"lab{number}" for number in range(len(WRONG))]
-    for name in names:
-        lab(telex, name, call_timeout=1.0)
-    lab(telex, "other")
-    wrong = [
-        call(f"{name}__{tool}", given, id=name, index=at)
-        for at, (name, (tool, given, _, _)) in enumerate(zip(names, WRONG, strict=True))
-    ]
-    server.will(calling(*wrong, call("other__wait", {"n": 2}, id="b", index=len(WRONG))), DONE_NOW)
-    ran = desk("chat", "--tools", "all", "--allow", "*", "hi")
-    assert (ran.code, ran.text) == (0, "It is done.\n")
-    *bad, good = last_results(server)
-    assert good == "waited", "the others go on"
-    for name, text, (_, _, told, line) in zip(names, bad, WRONG, strict=True):
-        assert text.startswith(told.format(name))
-        assert any(each.startswith(line.format(name)) for each in ran.err.splitlines()), ran.err
-    assert len(ran.err.splitlines()) == len(WRONG) + 1
-    assert within(3, lambda: running(telex.home) == [])
-
-
 def test_calls_of_an_answer_that_was_not_received_whole_never_run(desk: Desk, server: Scripted) -> None:
     half = sse(delta("Let me see."), delta(tool_calls=[call("lab__spawn")]))
     server.will([*half, Cut()])
@@ -449,18 +411,11 @@ def test_images_in_results_are_saved_and_go_to_models_that_read_them(desk: Desk,
 
 def test_a_call_written_as_text_is_shown_with_a_note(desk: Desk, server: Scripted) -> None:
     leaked = '<tool_call>\n{"name": "lab__echo", "arguments": {}}\n</tool_call>'
-    for arguments, note in (
-        (("--tools", "lab", "--allow", "*"), True),
-        (("--tools", "lab", "--json"), True),
-        (("--tools", "lab", "--jsonl", "--no-stream"), True),
-        ((), False),
-    ):
+    for arguments, note in ((("--tools", "lab", "--jsonl"), True), ((), False)):
         server.will(answer(leaked))
         ran = desk("chat", *arguments, "hi")
-        assert ran.code == 0
-        words = "The model wrote a call of lab/echo as plain text;"
-        assert (words in ran.err) is note, arguments
-        assert ("call_as_text" in ran.text) is ("--jsonl" in arguments)
+        assert ("The model wrote a call of lab/echo as plain text;" in ran.err) is note
+        assert ("call_as_text" in ran.text) is note
     server.will(answer(leaked))
     both, _ = desk.start("chat", "--tools", "lab", "hi", stderr=subprocess.STDOUT).communicate(timeout=30)
     assert f"{leaked}\nThe model wrote" in both.decode(), "the note begins a line of its own"

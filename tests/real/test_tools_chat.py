@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conversing import Talk
 from running import COMMAND, Telex, within
-from scripted import DONE, Answer, Asked, Pause, Scripted, answer, delta, sse
+from scripted import Answer, Asked, Scripted, answer
 from terminal import Pty
 from toolboxes import call, calling
 from toolchat import editor, lab, odd, results, roles, running
@@ -134,27 +134,6 @@ def test_only_whole_words_answer_the_question(desk: Telex, server: Scripted) -> 
         assert len(server.asked) == 1
         pty.type("YES\n")
         assert pty.wait() == 0
-
-
-def test_input_before_the_question_approves_nothing(desk: Telex, server: Scripted) -> None:
-    slow = [
-        *sse(delta("Let me")),
-        Pause(1.5),
-        *sse(delta(" see."), delta(tool_calls=[call("lab__echo")])),
-        DONE,
-    ]
-    server.will(slow, DONE_NOW)
-    with chat(desk) as pty:
-        pty.wait_for("Let me")
-        pty.type("y\ny\ny")
-        pty.wait_for(QUESTION)
-        assert not any(pty.read(0.1) for _ in range(8)), pty.text
-        assert len(server.asked) == 1
-        pty.type("n\n")
-        pty.wait_for("Reason to give the model")
-        pty.type("\n")
-        assert pty.wait() == 8
-    assert results(server.asked[1]) == ["the user refused this call"]
 
 
 def test_a_changed_tool_needs_a_new_approval(desk: Telex, server: Scripted) -> None:
