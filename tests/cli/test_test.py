@@ -295,7 +295,8 @@ def test_terminal_shows_marks_reasons_and_progress(lab: Lab, columns: int) -> No
     terminal.feed(written)
     rows = [row for row in terminal.text() if not row.startswith("/")]
     for start in ("  ✓ a ␛[31m", "  ✗ case 2", "      The answer: "):
-        assert any(row.startswith(start) for row in rows)
+        assert sum(row.startswith(start) for row in rows) == 1
+    assert not any("lab/a" in row for row in rows), "it is the only model"
     assert rows[-1] == "1 passed, 1 failed ($0.25)."
     assert not any("in flight" in row for row in rows)
 
@@ -336,6 +337,7 @@ def test_junit_has_a_suite_for_each_file_and_model(lab: Lab) -> None:
     lab.answers = {"x": "\x1b[31m<red> & \ud83d"}
     cases = case("name = 'a <b>'\nprompt = 'x'\nexpect.equals = 'y'") + case("prompt = 'z'")
     assert lab.test(cases, "-m", "lab/a", "-m", "lab/b", "--junit", "report.xml").code == 9
+    assert Path("report.xml").read_text().startswith("<?xml")
     root = ElementTree.parse("report.xml").getroot()
     assert root.tag == "testsuites"
     assert [root.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["4", "2", "0", "0"]
