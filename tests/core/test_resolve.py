@@ -15,6 +15,7 @@ from provider_core.errors import (
     ModelError,
     NoModelError,
     NoProviderError,
+    SettingsError,
     UnknownProviderError,
 )
 from provider_core.resolve import expand, resolve
@@ -246,6 +247,40 @@ def test_few_providers_need_few_names(
     except ModelError as error:
         found = (type(error), error.candidates)
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "typed", "needs_it"),
+    [
+        ("providers.Bad", "bad/m", True), ("providers.Bad", "BAD", True), ("providers.Bad", "lab/tiny", False),
+        ("aliases.x", "x", True), ("aliases.x", "x/y", False), ("aliases.x", "lab/x", False),
+        ("providers", "lab/tiny", True), ("providers", "local/small", False), ("model", "lab/tiny", False),
+    ],
+)  # fmt: skip
+def test_an_invalid_entry_is_an_error_for_the_names_that_need_it(
+    entry: str, typed: str, needs_it: bool
+) -> None:
+    providers = {"lab": provider("lab", "tiny"), "local": LOCAL}
+    problem = SettingsError("invalid")
+    found = Catalog(providers, load=lambda of: listing(of, None), problems={entry: problem})
+    outcome = None
+    try:
+        resolve(typed, found)
+    except (SettingsError, ModelError) as error:
+        outcome = error
+    assert (outcome is problem) is needs_it
+
+
+@pytest.mark.parametrize(("keys", "chosen"), [("one", "one/a"), ("one two", None), ("", "local/small")])
+def test_without_a_provider_the_only_key_of_the_environment_decides(keys: str, chosen: str | None) -> None:
+    providers = {each.name: each for each in (LOCAL, ONE, TWO) if each.name in ("local", *keys.split())}
+    found = Catalog(providers, load=lambda of: listing(of, None), not_set_up=["local", "one", "two"])
+    if chosen is not None:
+        assert str(resolve(None, found)) == chosen
+        return
+    with pytest.raises(NoProviderError, match="keys for several") as caught:
+        resolve(None, found)
+    assert caught.value.candidates == ("one", "two")
 
 
 def test_a_full_id_reads_one_list_and_no_other() -> None:
