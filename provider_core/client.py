@@ -11,23 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import urljoin, urlsplit
 
-from provider_core import limits
-from provider_core.errors import (
-    AuthenticationError,
-    ConnectError,
-    ConnectionLostError,
-    DeadlineError,
-    InvalidInputError,
-    ModelNotFoundError,
-    NetworkError,
-    NotFoundError,
-    OverloadedError,
-    ProtocolError,
-    ProviderError,
-    QuotaError,
-    RateLimitError,
-    ServerError,
-)
+from provider_core import errors, limits
 from provider_core.request import RequestAdapter, build_headers, known_secrets, sets_token_limit
 from provider_core.structs import Struct, field
 from provider_core.types import (
@@ -47,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from provider_core.errors import CoreError
     from provider_core.request import UnsupportedFieldCache
     from provider_core.stream import Decoder
     from provider_core.types import (
@@ -167,14 +150,14 @@ class Client:
                 decoder = partial(new_decoder, streamed=bool(body.get("stream")))
                 yield from _attempt(call, send, secrets, adapter.accepted, decoder, cut_short)
                 return
-            except (ProviderError, NetworkError) as error:
-                if isinstance(error, AuthenticationError):
+            except (errors.ProviderError, errors.NetworkError) as error:
+                if isinstance(error, errors.AuthenticationError):
                     error.set_key_source(provider.key_source)
-                if isinstance(error, ModelNotFoundError):
+                if isinstance(error, errors.ModelNotFoundError):
                     error.model = request.model
-                if isinstance(error, ProviderError) and adapter.refused(error):
+                if isinstance(error, errors.ProviderError) and adapter.refused(error):
                     continue
-                lost = isinstance(error, ConnectionLostError | ProtocolError)
+                lost = isinstance(error, errors.ConnectionLostError | errors.ProtocolError)
                 next_step = error if has_fallback and not lost else retries.decide(error)
             if not isinstance(next_step, Retrying):
                 adapter.given_up()
@@ -219,7 +202,7 @@ class Client:
         with self._transport.send(call) as reply:
             if not 200 <= reply.status < 300:
                 error = _refusal(reply, call, known_secrets(provider, key))
-                if isinstance(error, AuthenticationError):
+                if isinstance(error, errors.AuthenticationError):
                     error.set_key_source(provider.key_source)
                 raise error
             yield reply
@@ -273,7 +256,7 @@ def _attempt(
         decoder = new_decoder(
             reply.status, headers.get("content-type", ""), headers.get("x-litellm-response-cost", "")
         )
-        broken: NetworkError | ProviderError | None = None
+        broken: errors.NetworkError | errors.ProviderError | None = None
         idle_limited = False
         try:
             for chunk in reply.chunks():
@@ -283,12 +266,12 @@ def _attempt(
                 if decoder.settled is not idle_limited:
                     idle_limited = decoder.settled
                     reply.limit_idle(_TRAILER if idle_limited else None)
-        except (NetworkError, ProviderError) as error:
+        except (errors.NetworkError, errors.ProviderError) as error:
             # After a finish reason that came with text, silence is the end as well; it is only noticed later.
-            broken = None if isinstance(error, DeadlineError) and decoder.finished else error
+            broken = None if isinstance(error, errors.DeadlineError) and decoder.finished else error
         last = decoder.close(broken)
         if not decoder.received_text and (failure := _error_without_answer(last)) is not None:
-            if isinstance(failure, ConnectionLostError) and broken is None:
+            if isinstance(failure, errors.ConnectionLostError) and broken is None:
                 cut_short += last
             raise failure
         yield from last
@@ -305,14 +288,15 @@ def _trace_for(notify: Callable[[Notice], None]) -> Callable[[str], None]:
     return trace
 
 
-def _error_without_answer(events: list[AnswerEvent]) -> NetworkError | ProviderError | None:
+def _error_without_answer(events: list[AnswerEvent]) -> errors.NetworkError | errors.ProviderError | None:
     """The error of an attempt whose events contain nothing of an answer."""
     for event in events:
         match event:
             case Text() | Reasoning() | ToolCall(cut=False) | Image():
                 return None
             case Finished(
-                verdict=Verdict.FAILED | Verdict.PARTIAL, error=NetworkError() | ProviderError() as error
+                verdict=Verdict.FAILED | Verdict.PARTIAL,
+                error=errors.NetworkError() | errors.ProviderError() as error,
             ):
                 return error
     return None
@@ -322,10 +306,10 @@ def _encoded(body: dict[str, object]) -> bytes:
     try:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
-        raise InvalidInputError("the request contains text that is not valid Unicode") from None
+        raise errors.InvalidInputError("the request contains text that is not valid Unicode") from None
 
 
-def _refusal(reply: Reply, call: Call, secrets: tuple[str, ...]) -> ProviderError:
+def _refusal(reply: Reply, call: Call, secrets: tuple[str, ...]) -> errors.ProviderError:
     from provider_core.redaction import printable, redact
     from provider_core.stream.failures import ErrorReader
 
@@ -334,7 +318,7 @@ def _refusal(reply: Reply, call: Call, secrets: tuple[str, ...]) -> ProviderErro
     if 300 <= reply.status < 400:
         place = headers["location"] = _redirect(headers.get("location", ""), call.url)
     error = ErrorReader(call.provider, secrets).from_response(reply.status, _read(reply), headers)
-    if isinstance(error, NotFoundError) and printable(redact(place, secrets)) == place:
+    if isinstance(error, errors.NotFoundError) and printable(redact(place, secrets)) == place:
         error.suggested_base = _base_url(place, call.url)
     error.should_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
     return error
@@ -374,7 +358,7 @@ def _read(reply: Reply) -> bytes:
             body += chunk
             if len(body) >= limits.ERROR_BODY:
                 break
-    except (NetworkError, ProviderError):
+    except (errors.NetworkError, errors.ProviderError):
         pass
     return body
 
@@ -387,34 +371,34 @@ _JITTER = 0.25
 _LOADING_RETRIES = 16
 
 
-def max_retries_for(error: CoreError, retries: int) -> int:
+def max_retries_for(error: errors.CoreError, retries: int) -> int:
     """How many of ``retries`` this error is worth; 0 if the request would fail the same way again.
 
     The class decides, and ``x-should-retry`` if the server sends it. A used-up quota is never retried.
     """
     match error:
-        case QuotaError():
+        case errors.QuotaError():
             return 0
-        case ProviderError(should_retry=bool(retry)):
+        case errors.ProviderError(should_retry=bool(retry)):
             return retries if retry else 0
-        case OverloadedError(type="unavailable_error") if retries:
+        case errors.OverloadedError(type="unavailable_error") if retries:
             # llama.cpp while it loads its model: it answers as soon as it can, and the budget bounds the waits.
             return max(retries, _LOADING_RETRIES)
-        case RateLimitError() | OverloadedError() | ProviderError(status=408 | 409):
+        case errors.RateLimitError() | errors.OverloadedError() | errors.ProviderError(status=408 | 409):
             return retries
-        case ServerError(status=501 | 505):
+        case errors.ServerError(status=501 | 505):
             return 0
-        case ServerError(status=500 | None):
+        case errors.ServerError(status=500 | None):
             # Some servers call a request that they cannot render an internal error: it fails every time.
             return min(retries, 2)
-        case ServerError():
+        case errors.ServerError():
             return retries
-        case ConnectionLostError() | ProtocolError(code="empty_stream" | "empty_body"):
+        case errors.ConnectionLostError() | errors.ProtocolError(code="empty_stream" | "empty_body"):
             # Usually an idle connection that the server closed at the moment of its next use.
             return min(retries, 1)
-        case DeadlineError(phase="connect"):
+        case errors.DeadlineError(phase="connect"):
             return min(retries, 1)
-        case ConnectError(transient=True):
+        case errors.ConnectError(transient=True):
             return retries
         case _:
             return 0
@@ -442,7 +426,7 @@ class Retries:
         self._started = clock()
         self._made = 0
 
-    def decide(self, error: CoreError) -> Retrying | CoreError:
+    def decide(self, error: errors.CoreError) -> Retrying | errors.CoreError:
         """The retry after ``error``; or the error to raise.
 
         A time that the server names is waited for exactly, but 0 is ignored. If the budget does not allow that, there
@@ -450,7 +434,7 @@ class Retries:
         """
         if self._made >= max_retries_for(error, self._network.retries):
             return error
-        asked = error.retry_after if isinstance(error, ProviderError) else None
+        asked = error.retry_after if isinstance(error, errors.ProviderError) else None
         seconds = asked or backoff(self._made, self._random or _random)
         if seconds > self._started + self._network.retry_budget - self._clock():
             if asked:

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider_core import limits, presets
+from provider_core import errors, limits, presets
 from provider_core.catalog import can_list_models, normalize_id
-from provider_core.errors import (
-    LocalModelError,
-    MissingKeyError,
-    ModelError,
-    NoModelError,
-    NoProviderError,
-    UnknownProviderError,
-)
 from provider_core.structs import Struct
 from provider_core.types import Target
 
@@ -46,15 +38,15 @@ def resolve(name: str | None, catalog: Catalog) -> Target:
     if typed in catalog.aliases:
         last = expand(typed, catalog.aliases)[0].name
     if last.partition("/")[0].casefold() == "local" and "local" not in catalog.providers:
-        raise LocalModelError("the embedded model is not installed", code="not_installed")
+        raise errors.LocalModelError("the embedded model is not installed", code="not_installed")
     if not catalog.providers:
         _raise_problem_of_any_provider(catalog)
-        raise NoProviderError("no provider is set up")
+        raise errors.NoProviderError("no provider is set up")
     if last is not typed:
         _raise_problem_of(last, catalog)
     try:
         return _full_name(last, catalog)
-    except ModelError as error:
+    except errors.ModelError as error:
         if last is not typed:
             error.explain(f"the alias {typed} leads to it")
         raise
@@ -99,10 +91,10 @@ def expand(typed: str, aliases: Mapping[str, Alias]) -> tuple[Name, ...]:
     def follow(name: str, before: tuple[str, ...]) -> None:
         if name in before:
             words = f"the alias {before[0]} refers to itself: {' -> '.join((*before, name))}"
-            raise ModelError(words, name=before[0], code="alias_loop")
+            raise errors.ModelError(words, name=before[0], code="alias_loop")
         if len(before) > limits.ALIASES:
             words = f"the alias {before[0]} leads through more than {limits.ALIASES} others to a model"
-            raise ModelError(words, name=before[0], code="alias_loop")
+            raise errors.ModelError(words, name=before[0], code="alias_loop")
         alias = aliases.get(name) if "/" not in name else None
         if alias is None:
             found.setdefault(name, Name(name=name, aliases=before))
@@ -124,7 +116,7 @@ def _full_name(typed: str, catalog: Catalog) -> Target:
             return _model_alone(typed, catalog)
         provider = alike[0]
     if not provider.enabled:
-        raise ModelError(
+        raise errors.ModelError(
             f"the provider {provider.name} is disabled", provider=provider.name, code="disabled_provider"
         )
     if not model:
@@ -143,7 +135,7 @@ def _model_alone(typed: str, catalog: Catalog) -> Target:
     if len(owners) == 1:
         return owners[0]
     if owners:
-        raise ModelError(
+        raise errors.ModelError(
             f"{len(owners)} models are called {typed}",
             name=typed,
             candidates=tuple(map(str, owners)),
@@ -153,14 +145,14 @@ def _model_alone(typed: str, catalog: Catalog) -> Target:
     without_key = [each for each in providers if each.enabled and each.name in catalog.without_key]
     if owners := _owners(typed, catalog, without_key):
         provider = owners[0].provider
-        raise MissingKeyError(
+        raise errors.MissingKeyError(
             f"{owners[0]} exists, but there is no API key for {provider.name}",
             provider=provider.name,
             key_env=provider.key_env,
         )
     if owners := _owners(typed, catalog, [each for each in providers if not each.enabled]):
         name = owners[0].provider.name
-        raise ModelError(
+        raise errors.ModelError(
             f"{owners[0]} exists, but the provider {name} is disabled",
             provider=name,
             name=typed,
@@ -174,7 +166,7 @@ def _model_alone(typed: str, catalog: Catalog) -> Target:
 
         known = [] if is_preset else close_matches(name, catalog.providers)
         candidates = candidates or [f"{near}/{model or 'MODEL'}" for near in known]
-        raise UnknownProviderError(
+        raise errors.UnknownProviderError(
             f"unknown provider: {name}",
             name=name.lower() if is_preset else name,
             candidates=tuple(candidates),
@@ -187,7 +179,7 @@ def _model_alone(typed: str, catalog: Catalog) -> Target:
     ]
     of = ", ".join(unlisted) if len(unlisted) <= _SUGGESTIONS else f"{len(unlisted)} providers"
     where = f" (the models of {of} are not known yet)" if unlisted else ""
-    raise ModelError(
+    raise errors.ModelError(
         f"unknown model or alias: {typed or repr(typed)}{where}",
         name=typed,
         candidates=tuple(candidates),
@@ -215,18 +207,18 @@ def _without_name(catalog: Catalog) -> Target:
         _raise_problem_of_any_provider(catalog)
         own = [provider for provider in catalog.providers.values() if not provider.embedded]
         if len(own) > 1:
-            raise NoProviderError(
+            raise errors.NoProviderError(
                 "no provider is set up, and the environment has keys for several",
                 candidates=tuple(provider.name for provider in own),
             )
         own = own or list(catalog.providers.values())
     if not own:
-        raise NoProviderError("no provider is set up")
+        raise errors.NoProviderError("no provider is set up")
     enabled = [provider for provider in own if provider.enabled]
     usable = [provider for provider in enabled if provider.name not in catalog.without_key]
     if len(chosen := usable or enabled) == 1:
         return _default(chosen[0], catalog)
-    raise NoModelError(
+    raise errors.NoModelError(
         "no default model is set",
         candidates=tuple(
             f"{provider.name}/{model}" if (model := catalog.listing(provider.name).default) else provider.name
@@ -238,7 +230,7 @@ def _without_name(catalog: Catalog) -> Target:
 def _default(provider: Provider, catalog: Catalog) -> Target:
     model = catalog.listing(provider.name).default
     if model is None:
-        raise NoModelError(
+        raise errors.NoModelError(
             f"{provider.name} has no default model, and none is listed for it", provider=provider.name
         )
     return Target(provider=provider, model=model)

@@ -7,16 +7,7 @@ import os
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from provider_core.errors import (
-    ApiKeyError,
-    AuthenticationError,
-    CoreError,
-    ModelError,
-    NetworkError,
-    NoModelError,
-    TemplateError,
-    UnknownProviderError,
-)
+from provider_core import errors
 from provider_core.structs import replace
 
 if TYPE_CHECKING:
@@ -29,7 +20,6 @@ if TYPE_CHECKING:
     from provider_core.catalog import CachedModelList, Catalog
     from provider_core.catalog.servers import RefreshResult
     from provider_core.client import Client, OpenProvider
-    from provider_core.errors import SettingsError
     from provider_core.history import History, LedgerEntry
     from provider_core.http.connections import Preconnection
     from provider_core.keys import KeyStore
@@ -61,7 +51,7 @@ class Runtime:
         key_store: KeyStore | None = None,
         client: Client | None = None,
         transport: Transport | None = None,
-        on_problem: Callable[[str, SettingsError], None] | None = None,
+        on_problem: Callable[[str, errors.SettingsError], None] | None = None,
         profile: str | None = None,
         use_project: bool = False,
         fetch_progress: Callable[[], AbstractContextManager[Callable[[Progress], None]]] | None = None,
@@ -169,9 +159,7 @@ class Runtime:
         if not limits:
             return None
         if not self.settings.ledger:
-            from provider_core.errors import SettingsError
-
-            raise SettingsError("a budget needs the ledger, which ledger = false turns off")
+            raise errors.SettingsError("a budget needs the ledger, which ledger = false turns off")
         from provider_core.budget import Budget
 
         return Budget(limits, lambda: self.history.ledger, fill_in_costs=self.fill_in_costs)
@@ -254,7 +242,7 @@ class Runtime:
         from provider_core import presets
         from provider_core.redaction import close_matches
 
-        raise UnknownProviderError(
+        raise errors.UnknownProviderError(
             f"unknown provider: {name}",
             name=name,
             candidates=close_matches(name, self.providers),
@@ -292,7 +280,7 @@ class Runtime:
         try:
             try:
                 target = resolve(wanted, self.catalog)
-            except NoModelError as error:
+            except errors.NoModelError as error:
                 if error.provider is None or not ask:
                     raise
                 self._list_models(error)
@@ -301,17 +289,19 @@ class Runtime:
             alone = wanted is None or wanted.strip().rstrip("/").casefold() == target.provider.name.casefold()
             if ask and alone and listing.stale and listing.default_is_first:
                 (outcome,) = self.refresh([target.provider])
-                if isinstance(outcome.error, ApiKeyError | NetworkError):  # the chat would fail as well
+                if isinstance(
+                    outcome.error, errors.ApiKeyError | errors.NetworkError
+                ):  # the chat would fail as well
                     raise outcome.error
                 target = resolve(wanted, self.catalog)
-        except ModelError as error:
+        except errors.ModelError as error:
             if not name and wanted is not None:
                 error.explain(f"the default model, {wanted}, is from {self.origin_of_model()}")
             profile = self.settings.profile
             if error.code == "disabled_provider" and not self.settings.in_profile(error.provider or ""):
                 has = ", ".join(self.settings.profile_providers or ()) or "none"
                 words = f"the provider {error.provider} is not in the profile {profile}, which has: {has}"
-                raise ModelError(words, provider=error.provider, code="not_in_profile") from None
+                raise errors.ModelError(words, provider=error.provider, code="not_in_profile") from None
             raise
         return target
 
@@ -362,9 +352,9 @@ class Runtime:
                 # No other server delays the request to the first one.
                 asks = ask and all(one.target is None for one in found)
                 found.append(self.with_options(each, self.target(each.name, ask=asks), given))
-            except TemplateError:
+            except errors.TemplateError:
                 raise  # the alias's own mistake, and not a model's
-            except CoreError as error:
+            except errors.CoreError as error:
                 found.append(Candidate(name=each.name, error=error))
         if all(each.target is None for each in found):
             raise found[-1].error or AssertionError
@@ -402,7 +392,6 @@ class Runtime:
             found = keys.resolve(provider, environ=self.environ, store=self.key_store, key=key)
             yield OpenProvider(client=self.client, provider=found.provider, key=found.value)
             return
-        from provider_core.errors import LocalModelError
         from provider_core.local.server import serve
 
         try:
@@ -415,7 +404,7 @@ class Runtime:
             ) as endpoint:
                 provider = replace(provider, base_url=endpoint.base_url, auth="bearer")
                 yield OpenProvider(client=self.client, provider=provider, key=endpoint.key)
-        except LocalModelError as error:
+        except errors.LocalModelError as error:
             error.provider = target.provider.name
             raise
 
@@ -444,7 +433,7 @@ class Runtime:
         results: dict[str, RefreshResult] = {}
         for provider in wanted:
             credentials = found[provider.name]
-            if isinstance(credentials, ApiKeyError):
+            if isinstance(credentials, errors.ApiKeyError):
                 cached = read_cached(self.paths.lists, provider)
                 cached_at = cached.fetched_at if cached else None
                 results[provider.name] = RefreshResult(
@@ -509,7 +498,7 @@ class Runtime:
         for name in (*names, "prices"):
             self.__dict__.pop(name, None)
 
-    def _list_models(self, missing: NoModelError) -> None:
+    def _list_models(self, missing: errors.NoModelError) -> None:
         """Ask the server of a provider without known models for them; raises why none can be chosen."""
         from provider_core.catalog import can_list_models
 
@@ -520,7 +509,9 @@ class Runtime:
         match outcome.error:
             case None:
                 return
-            case ApiKeyError() | NetworkError() | AuthenticationError() as error:
+            case errors.ApiKeyError() | errors.NetworkError() | errors.AuthenticationError() as error:
                 raise error
             case error:
-                raise NoModelError(f"{missing.message}: {error.message}", provider=provider.name) from None
+                raise errors.NoModelError(
+                    f"{missing.message}: {error.message}", provider=provider.name
+                ) from None

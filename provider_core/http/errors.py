@@ -9,18 +9,10 @@ from typing import TYPE_CHECKING, NoReturn
 import httpcore
 import socksio
 
-from provider_core.errors import (
-    ConnectError,
-    ConnectionLostError,
-    DeadlineError,
-    InvalidInputError,
-    ProtocolError,
-    TLSError,
-)
+from provider_core import errors
 from provider_core.http import is_loopback
 
 if TYPE_CHECKING:
-    from provider_core.errors import CoreError, NetworkError
     from provider_core.http import Route
     from provider_core.http.connections import Deadline
 
@@ -43,14 +35,14 @@ def raise_mapped(error: Exception, route: Route, deadline: Deadline) -> NoReturn
         raise error
     mapped = _mapped(error, route, deadline)
     # The libraries quote what they could not send or read, which may contain the key.
-    raise mapped from None if isinstance(mapped, InvalidInputError | ProtocolError) else error
+    raise mapped from None if isinstance(mapped, errors.InvalidInputError | errors.ProtocolError) else error
 
 
 def _is_from(error: Exception, *libraries: str) -> bool:
     return any(each.__module__.partition(".")[0] in libraries for each in type(error).__mro__)
 
 
-def _mapped(error: Exception, route: Route, deadline: Deadline) -> CoreError:
+def _mapped(error: Exception, route: Route, deadline: Deadline) -> errors.CoreError:
     connecting = deadline.phase == "connect"
     names = [each.__name__ for each in type(error).__mro__]
     same = error
@@ -67,13 +59,13 @@ def _mapped(error: Exception, route: Route, deadline: Deadline) -> CoreError:
             return _connect_error(f"{route.first_hop} is not an HTTP proxy", route)
         case httpcore.RemoteProtocolError() if not deadline.closed_by_server:
             text = f"{route.name} answered with something that is not HTTP"
-            return ProtocolError(text, provider=route.provider, code="not_http")
+            return errors.ProtocolError(text, provider=route.provider, code="not_http")
         case httpcore.ConnectError():
             return _unconnected(_root_cause(error), route)
         case httpcore.NetworkError() if connecting:
             return _unconnected(_root_cause(error), route)
         case _ if "DecodingError" in names:
-            return ProtocolError(
+            return errors.ProtocolError(
                 f"{route.name} sent a body that does not decompress", provider=route.provider
             )
         case httpcore.UnsupportedProtocol() | httpcore.LocalProtocolError():
@@ -81,10 +73,10 @@ def _mapped(error: Exception, route: Route, deadline: Deadline) -> CoreError:
         case _ if not {"InvalidURL", "CookieConflict"}.intersection(names):
             return _lost(_root_cause(error), route, deadline)
     text = f"the request to {route.name} has a URL or a header that is not valid in HTTP"
-    return InvalidInputError(text, provider=route.provider)
+    return errors.InvalidInputError(text, provider=route.provider)
 
 
-def _timed_out(error: Exception, route: Route, deadline: Deadline) -> DeadlineError:
+def _timed_out(error: Exception, route: Route, deadline: Deadline) -> errors.DeadlineError:
     phase, seconds = "idle", deadline.limit
     if isinstance(error, httpcore.WriteTimeout):
         seconds = deadline.write()
@@ -98,11 +90,13 @@ def _timed_out(error: Exception, route: Route, deadline: Deadline) -> DeadlineEr
         text = f"{route.name} timed out: it sent no data for {seconds:g} s"
     else:
         text = f"{route.name} timed out: it stopped in the middle of the answer for {seconds:g} s"
-    return DeadlineError(text, provider=route.provider, url=route.url, phase=phase, seconds=seconds)
+    return errors.DeadlineError(text, provider=route.provider, url=route.url, phase=phase, seconds=seconds)
 
 
-def _connect_error(text: str, route: Route, *, transient: bool = False, login: bool = False) -> ConnectError:
-    return ConnectError(
+def _connect_error(
+    text: str, route: Route, *, transient: bool = False, login: bool = False
+) -> errors.ConnectError:
+    return errors.ConnectError(
         text,
         provider=route.provider,
         url=route.url,
@@ -112,7 +106,7 @@ def _connect_error(text: str, route: Route, *, transient: bool = False, login: b
     )
 
 
-def proxy_error(words: str, route: Route) -> ConnectError:
+def proxy_error(words: str, route: Route) -> errors.ConnectError:
     """The error for a proxy's refusal; ``words`` are a status with its phrase, or the meaning of a SOCKS reply."""
     status = words[:3]
     if status == "407" or words.startswith(("Invalid username", "Requested ")):
@@ -124,7 +118,7 @@ def proxy_error(words: str, route: Route) -> ConnectError:
     return _connect_error(f"{route.first_hop} refused: {words}", route, transient=transient)
 
 
-def _unconnected(cause: BaseException, route: Route) -> ConnectError:
+def _unconnected(cause: BaseException, route: Route) -> errors.ConnectError:
     match cause:
         case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
             text = f"{route.url} closed the connection during the TLS handshake"
@@ -150,7 +144,7 @@ def _unconnected(cause: BaseException, route: Route) -> ConnectError:
             return _connect_error(text, route, transient=True)
 
 
-def _tls_error(error: ssl.SSLError, route: Route) -> TLSError:
+def _tls_error(error: ssl.SSLError, route: Route) -> errors.TLSError:
     reason, cause = (error.reason or "").lower().replace("_", " "), ""
     if isinstance(error, ssl.SSLCertVerificationError):
         cause = _TLS_CAUSES.get(error.verify_code, "")
@@ -163,18 +157,20 @@ def _tls_error(error: ssl.SSLError, route: Route) -> TLSError:
         text = f"{route.url} does not use https"
     else:
         text = f"the TLS handshake with {route.url} failed: {reason or error}"
-    mapped = TLSError(text, provider=route.provider, url=route.url, transient=False)
+    mapped = errors.TLSError(text, provider=route.provider, url=route.url, transient=False)
     mapped.cause = cause
     return mapped
 
 
-def _lost(cause: BaseException, route: Route, deadline: Deadline) -> NetworkError:
+def _lost(cause: BaseException, route: Route, deadline: Deadline) -> errors.NetworkError:
     # With TLS 1.3 a server refuses the client's certificate only after the handshake.
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return _tls_error(cause, route)
     when = "in the middle of its answer" if deadline.received else "before it answered"
     text = f"{route.name} closed the connection {when}"
-    return ConnectionLostError(text, provider=route.provider, url=route.url, received=deadline.received)
+    return errors.ConnectionLostError(
+        text, provider=route.provider, url=route.url, received=deadline.received
+    )
 
 
 def _root_cause(error: BaseException) -> BaseException:

@@ -22,14 +22,7 @@ import h11
 import httpcore
 from httpcore._backends.sync import SyncStream
 
-from provider_core.errors import (
-    DeadlineError,
-    InvalidInputError,
-    InvalidKeyError,
-    NetworkError,
-    ProtocolError,
-    TLSError,
-)
+from provider_core import errors
 from provider_core.http import Route, check_host, find_proxy
 from provider_core.http.connections import Deadline, connect, system_lookup, tls_context, trust_source
 
@@ -169,7 +162,7 @@ class HttpTransport:
                     status, fields, chunks = ours.status, _fields(ours), _body(ours)
         except BaseException as error:
             deadline.abandon()
-            if isinstance(error, TLSError):
+            if isinstance(error, errors.TLSError):
                 error.trusted = trust_source(call.network, self._environ)
                 found = ((name, self._environ.get(name, "")) for name in _OTHER_BUNDLES)
                 error.other_bundle = next((each for each in found if each[1]), ("", ""))
@@ -324,7 +317,7 @@ class HttpReply:
             text = (
                 f"{self._route.name} compressed its answer in a way that was not asked for: {encoding[:40]}"
             )
-            raise ProtocolError(text, provider=self._route.provider)
+            raise errors.ProtocolError(text, provider=self._route.provider)
         # Not "yield from": leaving this generator early must not end the one that holds the connection.
         while (chunk := self._next()) is not None:
             yield chunk
@@ -339,7 +332,7 @@ class HttpReply:
             return
         self._deadline.limit_total(_TAIL)
         end = self._deadline.received + _TAIL_BYTES
-        with contextlib.suppress(NetworkError, ProtocolError):
+        with contextlib.suppress(errors.NetworkError, errors.ProtocolError):
             while self._deadline.received < end and self._next() is not None:
                 pass
 
@@ -348,7 +341,7 @@ class HttpReply:
             with _errors_mapped(self._route, self._deadline):
                 chunk = next(self._body, None)
             self._deadline.count(len(chunk or b""))
-        except DeadlineError:
+        except errors.DeadlineError:
             if not self._deadline.idle_limited:
                 raise
             chunk = None
@@ -430,10 +423,10 @@ def parse_url(call: Call) -> Url:
         url.host  # noqa: B018 - decodes an internationalised name, which may fail
     except (httpx.InvalidURL, UnicodeError, ValueError) as error:
         text = f"the address of {name} cannot be used: {error}"
-        raise InvalidInputError(text, provider=call.provider) from None
+        raise errors.InvalidInputError(text, provider=call.provider) from None
     if url.scheme not in ("http", "https") or not url.host or (url.port or 0) > 65535:
         text = f"the address of {name} must be http:// or https://, a host, and at most a port"
-        raise InvalidInputError(text, provider=call.provider)
+        raise errors.InvalidInputError(text, provider=call.provider)
     raw_host, netloc, target = (each.decode("ascii") for each in (url.raw_host, url.netloc, url.raw_path))
     return Url(url.scheme, url.host, raw_host, url.port, netloc, target)
 
@@ -449,12 +442,12 @@ def _headers(call: Call, url: Url) -> list[tuple[bytes, bytes]]:
             text = (
                 f"the key for {call.provider or 'the server'} contains characters that a header cannot carry"
             )
-            raise InvalidKeyError(text, provider=call.provider)
+            raise errors.InvalidKeyError(text, provider=call.provider)
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             text = f"the header {name[:80]!r} contains characters that HTTP cannot carry"
-            raise InvalidInputError(text, provider=call.provider)
+            raise errors.InvalidInputError(text, provider=call.provider)
         if name in ("content-length", "transfer-encoding", "host"):
-            raise InvalidInputError(f"the header {name!r} cannot be set", provider=call.provider)
+            raise errors.InvalidInputError(f"the header {name!r} cannot be set", provider=call.provider)
     headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields.items()]
     if call.method == "POST":
         headers.append((b"Content-Length", b"%d" % len(call.upload or call.body)))

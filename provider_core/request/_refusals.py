@@ -11,15 +11,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from provider_core.errors import (
-    BadRequestError,
-    ContentPolicyError,
-    ContextOverflowError,
-    ModelNotFoundError,
-    NotFoundError,
-    PermissionDeniedError,
-    ServerError,
-)
+from provider_core import errors
 from provider_core.request._body import (
     CHOICE,
     FORMAT,
@@ -35,7 +27,6 @@ from provider_core.types import FieldDropped
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from provider_core.errors import ProviderError
     from provider_core.types import Json
 
 # --- what servers say --------------------------------------------------------------------------------------
@@ -246,17 +237,17 @@ _UNSETTABLE: Final = REQUIRED | {"max_tokens", "max_completion_tokens", "respons
 """Fields whose value the user chose, or that have workarounds of their own."""
 
 
-def may_refuse(error: ProviderError) -> bool:
+def may_refuse(error: errors.ProviderError) -> bool:
     """Whether errors of this class may be about a field: a 4xx about the request itself, a 500 or a 501."""
-    if isinstance(error, ContextOverflowError | ContentPolicyError | ModelNotFoundError):
+    if isinstance(error, errors.ContextOverflowError | errors.ContentPolicyError | errors.ModelNotFoundError):
         return False
-    if isinstance(error, ServerError):
+    if isinstance(error, errors.ServerError):
         return error.status in (500, 501)
-    return isinstance(error, BadRequestError | NotFoundError | PermissionDeniedError)
+    return isinstance(error, errors.BadRequestError | errors.NotFoundError | errors.PermissionDeniedError)
 
 
 def refused_field(
-    error: ProviderError, body: Mapping[str, Json], *, before: Collection[str] = ()
+    error: errors.ProviderError, body: Mapping[str, Json], *, before: Collection[str] = ()
 ) -> FieldDropped | None:
     """A workaround for this error, if it names a field of ``body``, a required value, or a rule about roles.
 
@@ -273,7 +264,9 @@ def refused_field(
     found = _named_field(error, words, [name for name in body if name not in REQUIRED and name not in before])
     if found is None:
         images = (
-            _IMAGES.field not in before and _has_tool_images(body) and not isinstance(error, NotFoundError)
+            _IMAGES.field not in before
+            and _has_tool_images(body)
+            and not isinstance(error, errors.NotFoundError)
         )
         return _IMAGES if images and _MESSAGES.search(f"{words} {error.param or ''}") else None
     field, lasting = found
@@ -282,7 +275,7 @@ def refused_field(
     return _workaround(field, swap, lasting=lasting)
 
 
-def refused_format(error: ProviderError, body: Mapping[str, Json]) -> list[FieldDropped]:
+def refused_format(error: errors.ProviderError, body: Mapping[str, Json]) -> list[FieldDropped]:
     """Weaker formats to try if the error is about ``response_format`` in ``body``, the strongest first."""
     param = _param(error)
     if not may_refuse(error) or FORMAT not in body or param in REQUIRED - {"stream"}:
@@ -309,9 +302,9 @@ def refused_format(error: ProviderError, body: Mapping[str, Json]) -> list[Field
     return [_workaround(FORMAT, step, lasting=lasting) for step in steps]
 
 
-def refused_choice(error: ProviderError, body: Mapping[str, Json]) -> list[FieldDropped]:
+def refused_choice(error: errors.ProviderError, body: Mapping[str, Json]) -> list[FieldDropped]:
     """Weaker demands to try if the error is about ``tool_choice`` in ``body``, the strongest first."""
-    if CHOICE not in body or not (may_refuse(error) or isinstance(error, ModelNotFoundError)):
+    if CHOICE not in body or not (may_refuse(error) or isinstance(error, errors.ModelNotFoundError)):
         return []
     words = re.split(r"\bexpected\s+one\s+of\b(?=.*`)", _flat(error.words), maxsplit=1)[0]
     named = re.search(one_of([CHOICE]), words, re.IGNORECASE)
@@ -344,7 +337,7 @@ def _accepted(words: str, values: Collection[str]) -> list[str]:
     return [value for value in values if re.search(rf"\b{value}\b", rest)]
 
 
-def _param(error: ProviderError) -> str:
+def _param(error: errors.ProviderError) -> str:
     """The field of the body that the error names in its ``param``."""
     return re.split(r"[.\[]", error.param or "", maxsplit=1)[0]
 
@@ -370,7 +363,7 @@ def _required_value(words: str, body: Mapping[str, Json], before: Collection[str
     return None
 
 
-def _stream(error: ProviderError, words: str, body: Mapping[str, Json]) -> list[FieldDropped]:
+def _stream(error: errors.ProviderError, words: str, body: Mapping[str, Json]) -> list[FieldDropped]:
     word = None
     if not body.get("stream"):
         word = "streamed" if _ONLY_STREAM.search(words) else None
@@ -388,7 +381,7 @@ def _messages(body: Mapping[str, Json]) -> list[dict[str, Json]]:
     return [each for each in messages if isinstance(each, dict)] if isinstance(messages, list) else []
 
 
-def _reasoning(error: ProviderError, words: str, body: Mapping[str, Json]) -> list[FieldDropped]:
+def _reasoning(error: errors.ProviderError, words: str, body: Mapping[str, Json]) -> list[FieldDropped]:
     past = [message for message in _messages(body) if message.get("role") == "assistant"]
     if any("reasoning_content" not in message for message in past) and _REASONING_MISSING.search(words):
         return [_workaround(REASONING, "reasoning_content")]
@@ -419,7 +412,7 @@ def _has_tool_images(body: Mapping[str, Json]) -> bool:
     )
 
 
-def _named_field(error: ProviderError, words: str, sent: Sequence[str]) -> tuple[str, bool] | None:
+def _named_field(error: errors.ProviderError, words: str, sent: Sequence[str]) -> tuple[str, bool] | None:
     """The refused field among those ``sent``, and whether it is refused in any request."""
     param = _param(error)
     if param in REQUIRED or not sent:

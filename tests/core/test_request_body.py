@@ -46,6 +46,10 @@ def beyond(id: str, model: str = "m", **asked: Any) -> dict[str, Any]:
         ("", {"stream": False, "temperature": 0.0, "max_tokens": 0},
          {"stream": False, "temperature": 0.0, "max_tokens": 0}),
         ("cloudflare", {"params": {"stream_options": None, "max_tokens": None}}, {"stream": True}),
+        ("", {"stream": False, "max_tokens": 9, "params": {"options": {"num_predict": 1}}},
+         {"stream": False, "options": {"num_predict": 1}}),
+        ("", {"stream": False, "max_tokens": 9, "params": {"num_predict": 0}},
+         {"stream": False, "num_predict": 0, "max_tokens": 9}),
     ],
 )  # fmt: skip
 def test_a_body_has_the_fields_that_were_asked_for(

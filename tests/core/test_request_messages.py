@@ -10,7 +10,17 @@ import pytest
 
 from provider_core import presets
 from provider_core.request import build_body
-from provider_core.types import ImagePart, Message, Provider, Quirks, Request, TextPart, Tool, ToolCall
+from provider_core.types import (
+    AudioPart,
+    ImagePart,
+    Message,
+    Provider,
+    Quirks,
+    Request,
+    TextPart,
+    Tool,
+    ToolCall,
+)
 
 
 def wire(*turns: Message, row: Quirks | str | None = None, **fields: Any) -> list[dict[str, Any]]:
@@ -76,11 +86,13 @@ PICTURED = {"type": "image_url", "image_url": {"url": PICTURE.url}}
         ((Message(role="user", content=TEXTS),), {}, [("user", "One.\n\nTwo.")]),
         ((Message(role="user", content=(TextPart(text="What is this?"), PICTURE)),), {},
          [("user", [{"type": "text", "text": "What is this?"}, PICTURED])]),
+        ((Message(role="user", content=(AudioPart(data="AA==", format="wav"),)),), {},
+         [("user", [{"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}])]),
     ],
     ids=[
         "system messages are joined and come first", "an empty one is omitted", "developer", "before the first user",
         "a user message of its own", "empty answer", "blank answer", "neighbours are merged",
-        "text and image are merged", "texts are plain text", "an image makes a list",
+        "text and image are merged", "texts are plain text", "an image makes a list", "a recording",
     ],
 )  # fmt: skip
 def test_messages_are_those_that_the_provider_accepts(turns: Any, quirks: Any, sent: Any) -> None:

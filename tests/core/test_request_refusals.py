@@ -146,7 +146,9 @@ def test_a_field_that_was_not_sent_is_not_refused(field: str, words: str) -> Non
 def test_a_model_without_reasoning_refuses_the_field_that_asks_for_it() -> None:
     error = bad('"llama3.1:8b" does not support thinking')
     assert refused(error, sent("reasoning_effort")) == "reasoning_effort"
-    assert refused(error, sent("stream_options", "chat_template_kwargs")) == "chat_template_kwargs"
+    by_template = dropped(field="chat_template_kwargs")
+    assert refused_field(error, sent("stream_options", "chat_template_kwargs")) == by_template
+    assert refused_field(bad("chat_template is not supported for Mistral tokenizers."), sent()) == by_template
     assert refused(error, sent("temperature")) is None
 
 
