@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provider_core.errors import SettingsError
-from telex.doctor import note, ok, problem
+from telex.commands.doctor import note, ok, problem
 from telex.humanize import plural
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from provider_core.types import Network
-    from telex.doctor import DoctorContext, Finding
+    from telex.commands.doctor import DoctorContext, Finding
 
 _EXTRAS = {
     "local": ("xllamacpp", "the embedded model and model files"),

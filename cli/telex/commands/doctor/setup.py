@@ -17,7 +17,7 @@ from provider_core.errors import (
     NoModelError,
     SettingsError,
 )
-from telex.doctor import note, ok, problem
+from telex.commands.doctor import note, ok, problem
 from telex.error_hints import code_and_hint, install_command
 from telex.humanize import age, plural, size
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from provider_core.settings.mcp import McpServer
     from provider_core.types import Provider
-    from telex.doctor import DoctorContext, Finding
+    from telex.commands.doctor import DoctorContext, Finding
 
 
 def _unreadable(context: DoctorContext) -> Iterator[Finding]:
@@ -342,7 +342,7 @@ def history(context: DoctorContext) -> Iterator[Finding]:
 
 def tools(context: DoctorContext) -> Iterator[Finding]:
     """Whether each MCP server could be started; none is started."""
-    from telex.doctor.machine import is_importable
+    from telex.commands.doctor.machine import is_importable
 
     yield from (found := [*_unreadable(context), *context.invalid("mcp")])
     servers = context.settings.mcp.values()
