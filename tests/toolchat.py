@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SERVER = HERE / "mcp_server.py"
-ODD = HERE / "mcp_odd_server.py"
 
 
 class Desk(Inside):
@@ -44,7 +43,7 @@ def lab(telex: Telex | Desk, name: str = "lab", *flaws: str, **fields: Any) -> N
 
 
 def odd(telex: Telex | Desk, *names: str, flaws: tuple[str, ...] = (), **fields: Any) -> None:
-    tool_server(telex, "odd", str(ODD), json.dumps(names), *flaws, **fields)
+    tool_server(telex, "odd", str(SERVER), str(telex.home), json.dumps(names), *flaws, **fields)
 
 
 def results(asked: Asked) -> list[str]:
