@@ -49,7 +49,6 @@ class Runtime:
         environ: Mapping[str, str] | None = None,
         settings: Settings | None = None,
         key_store: KeyStore | None = None,
-        client: Client | None = None,
         transport: Transport | None = None,
         on_problem: Callable[[str, errors.SettingsError], None] | None = None,
         profile: str | None = None,
@@ -59,7 +58,6 @@ class Runtime:
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
         self._settings = settings
         self._key_store = key_store
-        self._client = client
         self._transport = transport
         self._unsaved: dict[str, CachedModelList] = {}
         self._on_problem = on_problem
@@ -119,7 +117,7 @@ class Runtime:
         from provider_core.client import Client
         from provider_core.request import UnsupportedFieldCache
 
-        return self._client or Client(self.transport, cache=UnsupportedFieldCache(self.paths.refusals))
+        return Client(self.transport, cache=UnsupportedFieldCache(self.paths.refusals))
 
     @cached_property
     def transport(self) -> Transport:
@@ -371,7 +369,7 @@ class Runtime:
     def connect_ahead(self, target: Target) -> None:
         """Begin to connect to the server of ``target``, which the next request will go to; waits for nothing."""
         provider = target.provider
-        own = self._transport is None and self._client is None and "transport" not in self.__dict__
+        own = self._transport is None and "transport" not in self.__dict__
         if own and not provider.embedded and provider.name not in self.catalog.without_key:
             from provider_core.http.connections import preconnect
 
@@ -462,7 +460,6 @@ class Runtime:
         return Runtime(
             environ=self.environ,
             key_store=self._key_store,
-            client=self._client,
             transport=self._transport,
             profile=self.profile,
             use_project=self._use_project,
@@ -476,7 +473,6 @@ class Runtime:
             environ=self.environ,
             settings=Settings(providers={provider.name: provider}),
             key_store=self.key_store,
-            client=self.client,
             transport=self.transport,
         )
 

@@ -246,23 +246,15 @@ class Network(Struct):
 
         ``timeout`` is for the first byte of the answer, and for each pause after it.
         """
-        fields = (
-            ("connect_timeout", "connect_timeout"),
-            ("timeout", "first_byte_timeout"),
-            ("timeout", "idle_timeout"),
-            ("retries", "retries"),
-        )
-        changed = {name: given[option] for option, name in fields if given.get(option) is not None}
+        fields = {"first_byte_timeout": "timeout", "idle_timeout": "timeout"}
+        fields |= {"connect_timeout": "connect_timeout", "retries": "retries"}
+        changed = {name: given[option] for name, option in fields.items() if given.get(option) is not None}
         return replace(self, **changed) if changed else self
 
     def limited(self, seconds: float) -> Network:
         """The same with each wait limited to ``seconds``."""
-        return replace(
-            self,
-            connect_timeout=min(self.connect_timeout, seconds),
-            first_byte_timeout=min(self.first_byte_timeout, seconds),
-            idle_timeout=min(self.idle_timeout, seconds),
-        )
+        waits = ("connect_timeout", "first_byte_timeout", "idle_timeout")
+        return replace(self, **{name: min(getattr(self, name), seconds) for name in waits})
 
 
 class Model(Struct):

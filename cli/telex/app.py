@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
-    from provider_core.client import Client
     from provider_core.errors import SettingsError
     from provider_core.keys import KeyStore
     from provider_core.local import Progress
@@ -27,8 +26,7 @@ __all__ = ["App", "pass_app"]
 class App:
     """One run of the program: its runtime (settings, keys, history, providers) and its console.
 
-    Tests pass their own environment, console, key store or client. ``arguments`` is the command line, for errors: a key
-    in it is not repeated.
+    Tests pass their own environment, console, key store or transport. ``arguments`` is the command line, for errors.
     """
 
     def __init__(
@@ -37,14 +35,12 @@ class App:
         environ: Mapping[str, str] | None = None,
         console: Console | None = None,
         key_store: KeyStore | None = None,
-        client: Client | None = None,
         transport: Transport | None = None,
         arguments: tuple[str, ...] = (),
     ) -> None:
         self.runtime = Runtime(
             environ=environ,
             key_store=key_store,
-            client=client,
             transport=transport,
             on_problem=self._warn,
             use_project=True,
@@ -81,7 +77,6 @@ class App:
         return code, "\n".join(lines) or None
 
     def hint(self, error: BaseException) -> str | None:
-        """What to do about an error, if anything."""
         return self.advice(error)[1] if isinstance(error, CoreError) else None
 
     def target(self, name: str | None, *, ask: bool = True) -> Target:

@@ -294,10 +294,7 @@ COMMANDS = {
     "chat": ("telex.commands.chat:command", "Send a prompt and stream the answer."),
     "batch": ("telex.commands.batch:command", "Send a prompt for each row of a file."),
     "models": ("telex.commands.models:command", "List models, set aliases and the default model."),
-    "providers": (
-        "telex.commands.providers:command",
-        "Set up providers (the APIs that telex sends prompts to).",
-    ),
+    "providers": ("telex.commands.providers:command", "Set up providers (the APIs that telex sends prompts to)."),
     "mcp": ("telex.commands.mcp:command", "Set up MCP servers whose tools a model may call."),
     "history": ("telex.commands.history:command", "List, search and remove saved conversations."),
     "test": ("telex.commands.test:command", "Check the answers to prompts and templates."),
@@ -309,7 +306,7 @@ COMMANDS = {
     "completion": ("telex.commands.completion:command", "Set up shell completion."),
     "doctor": ("telex.commands.doctor:command", "Check the installation and suggest fixes."),
     "help": ("telex.commands.help:command", "Show help for a topic or a command."),
-}
+}  # fmt: skip
 """Name -> "module:attribute" and one line of help, as ``Group`` takes them."""
 
 
