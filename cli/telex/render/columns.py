@@ -26,7 +26,7 @@ from telex.console import visible
 from telex.render import ChatFailed, MultiRenderer, StatusLine
 from telex.render.highlighting import prepare
 from telex.render.live import Screen, SuspendHandler
-from telex.render.markdown.layout import Layout
+from telex.render.markdown import Layout
 from telex.render.messages import attachment_lines, status_line, usage_line
 from telex.render.text import SPINNER_FRAMES, SPINNER_PERIOD, estimated_tokens, reasoning_summary
 from telex.wrapping import Row, cells, chop, wrap

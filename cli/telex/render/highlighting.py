@@ -104,7 +104,7 @@ class Highlighter:
     """Highlights the lines of one block; unknown and slow languages stay plain."""
 
     def __init__(self, info: str | None, look: Look) -> None:
-        self._look = look
+        self.look = look
         self._lexer = _lexer(info or "") if look.colour is not Colour.NONE else None
         self._colour = _painter(look) if self._lexer else None
         self._pending: list[str] = []
@@ -121,7 +121,7 @@ class Highlighter:
     @property
     def colours(self) -> bool:
         """Whether colours set the code apart from prose."""
-        look = self._look
+        look = self.look
         if look.code_theme:
             coloured = look.colour not in (Colour.NONE, Colour.MONO) and look.code_theme != "none"
         else:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rich.cells import get_character_cell_size
 
 from telex.render.highlighting import prepare
-from telex.render.markdown.layout import Layout
+from telex.render.markdown import Layout
 from telex.render.styles import Colour, Look
 
 if TYPE_CHECKING:

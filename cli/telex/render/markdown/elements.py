@@ -6,7 +6,7 @@ from functools import lru_cache
 from io import StringIO
 from itertools import chain
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from rich import markdown as base
 from rich.ansi import AnsiDecoder
@@ -142,14 +142,14 @@ def broken(text: Text, width: int) -> list[Text]:
     return list(text.divide(chain.from_iterable(wrap(text.plain, width))))[1::2]
 
 
-class _Element(base.TextElement):
+class _Created(base.MarkdownElement):
     """An element that knows its drawing and its first line."""
 
     drawing: Drawing
     first: int
 
     @classmethod
-    def create(cls, markdown: base.Markdown, token: Token) -> _Element:
+    def create(cls, markdown: base.Markdown, token: Token) -> Self:
         element = cls()
         element.drawing = markdown  # type: ignore[assignment]
         element.first = token.map[0] if token.map else 0
@@ -158,6 +158,10 @@ class _Element(base.TextElement):
 
     def take(self, token: Token) -> None:
         """Read the opening token."""
+
+
+class _Element(_Created, base.TextElement):
+    pass
 
 
 class Paragraph(_Element):
@@ -204,36 +208,20 @@ class Code(_Element):
         if not self.code:
             return
         highlighter = Highlighter(self.info, self.drawing.look)
-        rule = CodeRule.of(self.info, highlighter, self.drawing.look)
         lines = [part for line in self.code.removesuffix("\n").split("\n") for part in highlighter.add(line)]
         width = options.max_width if options.overflow == "fold" else None
-        yield from rule.opening(options.max_width)
+        yield from code_rule(highlighter, options.max_width, self.info)
         for line in [*lines, *highlighter.end()]:
             yield from code_line(line, width)
-        yield from rule.closing()
+        yield from code_rule(highlighter, options.max_width)
 
 
-class CodeRule(NamedTuple):
-    """The rules around code without colours, which separate it from prose."""
-
-    text: str
-    language: str
-    style: Style
-
-    @classmethod
-    def of(cls, info: str, highlighter: Highlighter, look: Look) -> CodeRule:
-        language = f" {visible(info.split(maxsplit=1)[0])}" if info.strip() else ""
-        return cls("" if highlighter.colours else "───", language, styled(look.sgr("faint")))
-
-    def opening(self, width: int) -> Iterator[Segment]:
-        if self.text:
-            yield Segment(chop(self.text + self.language, width)[0], self.style)
-            yield Segment.line()
-
-    def closing(self) -> Iterator[Segment]:
-        if self.text:
-            yield Segment(self.text, self.style)
-            yield Segment.line()
+def code_rule(highlighter: Highlighter, width: int, info: str = "") -> Iterator[Segment]:
+    """The rule before and after code without colours, which separates it from prose."""
+    if not highlighter.colours:
+        rule = f"─── {visible(info.split(maxsplit=1)[0])}" if info.strip() else "───"
+        yield Segment(chop(rule, width)[0], styled(highlighter.look.sgr("faint")))
+        yield Segment.line()
 
 
 def code_line(line: Iterable[Piece], width: int | None) -> Iterator[Segment]:
@@ -366,20 +354,11 @@ class Listing(_Container):
             yield from item.draw(console, options, mark)  # type: ignore[attr-defined]
 
 
-class Table(base.TableElement):
+class Table(_Created, base.TableElement):
     """A table, or one line for each cell where the columns do not fit."""
 
-    drawing: Drawing
-    first: int
-    nested: bool
-
-    @classmethod
-    def create(cls, markdown: base.Markdown, token: Token) -> Table:
-        element = cls()
-        element.drawing = markdown  # type: ignore[assignment]
-        element.first = token.map[0] if token.map else 0
-        element.nested = token.level > 0
-        return element
+    def take(self, token: Token) -> None:
+        self.nested = token.level > 0
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         heads = [cell.content for cell in self.header.row.cells] if self.header and self.header.row else []
