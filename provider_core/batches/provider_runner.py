@@ -220,11 +220,7 @@ class ProviderRun(Run):
         """Poll jobs until all of them have ended, or with ``first``, one of them."""
         delay = _FIRST_POLL
         while not self._is_over():
-            jobs = [self._jobs.jobs[token] for token in tokens]
-            waiting = [job for job in jobs if not job.has_ended]
-            self._describe(jobs)
-            if not waiting or (first and len(waiting) < len(jobs)):
-                return
+            waiting = [job for token in tokens if not (job := self._jobs.jobs[token]).has_ended]
             for job in waiting:
                 if job.id:
                     found = yield from self._retried(self._api(job).retrieve, job)
@@ -240,18 +236,18 @@ class ProviderRun(Run):
                     delay = _FIRST_POLL
                 if self._is_over():
                     return
-            self._describe([self._jobs.jobs[token] for token in tokens])
-            if any(not self._jobs.jobs[token].has_ended for token in tokens):
-                yield from self._pause(delay)
-                delay = min(delay * _GROWTH, _LONGEST_POLL)
-
-    def _describe(self, jobs: Sequence[Job]) -> None:
-        running = [job for job in jobs if not job.has_ended]
-        if running:
+            jobs = [self._jobs.jobs[token] for token in tokens]
+            running = [job for job in jobs if not job.has_ended]
+            if not running:
+                return
             done, rows = sum(job.completed + job.failed for job in jobs), sum(job.rows for job in jobs)
             states = ", ".join(dict.fromkeys(job.status.replace("_", " ") or "queued" for job in running))
             what = "1 job" if len(running) == 1 else f"{len(running)} jobs"
             self.activity = f"{what} at {running[0].provider}: {states}, {done:,} of {rows:,} rows"
+            if first and len(running) < len(jobs):
+                return
+            yield from self._pause(delay)
+            delay = min(delay * _GROWTH, _LONGEST_POLL)
 
     def _answers(self, job: Job) -> Iterator[tuple[str, dict[str, Json]] | None]:
         """The ids and the answers of the rows of a job that has ended, and None now and then."""

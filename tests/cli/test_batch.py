@@ -15,6 +15,8 @@ from inprocess import Inside
 from scripted import Answer, Asked, Scripted, answer
 from servers import refusal
 
+from telex.commands.batch import Duration
+
 if TYPE_CHECKING:
     from running import Ran
 
@@ -446,6 +448,11 @@ MISTAKES = [
     ("-o /dev/full", b"x\n", "it is not a regular file"),
     ("--via provider -o x -j 2", b"x\n", "--via provider and --jobs cannot be used together"),
 ]
+
+
+def test_durations_have_units() -> None:
+    values = {text: Duration().convert(text, None, None) for text in ("5", "90s", "1.5m", "8h", "2d")}
+    assert values == {"5": 5, "90s": 90, "1.5m": 90, "8h": 28_800, "2d": 172_800}
 
 
 @pytest.mark.parametrize(("arguments", "stdin", "words"), MISTAKES)

@@ -274,6 +274,7 @@ def test_a_judge_that_answers_nonsense_is_an_error(lab: Lab) -> None:
     lab.verdict = "It is fine."
     ran = lab.test("judge = 'lab/b'\n" + case("prompt = 'x'\nexpect.judge = ['polite', 'rude']"))
     assert (ran.code, results(ran)[0][0], "lab/b did not judge: " in ran.text) == (9, "error", True)
+    assert len(lab.asked) == 1 + 2 * 2, "each question is asked once more"
 
 
 # --- the end -------------------------------------------------------------------------------------------------

@@ -206,10 +206,11 @@ class Journal:
 
     def _check(self, hashes: Mapping[str, str], *, fresh: bool) -> None:
         """Compare what the results in the file were made with. A ``fresh`` start needs a file of telex batch, too."""
+        state = self._read_state()
         try:
-            before = dict(json.loads(self._read_state())["telex_batch"])
+            before = dict(json.loads(state)["telex_batch"])
         except (ValueError, TypeError, LookupError):
-            if not self._read_state():
+            if not state:
                 with contextlib.suppress(OSError):
                     os.unlink(self._state_path)  # noqa: PTH108 - made just now
             raise click.UsageError(

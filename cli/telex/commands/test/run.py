@@ -126,7 +126,6 @@ class _Run:
         """What ended the run."""
         self._jobs: list[Job] = []
         self._outcomes: list[Outcome] = []
-        self._judges: dict[int, Target] = {}
         for case in cases:
             for name in options.models or case.models or ("",):
                 target = self._target(name)
@@ -135,7 +134,7 @@ class _Run:
                 request = replace(case.request, model=target.model)
                 self._jobs.append(Job(target=target, request=request, case=case, index=index))
                 if case.expected.judge:
-                    self._judges[index] = self._judge(case)
+                    self._judge(case)  # it has to be known before anything is sent
         self._reporter = Reporter(app.console, self._outcomes, as_json=options.as_json, quiet=options.quiet)
 
     def run(self, stack: contextlib.ExitStack) -> None:
@@ -276,7 +275,7 @@ class _Run:
         )
 
     def _questions(self, job: Job, outcome: Outcome) -> Iterator[Job]:
-        judge, prompt = self._judges[job.index], str(job.request.messages[-1].content)
+        judge, prompt = self._judge(job.case), str(job.request.messages[-1].content)
         for statement in job.case.expected.judge:
             request = judge_request(judge.model, prompt, outcome.answer, statement)
             yield replace(job, target=judge, request=request, statement=statement)
