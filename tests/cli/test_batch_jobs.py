@@ -90,7 +90,7 @@ def test_ctrl_c_leaves_the_job_running_and_the_command_comes_back_to_it(
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 130
-    for words in (b"1 job goes on at lab (batch0).", b"telex batch cancel out.jsonl"):
+    for words in (b"lab has 1 job of this batch: batch0.", b"telex batch cancel out.jsonl"):
         assert words in err
     assert len(rows()) == 1, "the bad row"
     assert not list(tmp_path.glob("telex-batch-*"))

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -208,7 +208,7 @@ class _Batch:
             report_limits(app, self._plan.targets, options.max_cost, app.console.note)
         accounts.check(batch)
         try:
-            with _CtrlC(batch):
+            with _stopped_by_ctrl_c(batch):
                 for result in batch:
                     accounts.check(batch)
                     if not options.quiet:
@@ -263,25 +263,22 @@ class _Batch:
         layout = self._plan.layout
         self._progress.summary(batch, skipped=self._pending.left_out, show_failed=self._show_failed(name))
         if layout.formulas and not self._options.csv_safe and layout.format != "jsonl":
-            verb = "begins" if layout.formulas == 1 else "begin"
             console.note(
-                f"Warning: {plural(layout.formulas, 'cell')} {verb} with =, +, - or @, which spreadsheets may run as "
-                "formulas. --csv-safe puts an apostrophe before such cells."
+                f"Warning: {plural(layout.formulas, 'cell')} with =, +, - or @ at the beginning may run as a formula "
+                "in a spreadsheet. --csv-safe puts an apostrophe before such cells."
             )
         # Files may be named by and by.
         is_whole = self._pending.is_whole and not self._options.each_file
         if is_whole and (strays := self._output.known.strays()):
-            verb = "belongs" if strays == 1 else "belong"
             console.note(
-                f"Warning: {plural(strays, 'result')} in {name} {verb} to no row of the input: it has changed."
+                f"Warning: {name} has {plural(strays, 'result')} without a row: the input has changed."
             )
         resume = "Repeat the command to do the rest." if name else ""
         if self._jobs is not None and (left := self._jobs.remaining):
-            goes = "goes" if len(left) == 1 else "go"
             ids = ", ".join(job.id for job in left[:3]) + (", …" if len(left) > 3 else "")
             output = shlex.quote(self._options.output or self._options.output_dir or "")
             resume = (
-                f"{plural(len(left), 'job')} {goes} on at {left[0].provider} ({ids}).\n"
+                f"{left[0].provider} has {plural(len(left), 'job')} of this batch: {ids}.\n"
                 f"Repeat the command to fetch the results, or cancel: telex batch cancel {output}"
             )
         if interrupted:
@@ -325,9 +322,8 @@ def _job_file(output: str, options: Options) -> JobFile | None:
     cancel = f"telex batch cancel {shlex.quote(output)}"
     if options.fresh and found.jobs:
         if found.running:
-            goes = "goes" if len(found.running) == 1 else "go"
             raise click.UsageError(
-                f"{plural(len(found.running), 'job')} for {output} {goes} on at the provider\n"
+                f"the provider still runs {plural(len(found.running), 'job')} for {output}\n"
                 f"Cancel first, and repeat the command: {cancel}"
             )
         found.remove(*found.jobs.values())
@@ -341,31 +337,28 @@ def _job_file(output: str, options: Options) -> JobFile | None:
     return None
 
 
-class _CtrlC:
+@contextlib.contextmanager
+def _stopped_by_ctrl_c(batch: Run) -> Iterator[None]:
     """In this context the first Ctrl-C starts no further row, and the second raises ``KeyboardInterrupt``."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before == signal.SIG_IGN:
+        yield
+        return
+    first = 0.0
 
-    def __init__(self, batch: Run) -> None:
-        self._batch = batch
-        self._before: Any = None
-        self._first = 0.0
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.getsignal(signal.SIGINT)
-            if self._before != signal.SIG_IGN:
-                signal.signal(signal.SIGINT, self._on_signal)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal first
         now = time.monotonic()
-        if not self._first:
-            self._first = now
-            self._batch.stop()
-        elif now - self._first > 0.25:  # a wrapper passes on what the terminal has sent to both
-            if not callable(self._before):
+        if not first:
+            first = now
+            batch.stop()
+        elif now - first > 0.25:  # a wrapper passes on what the terminal has sent to both
+            if not callable(before):
                 raise KeyboardInterrupt
-            self._before(number, frame)  # delays it while a result is being written
+            before(number, frame)  # delays it while a result is being written
+
+    signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
