@@ -435,11 +435,7 @@ def outcome_of(app: App, answer: Answer, *, had_tools: bool = False) -> tuple[Ex
         from provider_core.stream import standard_reason
 
         if standard_reason(answer.raw_finish) is None:
-            return (
-                ExitCode.OK,
-                f"Unknown finish reason: {answer.raw_finish}; treated as complete.",
-                None,
-            )
+            return (ExitCode.OK, f"Unknown finish reason: {answer.raw_finish}; treated as complete.", None)
     if answer.tool_calls and not had_tools:
         names = ", ".join(dict.fromkeys(call.name or "?" for call in answer.tool_calls))
         return (

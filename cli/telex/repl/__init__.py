@@ -17,7 +17,7 @@ from telex.exit_codes import Interrupts
 from telex.options import require_utf8
 from telex.render.styles import learn_background
 from telex.repl.commands import command_in, complete, run_command
-from telex.repl.session import CommandError, ProviderSession, Session, first_line
+from telex.repl.session import CommandError, Session, first_line
 from telex.repl.terminal import EchoSuppressor, PlainReader, is_plain, prompt_sign
 
 if TYPE_CHECKING:
@@ -30,12 +30,7 @@ _EXCHANGES_SHOWN = 2
 """How many of the last prompts and answers are shown of a conversation that is continued."""
 _LINES_SHOWN = 3
 """Lines of each of these answers."""
-_LATER = (
-    "provider_core.stream",
-    "provider_core.client",
-    "telex.render.live",
-    "provider_core.http.transport",
-)
+_LATER = ("provider_core.stream", "provider_core.client", "telex.render.live", "provider_core.http.transport")
 """What the first answer takes, and the first prompt does not."""
 
 
@@ -45,22 +40,7 @@ def run_conversation(app: App, plan: Plan) -> None:
     if chat is None:
         return
     with contextlib.ExitStack() as stack:
-        tools = None
-        if plan.options.tools:
-            from telex.chat.tools import ToolServers
-
-            with EchoSuppressor(app):
-                tools = stack.enter_context(
-                    ToolServers(
-                        app,
-                        plan.options.tools,
-                        allow=plan.options.allow,
-                        of_alias=plan.options.allow_of_alias,
-                    )
-                )
-        provider = stack.enter_context(ProviderSession(app.runtime.open_provider))
-        session = Session(app, plan, chat, provider, tools=tools)
-        session.enter = stack.enter_context
+        session = Session(app, plan, chat, stack)
         learn_background(app.console, app.runtime.environ)
         if not plan.options.quiet:
             _greet(session, plan.earlier)

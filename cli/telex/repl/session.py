@@ -96,20 +96,12 @@ class Session:
     message from the next prompt on, "" for none. ``withdrawn`` is what answers cost that were removed.
     """
 
-    def __init__(
-        self,
-        app: App,
-        plan: Plan,
-        chat: ChatPlan,
-        provider: ProviderSession,
-        *,
-        tools: ToolServers | None = None,
-    ) -> None:
+    def __init__(self, app: App, plan: Plan, chat: ChatPlan, stack: contextlib.ExitStack) -> None:
+        """``stack`` is left at the end: it holds what the conversation has opened. Starts the servers of tools."""
         earlier = plan.earlier
         self.app = app
-        self.target = chat.target
         self.recorder = plan.models[0].recorder
-        self.tools = tools
+        self.tools: ToolServers | None = None
         self.messages = chat.request.messages
         self.exchanges = saved_exchanges(app.runtime.history.turns(earlier.id)) if earlier is not None else []
         self.unanswered: Exchange | None = None
@@ -120,12 +112,9 @@ class Session:
         """How many of ``exchanges`` a summary stands for in ``messages``."""
         self.attached = plan.prompt
         self.system = _system(self.messages) if plan.system is None else plan.system
-        self.begun = earlier.begun if earlier is not None else time.time()
         self.saved_to: str | None = None
         self.reader: Reader | None = None
         """What reads the prompts, once there is one."""
-        self.enter: Callable[[ToolServers], ToolServers] | None = None
-        """Enters a context that is left at the end."""
         self.changed: dict[str, str] = {}
         """The settings that were changed for this conversation, with their values as texts."""
         self._plan = plan
@@ -134,7 +123,14 @@ class Session:
         self._name = names[0] if names else earlier.model if earlier is not None else None
         """What the user called the model, such as an alias; None for the default."""
         self._spent: Decimal | None = None
-        self._provider = provider
+        self._stack = stack
+        self._provider = stack.enter_context(ProviderSession(app.runtime.open_provider))
+        if plan.options.tools:
+            self.turn_on(*plan.options.tools)
+
+    @property
+    def target(self) -> Target:
+        return self._chat.target
 
     @property
     def last(self) -> Exchange | None:
@@ -208,7 +204,6 @@ class Session:
         self.messages = ()
         if self.recorder is not None:
             self.recorder.conversation = None
-        self.begun = time.time()
         self.exchanges.clear()
         self.withdrawn.clear()
         self.summaries.clear()
@@ -222,7 +217,7 @@ class Session:
         """
         self._chat, system = with_model(self.app, self._plan, self._chat, name)
         self._name = name
-        target = self.target = self._chat.target
+        target = self.target
         self.system = self.system if system is None else system
         catalog = self.app.runtime.catalog
         listing = catalog.listing(target.provider.name)
@@ -239,15 +234,19 @@ class Session:
         """The models that are asked if ``target`` fails."""
         return tuple(each.name for each in self._chat.fallbacks)
 
-    def turn_on(self, server: str) -> None:
-        """Offer the tools of an MCP server from now on; raises as ``ToolServers`` does."""
+    def turn_on(self, *servers: str) -> None:
+        """Offer the tools of MCP servers from now on; raises as ``ToolServers`` does."""
+        options = self._plan.options
         with EchoSuppressor(self.app):
-            if self.tools is not None:
-                self.tools.turn_on(server)
-            elif self.enter is not None:
+            if self.tools is None:
                 from telex.chat.tools import ToolServers
 
-                self.tools = self.enter(ToolServers(self.app, (server,), allow=self._plan.options.allow))
+                self.tools = self._stack.enter_context(
+                    ToolServers(self.app, servers, allow=options.allow, of_alias=options.allow_of_alias)
+                )
+            else:
+                for server in servers:
+                    self.tools.turn_on(server)
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -270,20 +269,16 @@ class Session:
 
     def transcript(self) -> tuple[SavedConversation, list[SavedTurn]]:
         """The conversation as the history has it, also if it is not saved."""
-        conversation = None
+        turns = [turn for exchange in self.exchanges for turn in exchange.turns]
         if self.recorder is not None and self.recorder.conversation is not None:
             with contextlib.suppress(CoreError):
-                conversation = self.app.runtime.history.find(self.recorder.conversation)
-        if conversation is None:
-            conversation = SavedConversation(
-                id="not saved",
-                title=first_line(self.exchanges[0].prompt.text if self.exchanges else ""),
-                begun=self.begun,
-                updated=self.begun,
-                turns=len(self.exchanges),
-                model=str(self.target),
-            )
-        return conversation, [turn for exchange in self.exchanges for turn in exchange.turns]
+                return self.app.runtime.history.find(self.recorder.conversation), turns
+        title, at = first_line(self.exchanges[0].prompt.text), turns[0].at if turns else time.time()
+        count, model = len(self.exchanges), str(self.target)
+        unsaved = SavedConversation(
+            id="not saved", title=title, begun=at, updated=at, turns=count, model=model
+        )
+        return unsaved, turns
 
     def continue_answer(self) -> None:
         """Continue the last answer, if it was cut; raises ``CommandError`` if it was not."""
@@ -383,7 +378,6 @@ class Session:
         self.messages = history.messages(found.id)
         self.exchanges = saved_exchanges(history.turns(found.id))
         self.system = _system(self.messages)
-        self.begun = found.begun
         if self.recorder is not None and self.recorder.saves:
             self.recorder.conversation = found.id
         return found
