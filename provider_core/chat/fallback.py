@@ -187,16 +187,9 @@ class FallbackChain:
         at = next((at for at, each in enumerate(self._others) if each.target is not None), None)
         if at is None:
             return []
-        skipped, self.current, self._others = (
-            self._others[:at],
-            self._others[at],
-            self._others[at + 1 :],
-        )
+        skipped, self.current, self._others = (self._others[:at], self._others[at], self._others[at + 1 :])
         return self._report(
-            [
-                (failed.name, error, seconds, ended),
-                *((each.name, each.error, 0.0, None) for each in skipped),
-            ]
+            [(failed.name, error, seconds, ended), *((each.name, each.error, 0.0, None) for each in skipped)]
         )
 
     def succeeded(self) -> None:

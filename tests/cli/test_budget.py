@@ -72,12 +72,7 @@ def test_a_nearly_spent_budget_is_a_warning(lab: Inside) -> None:
     assert lab("chat", "-q", "hi").code == 5
 
 
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [
-        ('{"day": -1}', "TELEX_BUDGET.day: must be greater than 0"),
-    ],
-)
+@pytest.mark.parametrize(("text", "error"), [('{"day": -1}', "TELEX_BUDGET.day: must be greater than 0")])
 def test_an_invalid_budget_prevents_only_chats(lab: Inside, server: Scripted, text: str, error: str) -> None:
     ran = lab("chat", "hi", env=budget(text))
     assert (ran.code, server.asked) == (3, [])

@@ -316,11 +316,7 @@ def test_exit_codes(lab: Inside, server: Scripted, body: Any, code: int, out: by
     assert "\n\n" not in ran.err
 
 
-@pytest.mark.parametrize(
-    "limit",
-    [("--max-tokens", "20"), ("-p", 'options={"num_predict": 20}')],
-    ids=str,
-)
+@pytest.mark.parametrize("limit", [("--max-tokens", "20"), ("-p", 'options={"num_predict": 20}')], ids=str)
 def test_own_token_limit_exits_0_with_text(lab: Inside, server: Scripted, limit: tuple[str, str]) -> None:
     reply = {"choices": [{"message": {"content": "up to"}, "finish_reason": "length"}]}
     for body, more in ((answer("up to", finish="length"), ()), (None, ("--no-stream",))):

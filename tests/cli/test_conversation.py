@@ -163,15 +163,6 @@ def test_a_continued_conversation_begins_with_its_last_exchanges(talk: Dialogue,
     ]
 
 
-def test_no_save_writes_only_to_the_ledger(talk: Dialogue) -> None:
-    rows = talk("--no-save", lines=["By day?", "/undo", "At sunset?"])
-    assert not rows[-1].startswith("To continue")
-    assert [each.name for each in talk.paths.data.iterdir()] == ["history.db"]
-    with History(talk.paths.history) as history:
-        assert (history.conversations(), history.ledger.total().requests) == ((), 2)
-    assert b"sunset" not in talk.paths.history.read_bytes()
-
-
 def test_a_refused_key_is_looked_up_again(telex: Telex, server: Scripted, tmp_path: Path) -> None:
     log = tmp_path / "asked"
     telex.provider("lab", server.url, key=None, key_command=f"sh -c 'echo x >> {log}; echo sk-one'")

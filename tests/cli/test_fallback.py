@@ -209,17 +209,6 @@ def test_an_alias_limits_the_cost_of_its_chats(telex: Inside, server: Scripted) 
         assert (ran.code, server.asked) == (5, []), ran.err
 
 
-def test_a_batch_asks_a_model_that_failed_once(telex: Inside, server: Scripted, other: Scripted) -> None:
-    telex("models", "edit", "b/m", "-t", "0.2")
-    server.will(refused(503, "busy"))
-    rows = b"".join(b"row %d\n" % number for number in range(20))
-    ran = telex("batch", "-m", "fast", "--jobs", "1", stdin=rows)
-    found = [json.loads(line) for line in ran.text.splitlines()]
-    assert (ran.code, {row["model"] for row in found}, len(found)) == (0, {"b/m"}, 20), ran.err
-    assert (len(server.asked), len(other.asked)) == (1, 20)
-    assert {asked.body["temperature"] for asked in other.asked} == {0.2}
-
-
 def test_unusable_model_is_reported_once(telex: Inside, server: Scripted, other: Scripted) -> None:
     text = telex.settings.read_text().replace('["a/m", "b/m"]', '["a/m", "nowhere/m", "b/m", "a/small"]')
     telex.configure(text)

@@ -145,11 +145,7 @@ def test_synonyms_of_commands(name: str, known: str, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("/modle", "Did you mean /model"),
-        ("/frobnicate", "List the commands: /help"),
-    ],
+    ("name", "said"), [("/modle", "Did you mean /model"), ("/frobnicate", "List the commands: /help")]
 )
 def test_an_unknown_command_gets_a_hint(name: str, said: str) -> None:
     with pytest.raises(CommandError) as caught:

@@ -231,10 +231,7 @@ def test_an_answer_that_does_not_match_is_asked_for_again() -> None:
 
 @pytest.mark.parametrize(
     ("steps", "texts_", "requests"),
-    [
-        ((says("no"), says("never")), ["never"], 2),
-        ((says('{"age":', finish="length"),), ['{"age":'], 1),
-    ],
+    [((says("no"), says("never")), ["never"], 2), ((says('{"age":', finish="length"),), ['{"age":'], 1)],
     ids=["no retry left", "cut by the token limit"],
 )
 def test_last_mismatch_is_shown_and_fails(steps: Any, texts_: list[str], requests: int) -> None:
@@ -244,12 +241,6 @@ def test_last_mismatch_is_shown_and_fails(steps: Any, texts_: list[str], request
     assert run.answer.verdict is Verdict.FAILED
     assert isinstance(run.answer.error, SchemaMismatchError)
     assert run.answer.error.provider == "lab"
-
-
-def test_a_cut_answer_is_shown_unchecked() -> None:
-    run = run_of(says('{"age"', cut), schema=AGE)
-    assert texts(run) == ['{"age"']
-    assert run.answer.verdict is Verdict.PARTIAL
 
 
 def test_json_with_tools_is_the_last_text() -> None:
@@ -357,24 +348,6 @@ def test_parallel_runs_yield_all_events_in_the_caller_s_thread() -> None:
     assert str(last_answer(seen[2]).error) == "internal: division by zero"
     assert {thread for _, thread in logged} == {me}
     assert logged[0][0] == ">"
-
-
-def test_silence_is_reported_while_runs_are_waited_for() -> None:
-    go = threading.Event()
-
-    def wait(call: Any) -> Any:
-        go.wait(10)
-        return says("late")(call)
-
-    runs = ParallelRuns([run_of(wait)], as_error=as_error)
-    seen = []
-    for item in runs:
-        if item is None:
-            go.set()
-        else:
-            seen.append(item[1])
-    assert go.is_set()
-    assert texts(seen) == ["late"]
 
 
 def test_stopped_runs_end_with_what_was_shown() -> None:
@@ -502,33 +475,3 @@ def test_only_a_lost_connection_is_retried_while_another_model_is_left(steps: An
     network = FakeTransport(*(says(step) if step is cut else step for step in steps))
     assert last_answer(chain_of(network, "two")).text == "x"
     assert hosts(network) == asked
-
-
-def test_an_interrupt_while_the_next_model_is_asked_ends_its_answer() -> None:
-    run = chain_of(FakeTransport(refuses(503, "busy"), says("Hel", "lo")), "two")
-    until(run, Text)
-    ended, last = run.end()
-    assert isinstance(ended, AnswerEnded)
-    assert (ended.answer.target.provider.name, ended.answer.text) == ("two", "Hel")
-    assert last_answer([last]).verdict is Verdict.INTERRUPTED
-
-
-def test_no_other_model_is_asked_once_text_has_arrived() -> None:
-    class Breaking:
-        """A client that raises after text, which ours does not."""
-
-        def chat(self, *_: object, **__: object) -> Iterator[Text]:
-            yield Text(text="Hel")
-            raise ConnectError("gone")
-
-    plan = ChatPlan(
-        target=TARGET,
-        request=Request(model="m", messages=NEW),
-        new_messages=NEW,
-        fallbacks=(fallback_of("two"),),
-    )
-    opened = OpenProvider(client=Breaking(), provider=LAB)  # type: ignore[arg-type]
-    run = ChatRun(plan, lambda _: nullcontext(opened))
-    with pytest.raises(ConnectError):
-        list(run)
-    assert run.target is TARGET

@@ -213,16 +213,6 @@ def test_input_while_the_terminal_reports_its_colour_is_read(telex: Telex, serve
         assert asked(server) == ["What colour is é?"]
 
 
-def test_ctrl_d_typed_during_an_answer_leaves_after_it(talk: Begin, server: Scripted) -> None:
-    server.will([*sse(delta("One ")), Pause(0.5), *answer("two.")])
-    with talk() as terminal:
-        terminal.send("first")
-        terminal.wait_for("One")
-        terminal.type("\x04")
-        assert terminal.wait() == 0
-        assert "One two." in terminal.rows
-
-
 # --- Tab -------------------------------------------------------------------------------------------------------
 
 
