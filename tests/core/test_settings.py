@@ -17,7 +17,7 @@ import pytest
 
 from provider_core.errors import SettingsError, UnknownToolServerError
 from provider_core.runtime import Runtime
-from provider_core.settings import REQUEST_OPTIONS, Paths, Settings, edit, load, preview
+from provider_core.settings import REQUEST_OPTIONS, Paths, Settings, edit, from_environment, load, preview
 from provider_core.settings.file import line_of
 from provider_core.settings.mcp import McpServer, secret_references
 from provider_core.settings.provider_fields import PROVIDER_FIELDS, REQUEST_FIELDS
@@ -154,6 +154,16 @@ def test_every_row_of_a_provider_is_a_setting(tmp_path: Path) -> None:
         "reasoning_effort": "lab"
     }
     assert tuple(provider.options) == REQUEST_OPTIONS
+
+
+def test_presets_are_usable_with_their_variables_unless_a_provider_has_the_key(tmp_path: Path) -> None:
+    paths = home(tmp_path, f'{LAB}key_env = "GROQ_API_KEY"\n')
+    environ = {"GROQ_API_KEY": KEY, "DEEPSEEK_API_KEY": KEY, "AZURE_API_KEY": KEY, "XAI_API_KEY": " "}
+    found = load(paths, {})
+    assert list(from_environment(found, environ, paths)) == ["deepseek"], "azure needs its resource"
+    azure = from_environment(found, {**environ, "AZURE_RESOURCE_NAME": "me"}, paths)["azure"]
+    assert azure.base_url == "https://me.openai.azure.com/openai/v1"
+    assert from_environment(found, {}, paths) == {}
 
 
 def test_the_first_of_several_addresses_is_the_usual_one(paths: Paths) -> None:
