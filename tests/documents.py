@@ -35,34 +35,20 @@ BLOCK = re.compile(
 )
 
 
+PAGES = [Path("README.md"), *(path.relative_to(ROOT) for path in sorted((ROOT / "docs").glob("*.md")))]
+"""README.md and the pages of docs/."""
+
+
 @functools.cache
-def documents(folder: Path = ROOT) -> Mapping[Path, str]:
-    """Each generated file, relative to ``folder``, with its current text."""
-    found = {Path("completions", name): script(shell, root) for shell, name in FILES.items()}
-    found |= {path: with_blocks((folder / path).read_text("utf-8")) for path in pages(folder)}
-    return found
-
-
-def pages(folder: Path = ROOT) -> list[Path]:
-    """README.md and the pages of docs/."""
-    return [Path("README.md"), *(path.relative_to(folder) for path in sorted((folder / "docs").glob("*.md")))]
-
-
-def stale(folder: Path = ROOT) -> dict[Path, str]:
-    """The files that are out of date, with their current text."""
+def stale() -> Mapping[Path, str]:
+    """The files that are out of date, relative to the repository, with their current text."""
+    made = {Path("completions", name): script(shell, root) for shell, name in FILES.items()}
+    made |= {path: with_blocks((ROOT / path).read_text("utf-8")) for path in PAGES}
     return {
         path: text
-        for path, text in documents(folder).items()
-        if not (folder / path).exists() or (folder / path).read_text("utf-8") != text
+        for path, text in made.items()
+        if not (ROOT / path).exists() or (ROOT / path).read_text("utf-8") != text
     }
-
-
-def make(folder: Path = ROOT) -> None:
-    """Write the files that are out of date, and print their names."""
-    for path, text in stale(folder).items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text, "utf-8")
-        print(path)
 
 
 def with_blocks(text: str) -> str:
@@ -182,4 +168,6 @@ BLOCKS: dict[str, Callable[[], Any]] = {
 }
 
 if __name__ == "__main__":
-    make()
+    for path, text in stale().items():
+        (ROOT / path).write_text(text, "utf-8")
+        print(path)

@@ -261,7 +261,7 @@ PLAIN = [(error, None) for found in CODES.values() for error in found]
 HINTS = [hint for case in [*CASES, *PLAIN] if (hint := code_and_hint(case[0], case[1])[1])]
 
 
-@pytest.mark.parametrize("text", [*HINTS, *((ROOT / page).read_text() for page in documents.pages())])
+@pytest.mark.parametrize("text", [*HINTS, *((ROOT / page).read_text() for page in documents.PAGES)])
 def test_every_command_that_is_named_exists(text: str) -> None:
     assert [found for line in commands(text) if (found := complaint(line))] == []
 

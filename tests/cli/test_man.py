@@ -75,14 +75,6 @@ def test_every_reference_leads_to_a_page() -> None:
             assert f"man{section}/{page}.{section}" in made
 
 
-def test_man_finds_the_pages(folder: Path) -> None:
-    if shutil.which("man") is None:
-        pytest.skip("man is not installed")
-    command = ["man", "-M", str(folder), "-w", "telex-models-list"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ran.stdout.strip() == str(folder / "man1" / "telex-models-list.1")
-
-
 def test_what_roff_would_interpret_is_printed_unchanged(tmp_path: Path) -> None:
     text = r""".so /etc/passwd \fBbold 'quoted' "twice" -o ~ ^ ` … 40 °C"""
     page = Page("x", 1, "One line.")

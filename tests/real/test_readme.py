@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reader import Reader
 
 ROOT = Path(__file__).parents[2]
-PAGES = [path for path in documents.pages() if "```sh" in (ROOT / path).read_text("utf-8")]
+PAGES = [path for path in documents.PAGES if "```sh" in (ROOT / path).read_text("utf-8")]
 
 
 @dataclass(frozen=True)

@@ -304,23 +304,16 @@ def test_an_upgrade_keeps_settings_and_history(
     visitor.starts()
 
     def told() -> list[str]:
-        show = (
-            ("providers", "show", "lab", "--json"),
-            ("history", "list", "--json"),
-            ("history", "show", "--json"),
-        )
-        return [visitor.runs("models", "list"), *(visitor.runs(*arguments) for arguments in show)]
+        show = ("models list", "providers show lab --json", "history list --json", "history show --json")
+        return [visitor.runs(*line.split()) for line in show]
 
     before, settings = told(), visitor.telex.settings.read_bytes()
     environment.install("--upgrade", _next(built, tmp_path).wheel)
     assert visitor.runs("--version") == "telex 999.0.0\n"
     assert told() == before
     assert visitor.runs("chat", "-m", "lab", "--continue", "Still there?") == "Hello\n"
-    assert [turn["content"] for turn in server.asked[-1].body["messages"]] == [
-        "Hello?",
-        "Hello",
-        "Still there?",
-    ]
+    said = [turn["content"] for turn in server.asked[-1].body["messages"]]
+    assert said == ["Hello?", "Hello", "Still there?"]
     assert visitor.telex.settings.read_bytes() == settings
 
 
