@@ -242,8 +242,12 @@ def _command_advice(
     if is_root and name == "run":
         model = ["-m", rest[0]] if rest else []
         return f"To ask a model: {shlex.join(['telex', 'chat', *model, *rest[1:]])}"
-    if is_root and not rest and f"{name}.md" in _topic_files():
-        return f"{name} is a help topic: telex help {name}"
+    if is_root and not rest:
+        from importlib.resources import files
+
+        # Listed without an import of ``telex.help``, which imports this module.
+        if f"{name}.md" in {page.name for page in files("telex").joinpath("help", "topics").iterdir()}:
+            return f"{name} is a help topic: telex help {name}"
     verbs = _meant(name, _VERBS)
     meant = [verb for verb in verbs if verb in names]
     meant = meant or list(close_matches(name, names, most=1, cutoff=_CUTOFF))
@@ -253,13 +257,6 @@ def _command_advice(
     if found:
         return f"Did you mean {' or '.join(f'`{each}`' for each in found)}?"
     return f"To ask a model: telex chat {shlex.join(arguments)}" if is_root else f"It has: {', '.join(names)}"
-
-
-def _topic_files() -> set[str]:
-    """The files of the help topics, listed without an import of ``telex.help``, which imports this module."""
-    from importlib.resources import files
-
-    return {page.name for page in files("telex").joinpath("help", "topics").iterdir()}
 
 
 def _root_advice(ctx: click.Context, name: str, rest: Sequence[str]) -> str:

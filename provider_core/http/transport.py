@@ -27,7 +27,6 @@ from provider_core.http import Route, check_host, find_proxy
 from provider_core.http.connections import Deadline, connect, system_lookup, tls_context, trust_source
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterable, Iterator, Mapping
     from types import ModuleType
 
@@ -523,8 +522,12 @@ class _Stream(httpcore.NetworkStream):
         pending = isinstance(connection, ssl.SSLSocket) and connection.pending()
         on_idle = deadline.on_idle
         # The head may arrive at once, and the wait come before the body.
-        if not deadline.received and (pending or _is_readable(connection, _MOMENT)):
-            return
+        if not deadline.received:
+            # One system call, where epoll needs four.
+            with getattr(selectors, "PollSelector", selectors.DefaultSelector)() as selector:
+                selector.register(connection, selectors.EVENT_READ)
+                if pending or selector.select(_MOMENT):
+                    return
         deadline.on_idle = None
         if not deadline.received and on_idle is not None:
             deadline.read()  # starts the clock
@@ -555,10 +558,3 @@ class _Stream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
-
-
-def _is_readable(connection: socket.socket, seconds: float) -> bool:
-    # One system call, where epoll needs four.
-    with getattr(selectors, "PollSelector", selectors.DefaultSelector)() as selector:
-        selector.register(connection, selectors.EVENT_READ)
-        return bool(selector.select(seconds))

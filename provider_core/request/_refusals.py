@@ -263,12 +263,10 @@ def refused_field(
         return required
     found = _named_field(error, words, [name for name in body if name not in REQUIRED and name not in before])
     if found is None:
-        images = (
-            _IMAGES.field not in before
-            and _has_tool_images(body)
-            and not isinstance(error, errors.NotFoundError)
-        )
-        return _IMAGES if images and _MESSAGES.search(f"{words} {error.param or ''}") else None
+        results = [each for each in _messages(body) if each.get("role") == "tool"]
+        images = any(isinstance(each.get("content"), list) for each in results)
+        possible = images and _IMAGES.field not in before and not isinstance(error, errors.NotFoundError)
+        return _IMAGES if possible and _MESSAGES.search(f"{words} {error.param or ''}") else None
     field, lasting = found
     other = SWAPS.get(field)
     swap = other if other is not None and other not in body and other not in before else None
@@ -404,12 +402,6 @@ def _roles(words: str, body: Mapping[str, Json]) -> list[FieldDropped]:
     if system and _NO_SYSTEM.search(words):
         return [_workaround("system", "system") if "developer" in roles else _SYSTEM]
     return []
-
-
-def _has_tool_images(body: Mapping[str, Json]) -> bool:
-    return any(
-        each.get("role") == "tool" and isinstance(each.get("content"), list) for each in _messages(body)
-    )
 
 
 def _named_field(error: errors.ProviderError, words: str, sent: Sequence[str]) -> tuple[str, bool] | None:
