@@ -140,11 +140,12 @@ def test_json_that_matches_a_schema_is_parsed(lab: Lab) -> None:
 
 
 def test_csv_is_flat_and_quoted(lab: Lab) -> None:
-    rows = b'id,title,body\n1,"a, b","x\ny"\n2,,z\n'
-    ran = lab.batch("--input-format", "csv", "-", "{{ body }}", "--format", "csv", "--columns", "title",
+    rows = b'id,title,body,usage\n1,"a, b","x\ny",own\n2,,z,\n'
+    ran = lab.batch("--input-format", "csv", "-", "{{ body }}", "--format", "csv", "--columns", "title,usage",
                 "--ordered", stdin=rows)  # fmt: skip
     first, second = csv.DictReader(io.StringIO(ran.text, newline=""))
     assert (first["id"], first["title"], first["text"], first["verdict"]) == ("1", "a, b", "x\ny", "complete")
+    assert first["usage"] == "own", "a field only of JSONL"
     assert (second["output_tokens"], second["cost"], second["error"]) == ("2", "0.01", "")
 
 

@@ -131,7 +131,7 @@ class Layout:
             code = answer_code(answer) if answer is not None else None
             error = error_object(result.error, exit_code=code or None)
             del error["hint"]
-        cost = result_cost(result)
+        cost = _cost(result)
         return found | {
             "verdict": result.verdict.value,
             "finish": None if answer is None else answer.finish,
@@ -169,30 +169,21 @@ class Layout:
         return [f"json.{name}" if name in taken else name for name in self._fields]
 
     def _row(self, result: Result) -> bytes:
-        row, answer = result.row, result.answer
-        usage = None if answer is None else answer.usage
-        cost = result_cost(result)
-        cells: list[Json] = [row.id, row.number, *(row.columns.get(name) for name in self._columns)]
-        if not self._without_text:
-            text = self.text(result)
-            value = json.loads(text) if self._schema and result.ok else None
-            if not self._schema:
-                cells.append(text)
-            elif not self._fields:
-                cells.append(text if result.ok else None)
-            else:
-                cells += [value.get(name) if isinstance(value, dict) else None for name in self._fields]
-        cells += [
-            result.verdict.value,
-            None if answer is None else answer.finish,
-            None if answer is None else str(answer.target),
-            None if usage is None else usage.input,
-            None if usage is None else usage.output,
-            None if cost is None else f"{cost:f}",
-            f"{result.seconds:.3f}",
-            result.attempts,
-            None if result.error is None else result.error.message,
-        ]
+        found = self._object(result)
+        usage = found["usage"] or {}
+        cost = _cost(result)
+        cells = [found[name] for name in _FIRST] + [result.row.columns.get(name) for name in self._columns]
+        if not self._schema and not self._without_text:
+            cells.append(found["text"])
+        elif not self._without_text and not self._fields:
+            cells.append(self.text(result) if result.ok else None)
+        elif not self._without_text:
+            value = found["json"] if isinstance(found["json"], dict) else {}
+            cells += [value.get(name) for name in self._fields]
+        cells += [found[name] for name in ("verdict", "finish", "model")]
+        cells += [usage.get("input"), usage.get("output"), None if cost is None else f"{cost:f}"]
+        message = None if result.error is None else result.error.message
+        cells += [f"{result.seconds:.3f}", result.attempts, message]
         return self._cells([self._checked(cell) for cell in cells])
 
     def _checked(self, value: Json) -> Json:
@@ -217,24 +208,24 @@ class Layout:
         return line.getvalue().encode("utf-8", "replace")
 
     def _cell_entries(self, file: io.BufferedReader) -> Iterator[Entry]:
-        ends: list[int] = [0]
-        whole = [True]
+        start = end = 0
+        is_whole = True
 
         def lines() -> Iterator[str]:
+            nonlocal end, is_whole
             for raw in file:
-                ends[0] += len(raw)
-                whole[0] = raw.endswith(b"\n")
+                end += len(raw)
+                is_whole = raw.endswith(b"\n")
                 yield raw.decode("utf-8", "replace")
 
         csv.field_size_limit(1 << 30)
         reader = csv.reader(lines(), delimiter="," if self.format == "csv" else "\t", strict=True)
         header: Sequence[str] = ()
-        offset = 0
         try:
-            for number, cells in enumerate(reader):
-                if not whole[0]:
+            for cells in reader:
+                if not is_whole:
                     return
-                if number == 0:
+                if not header:
                     header = cells
                 else:
                     found = dict(zip(header, cells, strict=True))
@@ -242,18 +233,15 @@ class Layout:
                     key = found["id"]
                     if self._safe and key.startswith("'") and key[1:].startswith(_FORMULA):
                         key = key[1:]
-                    yield Entry(
-                        key=key, number=int(found["row"]), ok=ok, offset=offset, length=ends[0] - offset
-                    )
-                offset = ends[0]
-        except csv.Error:  # the end is in a quoted cell
-            if whole[0] and file.read(1):
+                    yield Entry(key=key, number=int(found["row"]), ok=ok, offset=start, length=end - start)
+                start = end
+        except (csv.Error, ValueError, LookupError) as error:
+            # The end of a torn line may be in a quoted cell.
+            if not isinstance(error, csv.Error) or (is_whole and file.read(1)):
                 raise ValueError(f"line {reader.line_num}") from None
-        except (ValueError, LookupError):
-            raise ValueError(f"line {reader.line_num}") from None
 
 
-def result_cost(result: Result) -> Decimal | None:
+def _cost(result: Result) -> Decimal | None:
     """What all requests for a row cost together, as far as it is known."""
     known = [cost.amount for request in result.requests if (cost := request.answer.cost) is not None]
     return sum(known[1:], known[0]) if known else None
