@@ -229,7 +229,7 @@ def _fetch(models_dir: Path, target: Path, on_bytes: Callable[[int], None]) -> N
         on_bytes(0)
         model = _unpacked(_download(Path(name), on_bytes))
         on_bytes(DEFAULT_MODEL.download_size)
-        with model.open("rb") as file:
+        with model.open("rb+") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
             os.fsync(file.fileno())
         if found != DEFAULT_MODEL.sha256:

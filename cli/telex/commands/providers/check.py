@@ -264,7 +264,7 @@ def _wanted(app: App, names: Sequence[str], *, every: bool) -> list[Provider]:
 
 
 _Result: TypeAlias = "tuple[CheckReport, CapabilityCard | None, CoreError | None]"
-"""What is known of one provider, and the first error."""
+"""The report on one provider, the card of its model, and the first error."""
 
 
 def _test_one(
