@@ -157,7 +157,7 @@ def test_the_history_and_the_decoder_are_imported_after_the_request_is_sent(lab:
     assert late <= seen.modules
     assert "provider_core.http" in seen.early
     assert not late & seen.early
-    assert len([name for name in seen.early if name.partition(".")[0] in ("telex", "provider_core")]) <= 49
+    assert len([name for name in seen.early if name.partition(".")[0] in ("telex", "provider_core")]) <= 43
     lab.env["TELEX_LEDGER"] = "false"
     assert "sqlite3" not in Watched(lab, "chat", "--no-save", "hi").modules
 
@@ -183,7 +183,7 @@ def test_a_piped_answer_is_one_connection_and_six_small_files(lab: Telex, server
 
 @pytest.mark.parametrize(
     ("arguments", "most"),
-    [(["--version"], 15), (["providers", "list"], 43), (["models", "list"], 43), (["chat", "hi"], 65)],
+    [(["--version"], 13), (["providers", "list"], 34), (["models", "list"], 34), (["chat", "hi"], 55)],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_no_more_modules_of_telex_are_opened(lab: Telex, arguments: list[str], most: int) -> None:
