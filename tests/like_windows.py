@@ -82,7 +82,7 @@ def pretend() -> None:
     import keyring
     import platformdirs
     import prompt_toolkit
-    import pydantic
+    import pydantic.main
     import rich.console
     import rich.markdown
     import tomlkit
