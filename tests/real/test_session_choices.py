@@ -1,4 +1,4 @@
-"""The picker of models, the keys of vi, and tools that are switched, in a real terminal of 80 by 24."""
+"""The menu of models, the keys of vi, and tools that are switched, in a real terminal of 80 by 24."""
 
 from __future__ import annotations
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from provider_core.templates import Filled, Template
     from provider_core.types import Part, Target
     from telex.app import App
-    from telex.chat import Options
     from telex.console import Console
 
 _MOST_NAMED = 5
@@ -70,15 +69,15 @@ class Attaching(Struct):
     """Called with a sentence if reading an attachment takes longer than a moment."""
 
     @classmethod
-    def to(cls, app: App, targets: Iterable[Target], options: Options) -> Attaching:
+    def to(cls, app: App, targets: Iterable[Target], *, limit: int, quiet: bool) -> Attaching:
         """So that each of the models can read them."""
         from provider_core.attachments import accepts_pdf
 
         return cls(
             environ=app.runtime.environ,
             pdf_as_file=all(map(accepts_pdf, targets)),
-            limit=options.attach_limit,
-            note=None if options.quiet else app.console.note,
+            limit=limit,
+            note=None if quiet else app.console.note,
         )
 
 

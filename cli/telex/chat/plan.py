@@ -150,7 +150,10 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         app.console,
         () if interactive else options.prompt,
         attaching=lambda: Attaching.to(
-            app, [one.target for each in found for one in each if one.target is not None], options
+            app,
+            [one.target for each in found for one in each if one.target is not None],
+            limit=options.attach_limit,
+            quiet=options.quiet,
         ),
         no_stdin=interactive or options.no_stdin,
         files=options.files,

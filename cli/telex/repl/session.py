@@ -155,7 +155,8 @@ class Session:
 
     def attach(self, files: Sequence[str] = (), images: Sequence[str] = ()) -> None:
         """Attach files and images to the next prompt, as ``telex chat`` does."""
-        attaching = Attaching.to(self.app, [self.target], self._plan.options)
+        limit = self._plan.options.attach_limit
+        attaching = Attaching.to(self.app, [self.target], limit=limit, quiet=False)
         self.attached = attach(self.attached, files, images, attaching=attaching)
 
     def retry(self, text: str | None = None) -> None:
