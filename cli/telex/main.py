@@ -133,11 +133,11 @@ class Group(Command, click.Group):
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
-    def below(self, ctx: click.Context) -> Iterator[tuple[str, click.Command, str]]:
+    def below(self, ctx: click.Context) -> Iterator[tuple[str, Command, str]]:
         """Each command of the group with its name and its line of help."""
         for name, (_, line) in self.rows.items():
             command = self.get_command(ctx, name)
-            if command is not None:
+            if isinstance(command, Command):
                 yield name, command, line
 
     def resolve_command(

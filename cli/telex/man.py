@@ -17,10 +17,12 @@ import click
 
 from provider_core import __version__
 from telex.help import TOPICS, topic
-from telex.main import Command, Group, root
+from telex.main import Group, root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from telex.main import Command
 
 _FILES = (
     (
@@ -37,34 +39,20 @@ _ESCAPES = str.maketrans(
 """Characters that roff replaces or interprets; it prints an unescaped "-" as a hyphen, which shells do not know."""
 
 
-def pages(root: click.Command) -> dict[str, str]:
+def pages(root: Group) -> dict[str, str]:
     """Each page by its path below share/man, such as "man1/telex-chat.1"."""
     context = click.Context(root, info_name="telex", **root.context_settings)
-    found = {f"man1/{name}.1": text for name, text in _command_pages(root, context, "")}
-    for name, line in TOPICS.items():
-        found[f"man7/telex-{name}.7"] = _topic_page(name, line)
-    return found
+    found = {f"man1/{name}.1": text for name, text in _command_pages(root, context, _paragraphs(root)[0])}
+    return found | {f"man7/telex-{name}.7": _topic_page(name, line) for name, line in TOPICS.items()}
 
 
-def _command_pages(command: click.Command, context: click.Context, line: str) -> Iterator[tuple[str, str]]:
+def _command_pages(command: Command, context: click.Context, line: str) -> Iterator[tuple[str, str]]:
     """The pages of a command and of all below it; ``line`` is the command's line in the help of its group."""
-    name = context.command_path.replace(" ", "-")
     below = [
         (each, each.context_class(each, context, info_name=word, **each.context_settings), words)
         for word, each, words in (command.below(context) if isinstance(command, Group) else ())
     ]
-    yield name, _command_page(command, context, name, line or _paragraphs(command)[0], below)
-    for each in below:
-        yield from _command_pages(*each)
-
-
-def _command_page(
-    command: click.Command,
-    context: click.Context,
-    name: str,
-    line: str,
-    below: list[tuple[click.Command, click.Context, str]],
-) -> str:
+    name = _page_name(context)
     page = Page(name, 1, line)
     page.section("Synopsis")
     page.raw(bold(context.command_path), *wrapped(" ".join(command.collect_usage_pieces(context))))
@@ -73,17 +61,16 @@ def _command_page(
         page.text(paragraph)
     if below:
         page.section("Commands")
-        page.rows((reference(inner.command_path.replace(" ", "-"), 1), words) for _, inner, words in below)
+        page.rows((reference(_page_name(inner), 1), words) for _, inner, words in below)
     page.section("Options")
     options = [param for param in command.get_params(context) if isinstance(param, click.Option)]
     records = [record for param in options if (record := param.get_help_record(context)) is not None]
     page.rows((option(names), text) for names, text in records)
-    if isinstance(command, Command):
-        page.section("Examples")
-        page.lines(command.examples)
-        page.section("Exit status")
-        page.rows((bold(str(int(code))), meaning) for code, meaning in command.meanings.items())
-        page.text("All of them are described in telex-exit-codes(7).")
+    page.section("Examples")
+    page.lines(command.examples)
+    page.section("Exit status")
+    page.rows((bold(str(int(code))), meaning) for code, meaning in command.meanings.items())
+    page.text("All of them are described in telex-exit-codes(7).")
     if context.parent is None:
         page.section("Topics")
         page.rows((reference(f"telex-{topic}", 7), line) for topic, line in TOPICS.items())
@@ -91,10 +78,14 @@ def _command_page(
         page.rows((italic(path), words) for path, words in _FILES)
     else:
         page.section("See also")
-        page.references(
-            [(context.parent.command_path.replace(" ", "-"), 1), *((f"telex-{topic}", 7) for topic in TOPICS)]
-        )
-    return page.source()
+        page.references([(_page_name(context.parent), 1), *((f"telex-{topic}", 7) for topic in TOPICS)])
+    yield name, page.source()
+    for each in below:
+        yield from _command_pages(*each)
+
+
+def _page_name(context: click.Context) -> str:
+    return context.command_path.replace(" ", "-")
 
 
 def _paragraphs(command: click.Command) -> list[str]:

@@ -95,7 +95,8 @@ class TextRenderer:
                     self._spinner.stop()
                 if self._reasoning.active:
                     self._reasoning.end()
-                (self._text or self._open_text()).write(text)
+                self._text = self._text or self._open_text()
+                self._text.write(text)
             case Reasoning(text=text):
                 self._add_reasoning(text)
             case Connecting(target=target):
@@ -185,10 +186,6 @@ class TextRenderer:
 
     def _open_text(self, *, ask: bool = False) -> AnswerText:
         """Where the text goes. With ``ask`` there is time to ask the terminal for its background."""
-        self._text = self._make_text(ask=ask)
-        return self._text
-
-    def _make_text(self, *, ask: bool) -> AnswerText:
         options, console = self._options, self._console
         if options.format == "extract":
             from telex.render.extract import FirstBlock
