@@ -206,6 +206,15 @@ def test_each_field_is_from_the_settings_else_the_server_else_the_preset() -> No
     assert (mine.context, mine.reasoning) == (fact.context, fact.reasoning)
 
 
+@pytest.mark.parametrize(
+    ("mine", "above"), [({"cached": "1"}, True), ({"input": "3"}, False), ({"output": "3"}, False)]
+)
+def test_prices_of_long_requests_belong_to_the_prices_beside_them(mine: dict[str, Any], above: bool) -> None:
+    theirs = {"input": "2", "output": "4", "above": [{"tokens": 9, "input": "5"}]}
+    found = catalog.fill(Model(id="a", price=mine), Model(id="a", price=theirs)).price
+    assert found == {**{name: value for name, value in theirs.items() if above or name != "above"}, **mine}
+
+
 def test_list_of_the_server_replaces_the_presets_models_but_not_their_facts() -> None:
     first, second = presets.models("deepseek")[:2]
     provider = Provider(name="d", preset="deepseek", models_declared=False)
