@@ -186,6 +186,9 @@ def test_each_warning_is_returned_once(history: History) -> None:
         "The budget for today does not include 1 request whose cost is unknown.",
     ]
     assert budget.warnings() == []
+    spend(history, NOON, None)
+    again = Budget({"day": 2.0}, lambda: history.ledger, clock=lambda: NOON)
+    assert again.warnings()[1] == "The budget for today does not include 2 requests whose cost is unknown."
 
 
 def test_ledger_is_read_at_most_once_in_the_interval(history: History) -> None:

@@ -104,8 +104,9 @@ class LineEditor:
         if sys.platform != "win32" and isinstance(self._input, _Keyboard):
             self._input.read_ahead(self._console)
         self._session.editing_mode = EditingMode.VI if self._uses_vi() else EditingMode.EMACS
-        modules, self._modules = self._modules, ()
-        threading.Thread(target=lambda: [*map(import_module, modules)], daemon=True).start()
+        if self._modules:
+            modules, self._modules = self._modules, ()
+            threading.Thread(target=lambda: [*map(import_module, modules)], daemon=True).start()
         app = self._session.app
         text = self._session.prompt(pre_run=lambda: _end_at_signals(app), set_exception_handler=False)
         if text.strip():
@@ -130,7 +131,7 @@ class LineEditor:
         keys = KeyBindings()
 
         @keys.add("enter")
-        def choose(event: KeyPressEvent) -> None:
+        def accept(event: KeyPressEvent) -> None:
             text = event.current_buffer.text
             event.app.exit(
                 result=text if text in choices else next((each.text for each in matching(text)), "")
