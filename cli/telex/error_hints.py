@@ -249,7 +249,7 @@ def _refused_key(source: str, provider: Provider) -> str:
     from provider_core import presets
     from provider_core.settings.validators import parse_reference
 
-    lines = [f"The key came from the {source.removeprefix('the ')}. Correct it there."]
+    lines = [f"The key came from the {source.removeprefix('the ')}. Correct it there, or unset it."]
     if source in ("", "keyring"):
         lines = [f"Store {'the right one' if source else 'one'}: telex providers set-key {provider.name}"]
     references = [f"{name} ({value})" for name, value in provider.headers.items() if parse_reference(value)]
