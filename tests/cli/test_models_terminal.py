@@ -83,6 +83,19 @@ def test_terminal_shows_a_table_for_each_provider(lab: Telex) -> None:
     assert "\x1b[1m" in seen
 
 
+def test_prices_have_a_column_and_the_narrowest_terminals_no_longest_answers(lab: Telex) -> None:
+    for name, price in (("mine", "0"), ("step-1-32k", "1.10")):
+        assert lab("models", "edit", f"lab/{name}", "--price-in", price, "--price-out", price).code == 0
+    for columns, heads in ((100, "context output $/M in/out"), (80, "context $/M in/out")):
+        lines = ANSI.sub("", on_terminal(lab, "models", "list", columns=columns)).splitlines()
+        assert lines[0].split()[2:] == heads.split()
+        ends = {line.split()[0]: line.split()[-1] for line in lines if "lab/" in line}
+        assert (ends["lab/step-1-32k"], ends["lab/known"]) == ("1.1/1.1", "tools")
+        assert any("free" in line and line.startswith("lab/mine") for line in lines)
+    lines = ANSI.sub("", on_terminal(lab, "models", "list", "--sort", "price")).splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["Model", "lab/mine", "lab/step-1-32k"]
+
+
 def test_plain_and_narrow_terminals_show_every_name(lab: Telex) -> None:
     for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         seen = on_terminal(lab, "models", "list", **env)
