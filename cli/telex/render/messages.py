@@ -72,7 +72,8 @@ def status_line(
 def continued_line(answer: Answer) -> str:
     """How often an answer was continued, and at which seams something may be doubled or missing."""
     count = sum(part.continuation is not None for part in answer.parts)
-    line = f"The answer was cut, and continued {_times(count)}."
+    times = {1: "once", 2: "twice"}.get(count, f"{count} times")
+    line = f"The answer was cut, and continued {times}."
     place, unverified = 0, []
     for part in answer.parts:
         if part.continuation is not None and part.continuation.seam == "unverified" and part.characters:
@@ -87,10 +88,6 @@ def continued_line(answer: Answer) -> str:
             "missing there."
         )
     return line
-
-
-def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 _CHANGES: Final[dict[tuple[str, str | None], str]] = {
@@ -161,8 +158,9 @@ def usage_line(answer: Answer, *, full: bool, named: bool = True) -> str:
         parts.append("cost unknown" if answer.cost is None else cost_words(answer.cost))
     if timing.first_text is not None:
         parts.append(f"first {timing.first_text:.2f} s")
-    if (rate := _rate(answer)) is not None:
-        parts.append(f"{rate:.0f} tok/s")
+    writing = 0.0 if timing.first_text is None or timing.total is None else timing.total - timing.first_text
+    if writing > 0.05 and usage is not None and usage.output:  # it did not come in one piece
+        parts.append(f"{usage.output / writing:.0f} tok/s")
     elif total:
         parts.append(total)
     return " · ".join(parts)
@@ -172,15 +170,6 @@ def cost_words(cost: Cost) -> str:
     """A cost in a line, such as "$0.0021", "about $0.2" or "at least $3.10"."""
     before = "at least " if cost.partial else "about " if cost.estimate else ""
     return before + dollars(cost.amount)
-
-
-def _rate(answer: Answer) -> float | None:
-    """Tokens of output per second; None if the answer came in one piece."""
-    usage, timing = answer.usage, answer.timing
-    if usage is None or not usage.output or timing.first_text is None or timing.total is None:
-        return None
-    seconds = timing.total - timing.first_text
-    return usage.output / seconds if seconds > 0.05 else None
 
 
 def _of_them(count: int | None, word: str) -> str:
@@ -298,7 +287,7 @@ def ended_call(event: ToolEnded) -> str:
         name = planned.name
     else:
         name = "/".join(filter(None, (error.server, error.tool))) if error is not None else ""
-    who = tool_name(name or event.call.name) or "a call without a name"
+    who = _line(name or event.call.name, _LONGEST_NAME // 2) or "a call without a name"
     brief = _brief(planned.arguments) if planned is not None else ""
     if brief:
         who += f" {brief}"
@@ -394,11 +383,6 @@ def _chopped(text: str, width: int, *, first: str = "", rest: str) -> list[str]:
 
 
 # --- short forms -------------------------------------------------------------------------------------------
-
-
-def tool_name(name: str) -> str:
-    """A tool's name within a sentence."""
-    return _line(name, _LONGEST_NAME // 2)
 
 
 def _line(text: str, longest: int = _LONGEST_NAME) -> str:

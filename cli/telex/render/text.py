@@ -227,22 +227,21 @@ class TextRenderer:
             self._text.close()
 
     def _end(self, answer: Answer) -> None:
-        options, notes = self._options, self._console.note
+        options, note = self._options, self._console.note
         attachments = answer.sources or answer.images or answer.choices or answer.logprobs
-        shows_usage = options.usage != "none" and answer.verdict is not Verdict.INTERRUPTED
-        if attachments and not options.quiet:
-            from telex.render.messages import attachment_lines
+        if not (attachments or answer.parts or options.usage != "none"):
+            return
+        from telex.render import messages
 
-            for line in attachment_lines(answer, self._title):
-                notes(line)
-        if answer.parts and answer.verdict is not Verdict.INTERRUPTED and not options.quiet:
-            from telex.render.messages import continued_line
-
-            notes(continued_line(answer))
-        if shows_usage and (answer.finish or answer.verdict is Verdict.COMPLETE):
-            from telex.render.messages import usage_line
-
-            notes(usage_line(answer, full=options.usage == "full"))
+        interrupted = answer.verdict is Verdict.INTERRUPTED
+        if not options.quiet:
+            for line in messages.attachment_lines(answer, self._title):
+                note(line)
+            if answer.parts and not interrupted:
+                note(messages.continued_line(answer))
+        complete = answer.finish or answer.verdict is Verdict.COMPLETE
+        if options.usage != "none" and complete and not interrupted:
+            note(messages.usage_line(answer, full=options.usage == "full"))
 
 
 class AnswerText(Protocol):
