@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import COMMAND
+from running import COMMAND, within
 from scripted import DONE, Pause, Scripted, answer, delta, sse
 
 from telex.exit_codes import Interrupts, Terminated
@@ -125,6 +125,7 @@ def test_ctrl_c_ends_a_write_to_a_full_pipe(lab: Telex, server: Scripted, form: 
     whole = "größe✓ \n\n" * 60_000
     server.will([*sse(delta(whole)), Pause(30), DONE])
     process = lab.start("chat", *form, "hi")
+    assert within(20, lambda: bool(server.asked))
     time.sleep(1.5)  # the pipe has been full for long
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -180,6 +181,7 @@ def test_a_last_newline_that_cannot_be_written_leaves_the_answer_complete(
 def test_a_second_ctrl_c_ends_what_still_runs(lab: Telex, server: Scripted) -> None:
     server.will([*sse(delta("x" * 300_000)), Pause(30), DONE])
     process = lab.start("chat", "hi")
+    assert within(20, lambda: bool(server.asked))
     time.sleep(1)
     for _ in range(3):
         process.send_signal(signal.SIGINT)
