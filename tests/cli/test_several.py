@@ -139,6 +139,14 @@ def test_a_failure_is_reported_under_its_name_and_the_others_continue(lab: Insid
     assert "Traceback" not in ran.err
 
 
+def test_an_unsupported_option_fails_one_model_only(lab: Inside, server: Scripted) -> None:
+    lab.provider("groq", server.url, preset="groq", models=["groq/compound"])
+    server.will(answer("fine"))
+    ran = lab("chat", *models("lab/a", "groq/groq/compound"), "--web", "hi")
+    assert (ran.code, ran.text) == (2, "## lab/a\n\n## groq/groq/compound\n\nfine\n")
+    assert "lab/a has no web search" in ran.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

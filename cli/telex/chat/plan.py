@@ -129,8 +129,9 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
             _note_continued(app, earlier)
     found = [_find(app, options, template, name, earlier) for name in options.models or (None,)]
     for each in found:
-        if len(each) == 1 and each[0].target is not None and each[0].options.values.get("web"):
-            check_web_search(app, each[0].target)  # before stdin is read
+        alone = each[0] if len(each) == 1 and not several else None
+        if alone is not None and alone.target is not None and alone.options.values.get("web"):
+            check_web_search(app, alone.target)  # before stdin is read
         if any(one.options.sources for one in each):
             from telex.chat import candidates
 
