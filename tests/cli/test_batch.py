@@ -202,21 +202,21 @@ def test_bad_rows_and_repeated_ids_are_reported_and_the_others_done(lab: Lab) ->
 
 
 def test_each_file_is_answered_in_a_file_of_its_name(lab: Lab) -> None:
-    Path("sub").mkdir()
-    for name in ("a.md", "sub/b.md"):
+    Path("sub/deep").mkdir(parents=True)
+    for name in ("a.md", "sub/deep/b.md"):
         Path(name).write_text(f"text of {name}")
-    ran = lab.batch("--each-file", "Translate.", "--output-dir", "en", stdin=b"a.md\nsub/b.md\n")
+    ran = lab.batch("--each-file", "Translate.", "--output-dir", "new/en", stdin=b"a.md\nsub/deep/b.md\n")
     assert ran.code == 0, ran.err
-    assert Path("en/a.md").read_text() == "text of a.md\n\nTranslate.\n"
-    assert Path("en/sub/b.md").read_text() == "text of sub/b.md\n\nTranslate.\n"
-    for names, stdin in ((("a.md", "sub/b.md"), b""), ((), b"a.md\0sub/b.md\0")):
-        Path("en/a.md").unlink()
+    assert Path("new/en/a.md").read_text() == "text of a.md\n\nTranslate.\n"
+    assert Path("new/en/sub/deep/b.md").read_text() == "text of sub/deep/b.md\n\nTranslate.\n"
+    for names, stdin in ((("a.md", "sub/deep/b.md"), b""), ((), b"a.md\0sub/deep/b.md\0")):
+        Path("new/en/a.md").unlink()
         lab.server.asked.clear()
-        ran = lab.batch("--each-file", *names, "Translate.", "--output-dir", "en", stdin=stdin)
+        ran = lab.batch("--each-file", *names, "Translate.", "--output-dir", "new/en", stdin=stdin)
         assert ran.code == 0, ran.err
-        assert Path("en/a.md").exists(), "a result whose file is gone is not done"
+        assert Path("new/en/a.md").exists(), "a result whose file is gone is not done"
         assert len(lab.server.asked) == 1
-    assert "Warning" not in lab.batch("--each-file", "a.md", "Translate.", "--output-dir", "en").err
+    assert "Warning" not in lab.batch("--each-file", "a.md", "Translate.", "--output-dir", "new/en").err
 
 
 @pytest.mark.parametrize(
