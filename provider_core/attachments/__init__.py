@@ -18,23 +18,21 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from provider_core import files, limits
 from provider_core.attachments._content import (
     TextFile,
+    accepts_pdf,
+    check_parts,
     check_size,
+    check_window,
+    estimate_tokens,
     image_of,
     kind_of,
     label,
     load_bytes,
-    refusal,
-    sniff,
-    text_of,
-)
-from provider_core.attachments._estimate import (
-    accepts_pdf,
-    check_parts,
-    check_window,
-    estimate_tokens,
     part_size,
     part_tokens,
+    refusal,
     rounded,
+    sniff,
+    text_of,
     text_tokens,
 )
 from provider_core.attachments._folders import TextFolder, is_pattern, read_folder, read_pattern

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from provider_core import files, limits
-from provider_core.attachments._content import TextFile, kind_of, label, refusal, text_of
-from provider_core.attachments._estimate import rounded
+from provider_core.attachments._content import TextFile, kind_of, label, refusal, rounded, text_of
 from provider_core.errors import AttachmentError
 from provider_core.structs import Struct, field
 
