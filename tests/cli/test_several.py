@@ -318,6 +318,7 @@ def test_a_closed_pipe_ends_all(process: Telex, server: Scripted, form: str) -> 
 def test_a_reader_that_has_stopped_reading_is_not_waited_for(process: Telex, server: Scripted) -> None:
     server.will(by_model(a=[*sse(delta("x" * 400_000)), Pause(30), DONE], b=answer("all of b")))
     running = process.start("chat", *TWO, "hi")
+    assert within(20, lambda: len(server.asked) == 2)
     time.sleep(1.5)
     running.send_signal(signal.SIGINT)
     assert running.wait(5) == 130

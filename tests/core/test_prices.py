@@ -361,6 +361,7 @@ def test_prices_in_lists_of_models(preset: str, entry: dict[str, Any], price: di
 )
 def test_amounts_that_are_not_valid_are_unknown(bad: Any) -> None:
     assert Price.read({"input": bad, "output": "1"}).input is None
+    assert Price.read({"input": f"1.{'0' * 38}"}).input == 1, "40 characters are read"
 
 
 @pytest.mark.parametrize("damaged", ["x", 5, [1], {"input": []}])
