@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _FITS = 1 << 30
 """Bytes of a model that fits into any graphics memory; for a larger one, llama.cpp tries out what fits."""
 
-_DYING = 0.2
+_DYING = 1.0
 """Seconds that a process may take to end after its connections were closed."""
 
 _MOST_THREADS = 8
