@@ -218,7 +218,7 @@ batch_api = { source = "https://acme.example/batch", requests = 10, endpoint = "
 headers = { X-Team = "red" }
 quirks = { json_schema = "json_object", stream_usage = false, default_max_tokens = 4096 }
 models = [
-  "acme-small",
+  "acme-small", { id = "acme-old", reasoning = false },
   { id = "acme-large", context = 256, max_output = 20000000, reasoning = true, reasoning_levels = ["low"] }
 ]
 """
@@ -249,17 +249,18 @@ def test_users_presets_are_found_as_the_built_in_ones(tmp_path: Path) -> None:
     assert parse_models([entry], acme)[0].price == {"input": "1", "output": "2"}
     assert parse_models([entry], replace(acme, price_fields=("", "cost.out", "", "")))[0].price is None
     assert acme.batch_api == BatchApi(source="https://acme.example/batch", requests=10, endpoint="/chat")
-    assert [model.id for model in acme.models] == ["acme-small", "acme-large"]
-    assert acme.models[1].reasoning_levels == ("low",)
+    assert [model.id for model in acme.models] == ["acme-small", "acme-old", "acme-large"]
+    assert [model.reasoning for model in acme.models] == [None, False, True]
+    assert acme.models[2].reasoning_levels == ("low",)
     assert presets.all_presets(folder) == (*ALL, acme)
     assert presets.search("internal", folder) == (acme,)
     assert presets.close_matches("acmee", folder) == ("acme",)
     assert presets.get("acme") is None
     assert list(presets.problems(folder)) == ["bad"]
-    (folder / "acme.toml").write_text(ACME.replace("Acme", "Acme two"))
+    (folder / "acme.toml").write_text(ACME.replace("Acme", "Acme two").replace('"/catalog"', "false"))
     changed = presets.get("acme", folder)
     assert changed is not None
-    assert changed.name == "Acme two"
+    assert (changed.name, changed.models_path) == ("Acme two", None)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provider_core.errors import TemplateError, VariableError
-from provider_core.templates import Filled, Template, fill, find, load, names, parse, variables
+from provider_core.templates import Filled, Template, fill, find, inline, load, names, parse, variables
 
 TOML = Path("t.toml")
 MARKDOWN = Path("t.md")
@@ -241,6 +241,12 @@ def test_missing_values_are_listed(text: str, missing: list[str], words: str) ->
         fill(prompt(text))
     assert list(caught.value.missing) == missing
     assert words in caught.value.message
+
+
+def test_inline_template_is_a_prompt_or_an_error_that_names_it() -> None:
+    assert fill(inline("Hi {{ name }}", "--prompt"), values={"name": "you"}).prompt == "Hi you"
+    with pytest.raises(VariableError, match=r"--prompt: missing }} after \{\{"):
+        inline("Hi {{ name", "--prompt")
 
 
 def test_default_applies_to_all_uses_of_a_variable() -> None:
