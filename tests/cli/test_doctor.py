@@ -357,6 +357,11 @@ def test_findings_in_settings(
     assert not (tmp_path / "RAN").exists()
 
 
+def test_a_disabled_provider_needs_no_proxy(doctor: Doctor) -> None:
+    doctor.configure(f'{SETTINGS}off = {{base_url = "https://off.example/v1", enabled = false}}\n')
+    assert set(doctor("proxies").findings) == {"proxies variables", "proxies lab", "proxies box"}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
