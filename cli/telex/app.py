@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from provider_core.types import Target, Transport
     from telex.exit_codes import ExitCode
 
-__all__ = ["App", "pass_app"]
-
 
 class App:
     """One run of the program: its runtime (settings, keys, history, providers) and its console.
