@@ -72,6 +72,8 @@ def test_sources_besides_the_choices(sent: list[Any], found: list[Any]) -> None:
          [(1, A, "a")]),
         ({"context": {"citations": [{"url": A, "title": "a"}]}}, [(1, A, "a")]),
         ({"provider_specific_fields": {"citations": [{"url": A, "title": "a"}]}}, [(1, A, "a")]),
+        ({"provider_specific_fields": {"grounding_metadata": {"groundingChunks": [{"web": {"uri": A, "title": "a"}}]}}},
+         [(1, A, "a")]),
     ],
 )  # fmt: skip
 def test_sources_in_a_delta_or_a_message(fields: Any, found: list[Any]) -> None:
@@ -230,7 +232,7 @@ def test_counts_are_found_in_any_place_and_the_last_ones_are_used(
         *[({"prompt_tokens": odd, "completion_tokens": 5}, Usage(output=5)) for odd in
           (True, -1, math.nan, math.inf, 10**400, "ten", [], {}, "1" * 5000)],
         *[({**BASIC, **cost}, Usage(input=10, output=5, cost=dollars and Decimal(dollars))) for cost, dollars in (
-            ({"cost": 0.0012, "is_byok": False, "cost_details": {"upstream_inference_cost": None}}, "0.0012"),
+            ({"cost": 0.0012, "is_byok": False, "cost_details": {"upstream_inference_cost": 0.5}}, "0.0012"),
             ({"cost": {"input_tokens_cost": 0.1, "total_cost": 0.3}, "num_search_queries": 1}, "0.3"),
             ({"cost": "0.5"}, "0.5"), ({"estimated_cost": 0.25}, "0.25"),
             ({"cost": None}, None), ({"cost": -1}, None))],
