@@ -152,6 +152,13 @@ def test_turns_of_an_earlier_conversation_can_be_retried_and_undone(talk: Dialog
     assert saved(talk) == [("By day?", "Blue.")]
 
 
+def test_attachments_of_an_earlier_prompt_are_sent_again(talk: Dialogue, server: Scripted) -> None:
+    Path("dot.png").write_bytes(PNG)
+    talk(lines=["/image dot.png", "which?"])
+    talk("-c", lines=["/retry"])
+    assert server.asked[1].body["messages"] == server.asked[0].body["messages"]
+
+
 def test_a_continued_conversation_begins_with_its_last_exchanges(talk: Dialogue, server: Scripted) -> None:
     server.will(*(answer(f"Line one of {n}.\n\nTwo.\n\nThree.\n\nFour.") for n in "abc"))
     goodbye = talk(lines=[f"Question {number}?" for number in range(3)])[-1]
