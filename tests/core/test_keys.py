@@ -285,6 +285,14 @@ def test_remembered_backend_that_cannot_be_loaded_is_replaced(
     assert "this" not in sys.modules
 
 
+def test_reading_leaves_no_trace_in_a_home_without_keys(keyring_in_use: Any, tmp_path: Path) -> None:
+    keyring_in_use(Backend())
+    store = KeyringStore(home=tmp_path / "config")
+    assert store.get("cloud") is None
+    store.delete("cloud")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_silent_keyring_times_out(keyring_in_use: Any) -> None:
     keyring_in_use(Backend(waits=3))
     started = time.monotonic()
