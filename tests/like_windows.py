@@ -82,13 +82,13 @@ def pretend() -> None:
     import keyring
     import platformdirs
     import prompt_toolkit
-    import pydantic.main
+    import pydantic_settings
     import rich.console
     import rich.markdown
     import tomlkit
     import truststore
 
-    _ = (click, httpx, keyring, platformdirs, prompt_toolkit, pydantic, rich, tomlkit, truststore)
+    _ = (click, httpx, keyring, platformdirs, prompt_toolkit, pydantic_settings, rich, tomlkit, truststore)
     asyncio.new_event_loop().close()  # Python 3.14 chooses the kind of its loops when the first one is made
     for module, names in GONE.items():
         for name in names.split():

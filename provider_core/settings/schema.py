@@ -8,7 +8,7 @@ import re
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +21,7 @@ from pydantic import (
     create_model,
     model_validator,
 )
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from provider_core.errors import InvalidInputError, SettingsError
 from provider_core.settings import mcp, tree, validators
@@ -35,6 +36,8 @@ from provider_core.settings.provider_fields import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from pydantic.fields import FieldInfo
 
     from provider_core.settings.provider_fields import ProviderField
 
@@ -209,10 +212,15 @@ ProviderName = Annotated[str, _by(validators.validate_name)]
 ProfileName = Annotated[str, _by(partial(validators.validate_name, of="a profile", reserved=frozenset()))]
 
 
-class File(BaseModel):
-    """The whole file."""
+class File(BaseSettings):
+    """The whole file. Every field may also come from the variable ``TELEX_<FIELD>``; those of tables are JSON.
 
-    model_config: ClassVar[ConfigDict] = _STRICT
+    ``File(file=TABLES, variables=Variables(ENVIRON))`` takes both from the caller.
+    """
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix="TELEX_", env_ignore_empty=True, extra="forbid"
+    )
 
     model: Line | None = None
     aliases: dict[AliasName, Annotated[AliasEntry, BeforeValidator(_alias_entry)]] = {}  # type: ignore[valid-type]
@@ -238,6 +246,19 @@ class File(BaseModel):
     mcp: dict[McpName, McpEntry] = {}
     providers: dict[ProviderName, ProviderEntry] = {}  # type: ignore[valid-type]
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment overrides the settings file, table by table."""
+        given = cast("InitSettingsSource", init_settings).init_kwargs
+        return given.get("variables", env_settings), InitSettingsSource(settings_cls, given.get("file", {}))
+
 
 _project_fields: dict[str, Any] = {
     "model": (Line | None, None),
@@ -259,15 +280,17 @@ _PROJECT_ALIAS = frozenset((
 """The fields of an alias that a project may set."""
 
 
-class Variables:
+class Variables(PydanticBaseSettingsSource):
     """The ``TELEX_`` variables of any mapping, as tables; an empty one is unset.
 
     ``TELEX_PROVIDERS__LAB__BASE_URL`` is the setting ``providers.lab.base_url``, and ``TELEX_PROVIDERS`` has JSON. A
     name in ``tables`` (the settings file) is found in any case and with hyphens for underscores, because names of
-    variables have no hyphens. A variable for a part that is not a setting is an error.
+    variables have no hyphens. A variable for a part that is not a setting is an error, and one that cannot be read
+    spoils its own entry only; pydantic's own source would ignore the one, and stop at the other.
     """
 
     def __init__(self, environ: Mapping[str, str], tables: Mapping[str, Any] | None = None) -> None:
+        super().__init__(File)
         self.values: dict[str, Any] = {}
         self.problems: dict[str, SettingsError] = {}
         """The errors of variables that cannot be read, by the settings' names."""
@@ -275,6 +298,12 @@ class Variables:
         for name in sorted(environ, key=lambda name: "__" in name):  # whole tables first
             if environ[name] and ("__" in name or name.lower().removeprefix("telex_") in File.model_fields):
                 self._add(name, environ[name], tables or {})
+
+    def __call__(self) -> dict[str, Any]:
+        return self.values
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self.values.get(field_name), field_name, False
 
     def name_of(self, place: Sequence[str]) -> str | None:
         """The name of this place with the variable that holds it; None if it is only in the file."""
@@ -386,7 +415,7 @@ def check(
     _unite_names(data, overrides, problems, path)
     while True:
         try:
-            checked = File.model_validate(_merged(data, overrides))
+            checked = File(file=data, variables=variables)  # type: ignore[call-arg]
             return checked.model_dump(mode="json", exclude_defaults=True), problems
         except ValidationError as error:
             before = set(problems)
@@ -398,15 +427,6 @@ def check(
                 problem = _refused(place, each["type"], each["msg"], variables, path)
                 problems.setdefault(".".join(entry), problem)
                 _remove_entry(entry, data, overrides)
-
-
-def _merged(tables: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables with the values of others, table by table."""
-    merged = {**tables, **overrides}
-    for name, value in overrides.items():
-        if isinstance(value, dict) and isinstance(tables.get(name), dict):
-            merged[name] = _merged(tables[name], value)
-    return merged
 
 
 def check_project(data: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -454,7 +474,10 @@ def _unite_names(
     if isinstance(overrides.get("providers"), dict):
         united: dict[str, Any] = {}
         for name, table in overrides["providers"].items():
-            united = _merged(united, {spelled.setdefault(name.casefold(), name): table})
+            spelling = spelled.setdefault(name.casefold(), name)
+            before = united.get(spelling)
+            both = isinstance(before, dict) and isinstance(table, dict)
+            united[spelling] = before | table if both else table
         overrides["providers"] = united
 
 

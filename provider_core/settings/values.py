@@ -188,10 +188,13 @@ def parse(place: Place, words: Sequence[str]) -> Json:
             raise InvalidInputError(f"{place}: the value is not valid JSON") from None
     elif "switch" in kinds and text.lower() in (*_TRUE, *_FALSE):
         value = text.lower() in _TRUE
-    elif kinds & {"number", "json"}:
+    elif "number" in kinds:
+        with contextlib.suppress(ValueError):
+            number = float(text)
+            value = int(number) if number.is_integer() and "." not in text else number
+    elif "json" in kinds:
         with contextlib.suppress(ValueError, RecursionError):
-            found = json.loads(text)
-            value = found if "json" in kinds or type(found) in (int, float) else text
+            value = json.loads(text)
     if _is_secret(place.keys, value):
         owner = name if group in ("mcp", "providers") else "NAME"
         own = f"mcp set-secret {owner}" if group == "mcp" else f"providers set-key {owner}"

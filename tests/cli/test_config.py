@@ -53,6 +53,8 @@ def written(telex: Inside) -> dict[str, Any]:
         ('aliases."a.b" lab/x', 'aliases."a.b"', "lab/x"),
         ("budget.day 2", "budget.day", 2),
         ("temperature 0.5", "temperature", 0.5),
+        ("temperature .5", "temperature", 0.5),
+        ("max_tokens 1_000", "max_tokens", 1000),
         ("params.top_k 20", "params.top_k", 20),
         ("providers.lab.retries 5", "providers.Lab.retries", 5),
         ("providers.LAB.headers.X-Team red", "providers.Lab.headers.X-Team", "red"),

@@ -559,6 +559,16 @@ def load_as_user(uid: int, paths: Paths) -> str:
     return result
 
 
+def test_schema_reads_variables_over_the_file_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    from provider_core.settings.schema import File
+
+    monkeypatch.setenv("TELEX_ALIASES", '{"fast": "b/b"}')
+    monkeypatch.setenv("TELEX_USAGE", "")
+    found = File(file={"aliases": {"fast": "a/a", "big": "a/b"}, "usage": "none"})  # type: ignore[call-arg]
+    targets = {name: alias.targets for name, alias in found.aliases.items()}  # type: ignore[attr-defined]
+    assert (targets, found.usage) == ({"fast": ["b/b"], "big": ["a/b"]}, "none")
+
+
 # --- snapshots ---------------------------------------------------------------------------------------------
 
 
