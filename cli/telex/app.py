@@ -110,9 +110,12 @@ class App:
     def close(self) -> None:
         """Close what the run opened; completion's file follows a change of the settings."""
         if self.runtime.is_used:
-            from telex import completion_cache
+            from provider_core.catalog import snapshot_is_current
 
-            completion_cache.refresh(self.runtime)
+            if not snapshot_is_current(self.runtime.paths, self.runtime.environ):
+                from telex import completion_cache
+
+                completion_cache.refresh(self.runtime)
         self.runtime.close()
 
     def report_project(self) -> None:

@@ -15,11 +15,8 @@ if TYPE_CHECKING:
 
 
 def refresh(runtime: Runtime) -> None:
-    """Rewrite the names if the settings or the templates have changed since they were written."""
-    from provider_core.catalog import snapshot_is_current, snapshot_stamp, write_snapshot
-
-    if snapshot_is_current(runtime.paths, runtime.environ):
-        return
+    """Rewrite the names. That is needed unless ``snapshot_is_current``."""
+    from provider_core.catalog import snapshot_stamp, write_snapshot
     from provider_core.errors import CoreError
     from provider_core.templates import all_names
 

@@ -135,7 +135,13 @@ def test_a_short_option_is_not_compared_with_all_others(lab: Telex) -> None:
 def test_a_piped_answer_imports_only_click_and_http(lab: Telex) -> None:
     seen = Watched(lab, "chat", "hi")
     assert seen.packages - LOOSE == {"click", *HTTP}
-    assert not seen.modules & {"httpx._main", "asyncio", "telex.render.markdown", "telex.repl"}
+    assert not seen.modules & {
+        "httpx._main",
+        "asyncio",
+        "telex.render.markdown",
+        "telex.repl",
+        "telex.completion_cache",
+    }
 
 
 def test_prices_are_imported_only_if_a_cost_is_shown_and_after_the_request_is_sent(
@@ -157,7 +163,7 @@ def test_the_history_and_the_decoder_are_imported_after_the_request_is_sent(lab:
     assert late <= seen.modules
     assert "provider_core.http" in seen.early
     assert not late & seen.early
-    assert len([name for name in seen.early if name.partition(".")[0] in ("telex", "provider_core")]) <= 43
+    assert len([name for name in seen.early if name.partition(".")[0] in ("telex", "provider_core")]) <= 42
     lab.env["TELEX_LEDGER"] = "false"
     assert "sqlite3" not in Watched(lab, "chat", "--no-save", "hi").modules
 
@@ -183,7 +189,7 @@ def test_a_piped_answer_is_one_connection_and_six_small_files(lab: Telex, server
 
 @pytest.mark.parametrize(
     ("arguments", "most"),
-    [(["--version"], 13), (["providers", "list"], 34), (["models", "list"], 34), (["chat", "hi"], 55)],
+    [(["--version"], 13), (["providers", "list"], 34), (["models", "list"], 34), (["chat", "hi"], 53)],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_no_more_modules_of_telex_are_opened(lab: Telex, arguments: list[str], most: int) -> None:

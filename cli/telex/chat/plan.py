@@ -17,8 +17,7 @@ from provider_core.events import append_messages
 from provider_core.options import Candidate
 from provider_core.options import Options as MergedOptions
 from provider_core.types import Message, Request, TextPart
-from telex.chat import ModelPlan, Plan
-from telex.chat.history_recorder import HistoryRecorder
+from telex.chat import HistoryRecorder, ModelPlan, Plan
 from telex.chat.input import Attaching, fill_template, read_prompt, report_attachments, template_values
 from telex.options import require_utf8, with_network
 from telex.render import RenderOptions

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from provider_core.options import Candidate
     from provider_core.types import Image, Message, Provider, Request, Target
     from telex.app import App
-    from telex.chat import Options, Plan
-    from telex.chat.history_recorder import HistoryRecorder
+    from telex.chat import HistoryRecorder, Options, Plan
     from telex.chat.tools import ToolServers
     from telex.render import CommandEvent, Renderer
 

@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from provider_core.events import Event
     from provider_core.types import Part, Target
     from telex.app import App
-    from telex.chat import Plan
-    from telex.chat.history_recorder import HistoryRecorder
+    from telex.chat import HistoryRecorder, Plan
     from telex.chat.tools import ToolServers
     from telex.render import CommandEvent, RenderOptions
 
@@ -306,7 +305,7 @@ class Session:
         ``CommandError`` if there is nothing to summarise.
         """
         from provider_core.budget import input_tokens
-        from telex.chat.history_recorder import HistoryRecorder
+        from telex.chat import HistoryRecorder
         from telex.humanize import number, plural
 
         console = self.app.console
