@@ -250,6 +250,22 @@ def test_tokens_are_shown_if_no_cost_is_known(lab: Inside) -> None:
     assert any(row.split()[:1] == ["4.5k"] for row in seen)
 
 
+def test_chart_marks_days_whose_cost_is_unknown(lab: Inside) -> None:
+    noon = time.mktime((*time.localtime()[:3], 12, 0, 0, 0, 0, -1))
+    fill(
+        lab,
+        {"at": noon - 4 * DAY, "cost": Decimal(1)},
+        {"at": noon - 3 * DAY},
+        {"at": noon - 2 * DAY, "cost": Decimal(0)},
+        {"at": noon - DAY, "cost": Decimal(1)},
+        {"at": noon - DAY},
+    )
+    seen, _ = screen(lab, "--since", time.strftime("%Y-%m-%d", time.localtime(noon - 4 * DAY)))
+    top, bottom = (seen[seen.index("Cost for each day") + row][9:] for row in (1, 7))
+    assert top == "██       ██"
+    assert bottom == "██ ??    ██", "unknown is not 0"
+
+
 def test_budget_and_unnamed_rows_are_shown(lab: Inside) -> None:
     fill(lab, {"at": time.time(), "cost": Decimal("0.5")})
     seen, _ = screen(lab, "--by", "template", TELEX_BUDGET='{"day": 2, "month": 20}')

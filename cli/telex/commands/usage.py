@@ -240,11 +240,15 @@ def _print_table(console: Console, by: str, totals: Sequence[UsageTotal], whole:
 
 
 def _print_chart(console: Console, days: Sequence[UsageTotal], first: str, whole: UsageTotal) -> None:
-    """Print a bar for each day from ``first`` (such as "2026-05-31") to today; for each week or month if too many."""
+    """Print a bar for each day from ``first`` (such as "2026-05-31") to today; for each week or month if too many.
+
+    A question mark instead of a bar means that no cost of this time is known.
+    """
     from datetime import date, timedelta
 
     measure, room = _measure(whole), console.width() - 10
     amounts = {date.fromisoformat(each.key): measure(each) for each in days}
+    unknown = {date.fromisoformat(each.key) for each in days if _is_unknown(each)}
     begin, today = date.fromisoformat(first), date.fromtimestamp(time.time())
     every = [begin + timedelta(days=at) for at in range((today - begin).days + 1)] or [today]
     size = next((size for size in (1, 7) if len(every) <= room * size), 28)
@@ -256,9 +260,12 @@ def _print_chart(console: Console, days: Sequence[UsageTotal], first: str, whole
     console.out(f"\n{'Cost' if whole.cost else 'Tokens'} for each {each}\n")
     for row in reversed(range(_HEIGHT)):
         line = ""
-        for height in heights:
+        for slot, height in zip(slots, heights, strict=True):
             eighths = max(1, round(height * _HEIGHT * 8 / most)) if height else 0
-            line += (" ▁▂▃▄▅▆▇█"[max(0, min(8, eighths - 8 * row))] * max(1, step - 1)).ljust(step)
+            block = " ▁▂▃▄▅▆▇█"[max(0, min(8, eighths - 8 * row))]
+            if not row and not height and unknown.intersection(slot):
+                block = "?"
+            line += (block * max(1, step - 1)).ljust(step)
         mark = dollars(most) if whole.cost else short_number(int(most))
         bar = console.painted(line.rstrip(), "cyan") if console.out_has_colour else line.rstrip()
         console.raw_out(f"{mark if row == _HEIGHT - 1 else '':>8} {bar}\n")
