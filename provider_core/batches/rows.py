@@ -162,11 +162,14 @@ class RowReader:
             except StopIteration:
                 return
             except csv.Error as error:
+                reason = str(error)
+                if reason.startswith("new-line character"):  # Python's words are for programmers
+                    reason = "it has a carriage return without a line feed. To convert: tr '\\r' '\\n'"
                 if header is None:
-                    raise InvalidInputError(f"the header of {self._name} cannot be read: {error}") from None
+                    raise InvalidInputError(f"the header of {self._name} cannot be read: {reason}") from None
                 number += 1
                 raw = str(reader.line_num).encode()
-                yield self._bad(number, reader.line_num, raw, f"its cells cannot be read: {error}")
+                yield self._bad(number, reader.line_num, raw, f"its cells cannot be read: {reason}")
                 continue
             if not cells:
                 continue

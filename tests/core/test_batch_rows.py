@@ -87,6 +87,7 @@ def test_nan_is_read_as_null_and_half_a_surrogate_pair_is_refused() -> None:
         ("jsonl", b'{"a": 1}\n' + b"[" * 100_000 + b'\n{"a": 2}\n', 2, "it is not valid JSON"),
         ("csv", b"a,b\n1,2\n3\n4,5\n", 3, "it has 1 cells, and the header has 2"),
         ("csv", b'a,b\n1,2\n"x"y,3\n4,5\n', 3, "its cells cannot be read"),
+        ("csv", b"a,b\n1,2\n3,4\r5,6\n7,8\n", 3, "its cells cannot be read: it has a carriage return"),
         ("csv", b"a\n1\n\xff\n2\n", 3, "it is not UTF-8"),
         ("lines", b"one\n\xff\ntwo\n", 2, "it is not UTF-8"),
     ],

@@ -178,7 +178,9 @@ class Journal:
         self._file = self._open(self.path)
         try:
             if not stat.S_ISREG(os.fstat(self._file).st_mode):
-                raise click.UsageError(f"cannot write {name}: it is not a regular file")
+                raise click.UsageError(
+                    f"cannot write {name}: it is not a regular file\nOmit --output, and redirect stdout there."
+                )
             self._state = self._open(self._state_path)
             if not files.try_lock(self._state):
                 raise click.UsageError(f"another telex batch is writing {name}")
