@@ -47,6 +47,27 @@ def test_a_key_is_redacted_in_base64_and_hex(before: str, behind: str) -> None:
         assert shown.endswith(" here")
 
 
+def test_of_an_encoded_key_no_letter_is_left_that_the_key_alone_decides() -> None:
+    for before in ("", "k", "me"):
+        data = f"{before}{KEY}".encode()
+        echo = base64.b64encode(data).decode().rstrip("=")
+        first, last = -(-len(before) * 8 // 6), len(data) * 8 // 6
+        assert redact(echo, (KEY,)) == f"{echo[:first]}[redacted]{echo[last:]}"
+
+
+@pytest.mark.parametrize(("length", "size"), [(40, 12), (24, 12), (20, 10), (16, 8), (12, 8), (9, 8)])
+def test_a_piece_of_half_a_key_is_redacted_but_at_least_8_and_at_most_12_characters(length, size):
+    key = "0123456789abcdefghijklmnopqrstuvwxyzABCD"[:length]
+    for at in range(length - size + 1):
+        for words in ("is", "was"):  # at places with even and odd numbers
+            assert redact(f"it {words} {key[at : at + size]}, so", (key,)) == f"it {words} [redacted], so"
+    assert redact(f"it is {key[: size - 1]}, so", (key,)) == f"it is {key[: size - 1]}, so"
+
+
+def test_two_pieces_of_a_key_are_redacted_and_the_words_between_them_stay() -> None:
+    assert redact(f"{KEY[:13]} and {KEY[:14]}.", (KEY,)) == "[redacted] and [redacted]."
+
+
 @pytest.mark.parametrize(
     "masked", ["sk-proj-****mN0pQ", "sk-...N0pQ", "sk-p*********************pQ", "sk-proj-Ab3...0pQ"]
 )
