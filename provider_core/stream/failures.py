@@ -378,7 +378,7 @@ def _seconds(value: Json) -> float | None:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if 0 <= number < 1e9 else None
+    return number if 0 <= number < math.inf else None
 
 
 def _until(date: str, now: str) -> float | None:
