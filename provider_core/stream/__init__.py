@@ -117,7 +117,7 @@ class Decoder:
         if not self.done:
             self._read(self._framer.close)
         answer.finish_choosing()
-        if unexplained := answer.suspect or answer.words:
+        if self._stopped is None and (unexplained := answer.suspect or answer.words):
             answer.fail(unexplained)
         failure = self._failure(broken)
         done = self._end_mark or (self._framer.began_as_json and (answer.whole or not answer.in_pieces))

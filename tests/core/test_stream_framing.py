@@ -298,6 +298,14 @@ def test_text_beyond_the_limit_of_characters_is_an_error(together: bool) -> None
     assert finished.error.message == "lab sent more than 10 characters of text"
 
 
+def test_words_after_the_limit_of_characters_are_not_the_reason_of_the_failure() -> None:
+    decoder = Decoder(provider="lab", max_characters=3)
+    decoder.feed(body(delta("1234"), b"data: words\n\n", {"message": "only words"}, done=False))
+    finished = decoder.close()[-1]
+    assert isinstance(finished, Finished)
+    assert str(finished.error) == "lab sent more than 3 characters of text"
+
+
 def test_an_answer_of_as_many_characters_as_allowed_is_complete() -> None:
     decoder = Decoder(max_characters=10)
     events = decoder.feed(body(delta("1234567890"), delta(finish="stop"))) + decoder.close()
