@@ -120,6 +120,8 @@ class ProviderRun(Run):
                 self._spool.close()
 
     def _run(self) -> Iterator[Result | None]:
+        if self._is_over():  # such as by a budget that is spent: no job of an earlier run is created, either
+            return
         earlier = yield from self._earlier()
         yield from self._wait(earlier)
         for token in earlier:
@@ -204,9 +206,12 @@ class ProviderRun(Run):
             except (errors.NetworkError, ProviderError) as error:
                 budget = self.lanes[0].target.provider.network.retry_budget
                 pause = retry_after(error) or delay
-                if not _is_temporary(error) or self._clock() - started + pause > budget or self._is_over():
+                if not _is_temporary(error) or self._clock() - started + pause > budget:
                     raise
+                failure = error
             yield from self._pause(pause)
+            if self._is_over():
+                raise failure
             delay = min(delay * 2, _LONGEST_POLL)
 
     def _pause(self, seconds: float) -> Iterator[None]:

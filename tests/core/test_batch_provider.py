@@ -315,6 +315,19 @@ def test_killed_at_any_step_no_row_is_paid_for_twice(world: World, step: str, an
     world.assert_each_row_is_paid_for_once()
 
 
+def test_a_run_that_is_stopped_creates_no_job(world: World) -> None:
+    world.api.faults = [("POST /batches", refused(500, "not now"))]
+    run = world.run()
+    run._sleep = lambda _: run.stop()
+    assert list(filter(None, run)) == []
+    assert world.path.exists(), "the file is uploaded, and its job could be created"
+    run = world.run()
+    run.stop("error", errors.BudgetError("the budget is spent", code="budget_day"))
+    assert list(run) == []
+    assert world.api.batches == {}
+    world.assert_each_row_is_paid_for_once()
+
+
 def test_without_a_list_of_batches_a_job_that_may_exist_is_not_created_again(world: World) -> None:
     world.api.has_list = False
 
