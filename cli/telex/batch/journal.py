@@ -33,7 +33,7 @@ from telex.batch.output import Entry
 from telex.console import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from provider_core.batches import Result
     from telex.batch.output import Layout
@@ -91,23 +91,29 @@ class KnownRows:
         found = self._execute("SELECT count(*) FROM rows WHERE ok AND NOT found")
         return 0 if found is None else int(found[0])
 
-    def places(self, *, ordered: bool, is_whole: bool) -> sqlite3.Cursor:
+    def places(self, *, ordered: bool, is_whole: bool) -> Iterator[tuple[int, int]]:
         """Offset and length of the last line of each row, in the order of the file, or of the input.
 
         If the input ``is_whole``, rows that failed and that it does not have are left out.
         """
         where = "offset IS NOT NULL AND (ok OR found)" if is_whole else "offset IS NOT NULL"
         order = "number, offset" if ordered else "offset"
-        return self._rows.execute(f"SELECT offset, length FROM rows WHERE {where} ORDER BY {order}")  # noqa: S608
+        with _full_disk_reported():  # sorting needs a temporary file, too
+            yield from self._rows.execute(f"SELECT offset, length FROM rows WHERE {where} ORDER BY {order}")  # noqa: S608
 
     def _execute(self, statement: str, *values: object) -> tuple[Any, ...] | None:
         """The first row that a statement returns."""
-        try:
-            with self._lock:
-                found: tuple[Any, ...] | None = self._rows.execute(statement, values).fetchone()
-                return found
-        except sqlite3.OperationalError as error:
-            raise OutputError(f"the folder for temporary files: {error}") from None
+        with _full_disk_reported(), self._lock:
+            found: tuple[Any, ...] | None = self._rows.execute(statement, values).fetchone()
+            return found
+
+
+@contextlib.contextmanager
+def _full_disk_reported() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OutputError(f"the folder for temporary files: {error}") from None
 
 
 def _hash(key: str) -> int:
