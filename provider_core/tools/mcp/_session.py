@@ -138,6 +138,7 @@ class StdioTransport:
                 while (line := await self._process.read_line()) is not None:
                     for message in self._messages(line):
                         await inbox.send(message)
+                    await asyncio.sleep(0)  # or a flood of lines would keep timeouts from expiring
                 on_end()
 
     def _messages(self, line: bytes | int) -> list[SessionMessage]:
