@@ -157,6 +157,16 @@ class Database:
                     lambda: connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 )
                 yield connection
+            except (
+                ValueError,
+                TypeError,
+                LookupError,
+                ArithmeticError,
+            ) as error:  # in rows that telex did not write
+                why = f"a value that telex cannot read: {type(error).__name__}"
+                raise HistoryError(
+                    f"the history {self.path} is damaged ({why})", path=self.path, code="corrupt"
+                ) from error
             finally:
                 _roll_back(connection)
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from provider_core.structs import Struct, field
 from provider_core.types import (
@@ -159,7 +159,7 @@ def read_turns(connection: sqlite3.Connection, conversation: str) -> tuple[Saved
         row["verdict"] = _verdict(row["verdict"])
         row["served"] = row["served"] or ""
         row["usage"], row["cost"] = _read_usage(row["usage"])
-        row["timing"] = Timing(**from_json(row["timing"]))
+        row["timing"] = _numbers(Timing, from_json(row["timing"]))
         row["resend"] = bool(row["resend"])
         turns.append(
             SavedTurn(**row, messages=tuple(messages.get(row["id"], ())), answer=answers.get(row["id"]))
@@ -174,7 +174,11 @@ def _rows(connection: sqlite3.Connection, query: str, *values: object) -> list[d
 
 
 def _verdict(stored: str | None) -> Verdict | None:
-    return None if stored is None else Verdict(stored)
+    """None also for a verdict of another release."""
+    return next((verdict for verdict in Verdict if verdict.value == stored), None)
+
+
+_Numbers = TypeVar("_Numbers", Usage, Timing)
 
 
 # --- messages and values as columns --------------------------------------------------------------------------
@@ -282,7 +286,12 @@ def _read_usage(text: str | None) -> tuple[Usage | None, Cost | None]:
         cost = Cost(amount=amount, source=source, partial=stored.pop("partial"))
         if source == "server" and not cost.partial:
             stored["cost"] = amount
-    return (Usage(**stored) if stored else None), cost
+    return (_numbers(Usage, stored) if stored else None), cost
+
+
+def _numbers(kind: type[_Numbers], stored: dict[str, Json]) -> _Numbers:
+    # Another release may have stored more.
+    return kind(**{name: stored[name] for name in kind.__annotations__ if name in stored})
 
 
 # --- searches ------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from provider_core.errors import HistoryError
 from provider_core.events import Answer
 from provider_core.history import History, health
 from provider_core.history._database import APPLICATION, VERSION, Database
-from provider_core.types import Message, Provider, Target, Verdict
+from provider_core.types import Message, Provider, Target, Timing, Usage, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -298,6 +298,7 @@ def run_sql(path: Path, *statements: str) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         for statement in statements:
             connection.execute(statement)
+        connection.commit()
 
 
 @pytest.mark.parametrize(
@@ -345,6 +346,38 @@ def test_damaged_pages_are_found_when_they_are_read(path: Path) -> None:
     path.write_bytes(content[:-4096] + b"\xa5" * 4096)
     with pytest.raises(HistoryError, match="is damaged"):
         health(path)
+
+
+def test_what_only_a_newer_release_knows_is_left_out(path: Path) -> None:
+    with History(path) as history:
+        said(history, "question", "answer")
+    run_sql(
+        path,
+        """UPDATE turns SET verdict = 'mostly', usage = '{"input": 3, "new": 4}', timing = '{"new": 1}'""",
+    )
+    with History(path) as history:
+        (conversation,) = history.conversations()
+        (turn,) = history.turns(conversation.id)
+    assert (conversation.verdict, turn.verdict, turn.usage, turn.timing) == (
+        None,
+        None,
+        Usage(input=3),
+        Timing(),
+    )
+
+
+@pytest.mark.parametrize(
+    "forged", ["more = '{'", "more = '[]'", """more = '{"tool_calls": [3]}'""", """more = '{"x": 1}'"""]
+)
+def test_rows_that_telex_did_not_write_are_damage(path: Path, forged: str) -> None:
+    with History(path) as history:
+        said(history, "question", "answer")
+    run_sql(path, "UPDATE messages SET " + forged)
+    with History(path) as history:
+        (conversation,) = history.conversations()
+        with pytest.raises(HistoryError, match="is damaged") as caught:
+            history.turns(conversation.id)
+    assert caught.value.code == "corrupt"
 
 
 @pytest.mark.parametrize("name", [b"no \xff UTF-8", b"a?b#c%20d", "日本".encode()])
