@@ -10,7 +10,9 @@ import pytest
 from provider_core.errors import ConnectError
 from provider_core.events import AnswerBuilder, append_messages, merge_answers
 from provider_core.types import (
+    AnswerEvent,
     Finished,
+    Image,
     Message,
     Provider,
     Reasoning,
@@ -106,6 +108,23 @@ def test_an_unfinished_answer_is_interrupted_or_failed() -> None:
     assert found.answer().text == "half and half"
     found.add(Finished(verdict=Verdict.LENGTH, reason="length"))
     assert (found.answer(error).verdict, found.answer(error).error) == (Verdict.LENGTH, None)
+
+
+@pytest.mark.parametrize(
+    ("event", "free"),
+    [(None, True), (Sources(sources=()), True), (Text(text="x"), False), (Reasoning(text="x"), False),
+     (CALL, False), (Image(url="https://host.test/a.png"), False), (Usage(input=1), False)],
+)  # fmt: skip
+def test_a_failed_request_without_anything_of_an_answer_is_free(
+    event: AnswerEvent | None, free: bool
+) -> None:
+    found, error = builder(), ConnectError("no way")
+    if event is not None:
+        found.add(event)
+    assert found.answer(error).is_free is free
+    assert not found.answer().is_free  # interrupted: the server may have begun to work
+    found.add(Finished(verdict=Verdict.EMPTY))
+    assert not found.answer().is_free
 
 
 def test_times_are_measured_from_the_last_request() -> None:

@@ -291,6 +291,7 @@ def test_reasoning_between_tags_is_separated_however_it_is_cut(opener: str, clos
 def test_reasoning_is_returned_as_it_arrives() -> None:
     decoder = Decoder()
     assert decoder.feed(body(delta("<think>"), delta("Hm."), done=False)) == [Reasoning(text="Hm.")]
+    assert decoder.feed(body(delta("\n"), done=False)) == [Reasoning(text="\n")]
     assert decoder.feed(body(delta(" So.</th"), done=False)) == [Reasoning(text=" So.")]
     assert decoder.feed(body(delta("ink>Hello"), done=False)) == [Text(text="Hello")]
 
@@ -357,6 +358,14 @@ HARMONY_CALL = '<|channel|>commentary to=functions.read <|constrain|>json<|messa
         (["<think>\n\n</think>\n", "<think>Hm.</think>Hello"], ANSWER),
         (["<think>Hm.</think>", "\n", "\n", "    code"], [("reasoning", "Hm."), ("text", "    code")]),
         (["<think>Hm.</think>", "\n\n<"], [("reasoning", "Hm."), ("text", "<")]),
+        (
+            ["<think>", "\n", "  Hm.", "\n", "\n", "So.</think>Hi"],
+            [("reasoning", "  Hm.\n\nSo."), ("text", "Hi")],
+        ),
+        (
+            ["<|channel|>analysis<|message|><|end|>", FINAL.removesuffix("<|return|>"), "\n"],
+            [("text", "Hi\n")],
+        ),
     ],
 )
 def test_pieces_with_tags_are_read(pieces: list[str], said: list[Any]) -> None:

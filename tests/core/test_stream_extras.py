@@ -131,7 +131,8 @@ def test_an_image_alone_is_a_complete_answer(fields: Any) -> None:
 @pytest.mark.parametrize(
     ("data", "kind"),
     [(b"RIFF1234WEBPVP8 ", "image/webp"), (b"\0\0\0 ftypavif", "image/avif"), (b"\xff\xd8\xff\xe0", "image/jpeg"),
-     (b"  <svg xmlns=''>", "image/svg+xml"), (b"something else", "")],
+     (b"  <svg xmlns=''>", "image/svg+xml"), (b"something else", ""),
+     (b"RIFF1234WAVEfmt ", ""), (b"OOPS1234WEBPVP8 ", "")],
 )  # fmt: skip
 def test_the_type_of_an_image_is_that_of_its_first_bytes(data: bytes, kind: str) -> None:
     encoded = base64.b64encode(data + bytes(30)).decode()

@@ -73,6 +73,8 @@ BOTH = [*SUM, ("b", "mul", '{"y":2}')]
         ([part("a", "sum", text, index=0) for text in ("", '{"x"', ":1}")], SUM),
         ([part("a", "sum", '{"x"'), part("a", "sum", ":1}")], SUM),
         ([part(None, "sum", '{"x"', index=0), part(None, "sum", ":1}", index=0)], [("", "sum", '{"x":1}')]),
+        ([part("a", "sum", '{"x":1}', index=0), part(None, "sum", "", index=0)], SUM),
+        ([part("a", "sum", '{"x":1}'), part(None, "sum", "")], [*SUM, ("", "sum", "{}")]),
         # an empty or late name
         ([part("a", "sum", '{"x"', index=0), part("a", "", ":1}", index=0)], SUM),
         ([part("a", None, '{"x"', index=0), part(None, "sum", ":1}", index=0)], SUM),

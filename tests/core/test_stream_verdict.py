@@ -172,6 +172,14 @@ def test_a_frame_of_plain_words_is_a_failure_unless_a_finish_reason_follows(fram
     assert chunks(delta("Hel"), STOP, words).verdict is COMPLETE
 
 
+def test_a_web_page_within_a_stream_is_read_for_2000_characters() -> None:
+    rest = ">\n" + "<br>\n" * 390 + "<title>504</title"
+    begin = "<html" + " " * (2000 - len(rest) - 5)
+    for page, shown in ((begin + rest, True), (f"{begin} {rest}", False)):
+        error = chunks(delta("Hel"), f"{page}\n".encode(), done=False).error
+        assert (error.message == "acme reported an internal error: 504") is shown
+
+
 def test_the_title_of_a_web_page_within_a_stream_is_shown() -> None:
     page = b"<html>\r\n<head><title>504 Gateway Time-out</title></head>\r\n</html>\r\n"
     result = chunks(delta("Hel"), page, done=False)
