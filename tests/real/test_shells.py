@@ -18,7 +18,7 @@ from running import COMMAND, Telex
 from shells import BASH, BASH_WITH_PACKAGE, FISH, ZSH, ZSH_EARLY, ZSH_EVAL, Kind, Shell
 
 from telex.completion import FILES, read, script
-from telex.main import Group, root
+from telex.main import Command, Group, root
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -406,7 +406,7 @@ def other() -> None:
     """Stands for commands to come."""
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("conversation", type=Name("conversation"))
 @click.option("-s", "--server", type=Name("server"), multiple=True)
 @click.option("-v", "--verbose", count=True)
