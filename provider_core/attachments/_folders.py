@@ -260,6 +260,13 @@ def _open_ended(parts: Sequence[_Part], states: Iterable[int]) -> set[int]:
 # --- .gitignore ----------------------------------------------------------------------------------------------
 
 
+_CLASSES: Final = {
+    "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "digit": "0-9", "lower": "a-z", "upper": "A-Z", "xdigit": "0-9A-Fa-f",
+    "blank": " \t", "space": " \t\n\v\f\r",
+}  # fmt: skip
+"""Classes of characters in a set, such as ``[[:digit:]]``, which fnmatch does not know."""
+
+
 class _IgnoreRule(Struct):
     """One line of a .gitignore; see gitignore(5)."""
 
@@ -271,6 +278,8 @@ class _IgnoreRule(Struct):
     excludes: bool
 
     def matches(self, names: Sequence[str]) -> bool:
+        if not self.parts[0][0](names[-1]):  # so for most files and rules
+            return False
         states = _open_ended(self.parts, (0,))
         for name in reversed(names[self.depth :]):
             if not (states := _step(self.parts, states, name)):
@@ -307,7 +316,7 @@ def _rules_in(folder: str, name: str) -> tuple[_IgnoreRule, ...]:
         with open(os.open(Path(folder, name), _FLAGS), "rb") as file:  # noqa: PTH123
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return ()
-            lines = file.read(limits.TEMPLATE).decode("utf-8", "replace").splitlines()
+            lines = re.split("\r?\n", file.read(limits.TEMPLATE).decode("utf-8-sig", "replace"))
     except OSError:
         return ()
     depth = len(Path(folder).parts)
@@ -315,11 +324,12 @@ def _rules_in(folder: str, name: str) -> tuple[_IgnoreRule, ...]:
 
 
 def _rule(line: str, depth: int) -> _IgnoreRule | None:
-    line = re.sub(r"(?<!\\)[ \t]+\Z", "", line)
+    line = re.sub(r"(?<!\\) +\Z", "", line)
     text = line.removeprefix("!")
     pattern = text.strip("/")
     if not pattern or line.startswith("#"):
         return None
+    pattern = re.sub(r"\[:(\w+):\]", lambda name: _CLASSES.get(name[1], ""), pattern)
     # In fnmatch, a set is the way to quote a character, and "!" negates one.
     pattern = re.sub(r"\\(.)", lambda quoted: f"[{quoted[1]}]" if quoted[1] in "*?[" else quoted[1], pattern)
     parts = [part for part in pattern.replace("[^", "[!").split("/") if part]

@@ -72,10 +72,12 @@ def test_folder_has_its_text_files_in_order_and_counts_the_rest(here: Path) -> N
 
 def test_gitignore_files_apply_as_in_git(here: Path) -> None:
     write(
-        _dot_gitignore="*.log\n!keep.log\nbuild/\n/root.txt\ndoc/**/*.tmp\n!\n[\nw/**\n!w/*/\n!w/**/*.py \n!**/\nfoo\n",
+        _dot_gitignore="\ufeff*.log\n!keep.log\r\nx[[:digit:]_]\ny\t\n"
+        "build/\n/root.txt\ndoc/**/*.tmp\n!\n[\nw/**\n!w/*/\n!w/**/*.py \n!**/\nfoo\n",
         w__a_dot_py="", w__b_dot_txt="", w__d__c_dot_py="", w__d__d_dot_txt="", deep__foo__x="",
         a_dot_log="", keep_dot_log="", build__x_dot_py="", sub__build="", root_dot_txt="", sub__root_dot_txt="",
         doc__a__b_dot_tmp="", sub___dot_gitignore="*.py\n!*.log\n", sub__a_dot_py="", sub__b_dot_log="", a_dot_py="",
+        x1="", x_="", xa="", y="",
     )  # fmt: skip
     subprocess.run(["git", "init", "-q"], check=True)
     Path(".git/info/exclude").write_text("a.py\n")
