@@ -178,6 +178,18 @@ def test_server_without_models_or_without_a_list(telex: Inside, server: Scripted
     assert (ran.code, "lists no models" in ran.err) == (0, True)
 
 
+@pytest.mark.parametrize(
+    ("answer", "code", "hinted"),
+    [(refusal(404, "no", code="not_found"), 6, True), (refusal(404, "The model m does not exist"), 3, False)],
+)
+def test_base_url_is_doubted_only_if_nothing_is_there(
+    telex: Inside, server: Scripted, answer: Answer, code: int, hinted: bool
+) -> None:
+    server.will(by_path(chat=answer))
+    ran = add(telex, server.url, "--no-key")
+    assert (ran.code, "Check --base-url URL" in ran.err) == (code, hinted), ran.err
+
+
 @pytest.mark.parametrize("path", ["", "/v2"])
 def test_wrong_address_is_not_set_up(telex: Inside, server: Scripted, path: str) -> None:
     server.will(refusal(404))

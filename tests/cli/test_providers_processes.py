@@ -134,7 +134,7 @@ def test_without_a_keyring_the_hint_repeats_the_command(telex: Kept, server: Scr
     unset = telex(*add.split(), "--key-env", "LAB_KEY")
     assert (unset.code, unset.text) == (4, "")
     assert (
-        "telex: there is no API key for lab: LAB_KEY is not set\n  Use --key-stdin, --key-env VAR"
+        "telex: there is no API key for lab: LAB_KEY is not set\n  Set LAB_KEY, or use --key-stdin"
         in unset.err
     )
     assert telex(*add.split(), "--key-env", "LAB_KEY", env={"LAB_KEY": KEY}).code == 0

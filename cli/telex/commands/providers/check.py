@@ -84,6 +84,8 @@ def verify(app: App, provider: Provider, key: str | None, *, can_retry: bool = F
     code, hint = code_and_hint(error, provider if is_known or isinstance(error, NetworkError) else None)
     lines = [suggestion(app, report)]
     match error:
+        case MissingKeyError(secret="", key_env=[variable, *_]):
+            lines.append(f"Set {variable}, or use --key-stdin or --key-command CMD")
         case MissingKeyError(secret="") | AuthenticationError() if key is None:
             lines.append("Use --key-stdin, --key-env VAR or --key-command CMD")
         case AuthenticationError():
@@ -93,7 +95,7 @@ def verify(app: App, provider: Provider, key: str | None, *, can_retry: bool = F
             lines.append('Take the secret of the header from a variable instead: --header "NAME: env:VAR"')
         case NetworkError() | KeyStoreError() | KeyDestinationError() | MissingKeyError() if hint:
             lines.append(hint if is_known else hint.replace(f"telex providers edit {provider.name}", "use"))
-        case NotFoundError(code=None) if not is_known and not report.suggested_base:
+        case NotFoundError() if type(error) is NotFoundError and not is_known and not report.suggested_base:
             lines.append(_CHECK_URL)
     if not (can_retry and code is ExitCode.KEY):
         lines.append(_NOTHING_SAVED)
