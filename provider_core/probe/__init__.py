@@ -191,7 +191,9 @@ class _Check:
                 # Servers without a list answer with any error; the chat shows whether the key is valid.
                 self.unlisted = error
                 status: Status = "absent" if isinstance(error, _NO_LIST) else "failed"
-                self._note("models", status, time.monotonic() - began, error.message)
+                # Its words would deny that there is an API at this address.
+                detail = "lists none" if isinstance(error, NotFoundError) else error.message
+                self._note("models", status, time.monotonic() - began, detail)
         except CoreError as error:
             self._reached(error)
         else:

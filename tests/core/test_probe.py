@@ -78,17 +78,17 @@ def test_refused_chat_fails_although_the_list_is_public(provider: Provider, serv
 
 
 @pytest.mark.parametrize(
-    ("listing", "status"),
+    ("listing", "status", "detail"),
     [
-        (refusal(404), "absent"),
-        (refusal(405), "absent"),
-        (refusal(500), "failed"),
-        (refusal(401), "failed"),  # a restricted key may chat and not list
-        (Answer([b"<html>hello</html>"], headers={"content-type": "text/html"}), "absent"),
-        (in_json({"error": "Unexpected endpoint or method. (GET /v1/models)"}), "absent"),
+        (refusal(404), "absent", "lists none"),
+        (refusal(405), "absent", "lists none"),
+        (refusal(500), "failed", "internal error"),
+        (refusal(401), "failed", "401"),  # a restricted key may chat and not list
+        (Answer([b"<html>hello</html>"], headers={"content-type": "text/html"}), "absent", "web page"),
+        (in_json({"error": "Unexpected endpoint or method. (GET /v1/models)"}), "absent", "lists none"),
     ],
 )
-def test_chat_passes_without_a_list(server: Scripted, listing: Answer, status: str) -> None:
+def test_chat_passes_without_a_list(server: Scripted, listing: Answer, status: str, detail: str) -> None:
     server.will(by_path(listing, CHAT))
     known = (Model(id="embed-1", kind="embedding"), Model(id="m"))
     for models, before in (((Model(id="m"),), ()), ((), known)):
@@ -96,6 +96,7 @@ def test_chat_passes_without_a_list(server: Scripted, listing: Answer, status: s
         assert report.passed
         assert report.error is None
         assert (statuses(report)["models"], report.model) == (status, "m")
+        assert detail in report["models"].detail
         assert report.models == ()
 
 
