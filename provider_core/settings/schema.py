@@ -409,7 +409,7 @@ def check(
     for name in problems:
         if "." in name:  # without the change, a request might go where the user does not want it
             _remove_entry(name.split(".", 1), data, overrides)
-    for name in data.keys() - File.model_fields.keys():
+    for name in [name for name in data if name not in File.model_fields]:
         problems[name] = not_a_setting(name, [name], path, File.model_fields)
         del data[name]
     _unite_names(data, overrides, problems, path)

@@ -243,6 +243,12 @@ INVALID = [
 ]  # fmt: skip
 
 
+def test_unknown_settings_are_reported_in_the_order_of_the_file(tmp_path: Path) -> None:
+    names = ["zeta", "alpha", "mike", "bravo"]
+    found = load(home(tmp_path, "".join(f"{name} = 1\n" for name in names)), {})
+    assert list(found.problems) == names
+
+
 @pytest.mark.parametrize(("text", "words"), INVALID)
 def test_invalid_entry_is_reported_and_the_others_are_used(tmp_path: Path, text: str, words: str) -> None:
     is_table = text.startswith("[")
