@@ -347,7 +347,9 @@ def write_snapshot(
     are the names of settings, with a few words, and ``values`` what some of them may be, as NAME/VALUE; without
     ``settings``, both stay as they were written before.
     """
-    broken = [entry[10:] for entry in catalog.problems if entry.startswith("providers.")]
+    broken = [
+        entry.removeprefix("providers.") for entry in catalog.problems if entry.startswith("providers.")
+    ]
     names: dict[str, Mapping[str, str]] = {
         "providers": {
             **{name: provider.display_name for name, provider in catalog.providers.items()},

@@ -105,14 +105,9 @@ def command(app: App, ctx: click.Context, *, families: tuple[str, ...], as_json:
         console.note(summary)
         return
     # On a terminal, the details are in the report just above.
-    console.error(
-        summary,
-        "\n".join(
-            f"{each.family}: {each.subject}{'' if console.out_is_terminal else f': {each.detail}'}"
-            for each in found
-            if each.level == "problem"
-        ),
-    )
+    parts = ["family", "subject"] if console.out_is_terminal else ["family", "subject", "detail"]
+    lines = [": ".join(getattr(each, part) for part in parts) for each in found if each.level == "problem"]
+    console.error(summary, "\n".join(lines))
     raise Stop(ExitCode.SETTINGS)
 
 
