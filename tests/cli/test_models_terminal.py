@@ -143,6 +143,17 @@ sys.addaudithook(watch)
 """
 
 
+def test_a_price_above_the_limit_is_not_an_unknown_price(telex: Telex) -> None:
+    telex.env["TELEX_TEST_WITHOUT"] = "genai_prices xllamacpp"
+    telex.provider("lab", URL, models=["mine"])
+    words = "No price is known. To know more of them: "
+    assert words in on_terminal(telex, "models", "list", "--max-price", "1")
+    assert telex("models", "edit", "lab/mine", "--price-in", "3", "--price-out", "15").code == 0
+    shown = on_terminal(telex, "models", "list", "--max-price", "1")
+    assert "lab/mine" not in shown
+    assert words not in shown
+
+
 @pytest.fixture
 def watched(telex: Telex, tmp_path: Path) -> Telex:
     """Reports connections, processes and heavy imports on stderr."""

@@ -108,6 +108,7 @@ def list_(
         and all(getattr(model, ability) for ability in wanted)
         and (not text or _has_words(listing, model, text))
     ]
+    unpriced = by_price and not any(row.price for row in rows)
     if max_price is not None:
         limit = Decimal(str(max_price))
         rows = [
@@ -127,7 +128,7 @@ def list_(
         _note_omissions(app, listings, found=bool(rows), filtered=filtered, refreshed=refresh)
         if not app.console.err_is_terminal:
             return
-        if by_price and app.runtime.prices.lacks_library and not any(row.price for row in rows):
+        if unpriced and app.runtime.prices.lacks_library:
             from telex.error_hints import install_command
 
             app.console.note(f"No price is known. To know more of them: {install_command('telex[prices]')}")
