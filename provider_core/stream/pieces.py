@@ -385,6 +385,7 @@ class ToolCallBuilder:
         """Blank characters at the end of the arguments that came last."""
         self._calls: list[_OpenCall] = []
         self._recent: dict[_OpenCall, None] = {}  # the one with the latest part last
+        self._latest: dict[str | int | None, _OpenCall] = {}  # by id, and by index
 
     def __bool__(self) -> bool:
         return any(call.name for call in self._calls)
@@ -445,6 +446,7 @@ class ToolCallBuilder:
         call.name = call.name or name
         call.ids.add(id_)
         call.indexes.add(index)
+        self._latest |= {key: call for key in (id_, index) if key not in ("", None)}
         self._recent.pop(call, None)
         self._recent[call] = None
         if isinstance(arguments, str):
@@ -464,7 +466,9 @@ class ToolCallBuilder:
     ) -> _OpenCall | None:
         """Return the call that a part continues, or None if it begins one."""
         has_arguments = arguments not in ("", None)
-        recent = list(itertools.islice(reversed(self._recent), _CANDIDATES))
+        latest = itertools.islice(reversed(self._recent), _CANDIDATES)
+        same = [self._latest[key] for key in (id_, index) if key in self._latest]
+        recent = list(dict.fromkeys((*latest, *same)))
         at_place = self._calls[place : place + 1] if place is not None and place >= 0 else []
         known = [each for each in recent if id_ and id_ in each.ids]
         if known:

@@ -119,6 +119,14 @@ def test_two_names_are_two_calls_whatever_their_ids_and_indexes(parts: list[Any]
     assert [(name, arguments) for _, name, arguments in called(*parts)] == [("sum", "{}"), ("mul", "{}")]
 
 
+@pytest.mark.parametrize("key", ["index", "id_"])
+def test_the_parts_of_a_hundred_calls_may_come_in_turns(key: str) -> None:
+    keys = [{key: number if key == "index" else f"c{number}"} for number in range(100)]
+    names = [part(name="f", arguments="", **each) for each in keys]
+    arguments = [part(arguments=f'{{"x":{number}}}', **each) for number, each in enumerate(keys)]
+    assert [call[2] for call in called(*names, *arguments)] == [f'{{"x":{number}}}' for number in range(100)]
+
+
 def test_many_parts_cost_no_more_than_their_number() -> None:
     frames = [delta(tool_calls=[part("a", f"f{number}", "{}", index=0)]) for number in range(5_000)]
     assert len(chunks(*frames, CALLED).calls) == 5_000
