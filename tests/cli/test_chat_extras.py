@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from inprocess import Inside
 from scripted import Answer, Scripted, answer, delta, sse
+from servers import in_json, refusal
 
 from provider_core.history import History
 
@@ -129,6 +130,27 @@ def test_unmet_schema_prints_answer_and_reason(
     assert (ran.code, len(server.asked)) == (code, requests)
     assert (found["verdict"], found["error"]["type"], found["error"]["exit_code"]) == (verdict, error, code)
     assert found["text"].startswith('{"age": ')
+
+
+def test_a_whole_answer_is_checked_and_retried_as_a_stream_is(lab: Inside, server: Scripted) -> None:
+    def whole(text: str) -> Answer:
+        return in_json({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
+
+    server.will(whole('{"age": "three"}'), whole('```json\n{"age": 3}\n```'))
+    ran = lab("chat", "--no-stream", "--schema", "age int", "How old?")
+    assert (ran.code, ran.out) == (0, b'{"age": 3}\n')
+    assert [asked.body["stream"] for asked in server.asked] == [False, False]
+    assert all("json_schema" in asked.body["response_format"] for asked in server.asked)
+
+
+def test_a_format_that_cannot_be_streamed_is_asked_for_at_once(lab: Inside, server: Scripted) -> None:
+    refused = refusal(400, "`response_format` does not support streaming")
+    reply = {"choices": [{"message": {"content": '{"age": 3}'}, "finish_reason": "stop"}]}
+    server.will(refused, in_json(reply))
+    for _ in range(2):
+        assert lab("chat", "--schema", "age int", "How old?").out == b'{"age": 3}\n'
+    assert [asked.body["stream"] for asked in server.asked] == [True, False, False]
+    assert server.asked[2].body["response_format"] == server.asked[0].body["response_format"]
 
 
 def test_a_server_without_schemas_is_sent_the_schema_in_the_prompt(lab: Inside, server: Scripted) -> None:
