@@ -49,6 +49,7 @@ BOTH = [*SUM, ("b", "mul", '{"y":2}')]
           part("b", arguments=":2}")], BOTH),
         # complete calls without index and id
         ([part("", "sum", '{"x":1}'), part("", "sum", '{"x":2}')], [("", "sum", '{"x":1}'), ("", "sum", '{"x":2}')]),
+        ([part("", "sum", '{"x":"\n"}')] * 2, [("", "sum", '{"x":"\n"}')] * 2),
         # one index for several calls
         ([part("a", "sum", '{"x":1}', index=0), part("b", "mul", '{"y":2}', index=0)], BOTH),
         ([part("a", "sum", '{"x"', index=0), part(arguments=":1}", index=0), part("b", "mul", "", index=0),
