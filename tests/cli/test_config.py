@@ -139,6 +139,14 @@ def test_set_refuses_what_is_wrong_and_changes_nothing(
     assert telex.settings.read_text() == TEXT
 
 
+def test_set_refuses_a_provider_that_only_a_variable_sets_up(telex: Inside) -> None:
+    env = {"TELEX_PROVIDERS": '{"box": {"base_url": "http://127.0.0.1:9/v1"}}'}
+    before = telex.settings.read_text()
+    ran = telex("config", "set", "providers.box.retries", "3", env=env)
+    assert (ran.code, "box is set up by TELEX_PROVIDERS" in ran.err) == (2, True)
+    assert telex.settings.read_text() == before
+
+
 def test_an_invalid_entry_cannot_be_made_more_wrong_and_can_be_repaired(telex: Inside) -> None:
     telex.configure('usage = "loud"\nnonsense = 1\n')
     assert telex("config", "set", "usage", "silent").code == 3

@@ -20,9 +20,9 @@ from inprocess import Inside
 from provider_core.catalog import CachedModelList, write_cached
 from provider_core.errors import KeyStoreError
 from provider_core.history import History
-from provider_core.keys import MemoryStore
+from provider_core.keys import Destination, MemoryStore, seal
 from provider_core.settings import load
-from provider_core.types import Message, Model, Provider, Target
+from provider_core.types import Message, Model, Network, Provider, Target
 from telex.commands.doctor import CHECKS
 from telex.completion import find, put, script
 from telex.main import root
@@ -551,6 +551,17 @@ def test_what_the_keyring_should_have_is_looked_up(
     assert report.problems() == ["keyring backend"]
     missing = "no key for kept" if what == "key" else f"no {subject}"
     assert report["keyring backend"].endswith(f"to be unlocked: {missing}")
+
+
+def test_a_key_that_was_stored_for_another_address_is_a_problem(doctor: Doctor) -> None:
+    doctor.configure(STORED)
+    there = Destination.of("https://b.example/v1", Network())
+    doctor.inside.store.set("kept", seal(CANARY, [there]))
+    report = doctor("keyring")
+    words = "problem: its key was stored for https://b.example, and may not be sent to https://a.example"
+    assert report["keyring kept"] == words
+    assert "telex providers edit kept --trust" in report.remedy("keyring kept")
+    assert CANARY not in report.text
 
 
 def test_a_dead_keyring_is_asked_once(doctor: Doctor) -> None:

@@ -162,6 +162,12 @@ def test_aliases_and_the_default_are_set_and_removed(file: Path, paths: Paths) -
     assert file.read_text().split().count("#") == comments
 
 
+def test_table_goes_with_its_last_entry(path: Path) -> None:
+    path.write_text('model = "x"\n\n[aliases]\nfast = "lab/m"\n')
+    edit.remove(path, "fast", "aliases")
+    assert path.read_text().strip() == 'model = "x"'
+
+
 def test_comment_beside_another_model_stays(path: Path) -> None:
     path.write_text(SHAPES["lines"])
     declare_model(path, "lab", "b", {"tools": True}, new=False)
