@@ -106,10 +106,11 @@ def is_of_another_user(path: Path) -> bool:
 
 
 def make_private(path: Path) -> None:
-    """Take the rights of group and others from the file, if possible."""
+    """Take the rights of group and others from a regular file, if possible; root's link may lead to /dev/null."""
     if sys.platform != "win32":
         with contextlib.suppress(OSError):
-            if path.stat().st_mode & 0o077:
+            mode = path.stat().st_mode
+            if stat.S_ISREG(mode) and mode & 0o077:
                 path.chmod(PRIVATE)
 
 

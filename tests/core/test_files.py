@@ -64,6 +64,15 @@ def test_an_open_file_is_tightened(tmp_path):
     assert mode(file) == 0o600
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="modes")
+def test_the_rights_of_a_device_are_not_changed(tmp_path):
+    os.mkfifo(tmp_path / "device")
+    (tmp_path / "device").chmod(0o666)
+    (tmp_path / "link").symlink_to("device")
+    files.make_private(tmp_path / "link")
+    assert stat.S_IMODE((tmp_path / "device").stat().st_mode) == 0o666
+
+
 def test_a_link_is_followed_and_stays_a_link(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     link, target = tmp_path / "link", tmp_path / "elsewhere" / "target"
