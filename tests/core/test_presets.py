@@ -286,6 +286,7 @@ def test_users_presets_are_found_as_the_built_in_ones(tmp_path: Path) -> None:
         ('id = "other"', "but the name of the file is acme.toml"),
         ("models = [{ context = 1 }]", "models.id is missing"),
         ('models = [{ id = "m", context = 255 }]', "between 256 and"),
+        ('models = [{ id = "m", context = true }]', "models.context must be a whole number"),
         ('models = [{ id = "m", max_output = 20000001 }]', "between 256 and"),
         ('models = [{ id = "m", contxt = 1 }]', "contxt is not a field of models"),
         ('quirks = { json_schema = "x" }', "quirks.json_schema must be one of"),
