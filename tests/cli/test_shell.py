@@ -31,6 +31,7 @@ def proposal(command: str, explanation: str = "It does that.") -> list[bytes]:
 DANGEROUS = re.split(
     r"\n| {4}",
     r"""rm -rf /    rm file    /bin/rm -r x    \rm x    'rm' -r x    r\m -rf x    rm${IFS}-rf${IFS}/
+git${IFS}reset${IFS}--hard
 sudo rm -rf --no-preserve-root /    find . -name '*.o' -delete    find . -type f -exec rm {} +
 find . -print0 | xargs -0 rm    find . -exec rm -f {} \;    fd -e o -X rm    mkfs.ext4 /dev/sdb1
 dd if=/dev/zero of=/dev/sda bs=1M    cat x > /dev/sda    echo x | sudo tee /dev/nvme0n1    cp image.iso /dev/sdb

@@ -674,3 +674,7 @@ def test_environment_of_a_server() -> None:
     assert server_environment({}, {}) == {"PATH": os.defpath}
     environ = {"PATH": "/bin", "USER": "key", "HOME": "() { evil; }", "LANG": "C"}
     assert server_environment(environ, {}, excluded_env={"USER"}) == {"PATH": "/bin", "LANG": "C"}
+    environ |= {"A_KEY": "12345678", "HOME": "/home/12345678", "TZ": "1234567"}
+    assert server_environment(environ, {}, excluded_env={"USER", "A_KEY"}) == {
+        "PATH": "/bin", "LANG": "C", "TZ": "1234567",
+    }, "nor what contains a key"  # fmt: skip
