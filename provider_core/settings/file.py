@@ -69,7 +69,7 @@ def _check_owner(path: Path) -> None:
 
 
 def digest(content: bytes) -> str:
-    """A digest for which nobody can make another content."""
+    """A digest that identifies the content, because no other content with the same digest can be made."""
     return blake2b(content, digest_size=32).hexdigest()
 
 

@@ -161,7 +161,7 @@ def read_inside(path: Path, folder: Path) -> bytes:
 
 
 def known(path: Path) -> dict[str, dict[str, Any]]:
-    """What is trusted, by path. A file that is damaged, or belongs to another user, trusts nothing."""
+    """The trusted files by path: none if the record is damaged, or belongs to another user."""
     try:
         found = json.loads(files.read_bytes(path)).items()
         return {name: each for name, each in found if isinstance(each["digest"], str)}

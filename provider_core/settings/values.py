@@ -214,7 +214,7 @@ def as_text(value: Json) -> str:
 
 
 def problems(content: bytes, before: bytes, path: Path) -> list[SettingsError]:
-    """What is wrong with ``content`` as the settings file, besides what was wrong ``before``."""
+    """The errors of ``content`` as the settings file, except those that it had ``before``."""
     try:
         found = schema.check(file.parse(file.decode(content, path), path), {}, path)[1]
     except SettingsError as error:

