@@ -98,6 +98,7 @@ CONTROLS = "\x1b]0;title\x07\x1b[31mred\x1b[0m\u202e\x00 "
           ('Invalid value {"type": "x", "n": 1} for tool', "expected [1, 2] or {}", "[Errno 61] {x}")],
         ({"code": "InvalidParameter"}, "InvalidParameter"),
         ({"fault": {"faultstring": "no route"}}, '{"fault": {"faultstring": "no route"}}'),
+        ({"fault": "x" * 900}, '{"fault": "' + "x" * 489),
         (body(message=CONTROLS + "x" * 10_000), "red " + "x" * 1995 + "…"),
     ],
     ids=lambda each: str(each)[:50],
