@@ -321,11 +321,21 @@ def read_hits(
         for each in read_conversations(connection, limit, "WHERE holds(c.title)")
         if each.id not in seen
     ]
-    names = ("conversation", "title", "turn", "role", "at", "snippet", "marks")
-    return tuple(
-        SearchHit(**dict(zip(names, (*row, *snippet(text, words)), strict=True)))
-        for *row, text in rows[:limit]
-    )
+    hits = []
+    for conversation, title, turn, role, at, text in rows[:limit]:
+        shown, marks = snippet(text, words)
+        hits.append(
+            SearchHit(
+                conversation=conversation,
+                title=title,
+                turn=turn,
+                role=role,
+                at=at,
+                snippet=shown,
+                marks=marks,
+            )
+        )
+    return tuple(hits)
 
 
 def fold(text: str) -> str:
