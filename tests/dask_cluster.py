@@ -35,8 +35,13 @@ class Cluster:
         place = self.folder / "scheduler.json"
         arguments = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(place))
         self.start("dask_scheduler", *arguments)
-        assert within(30, place.exists)
-        self.address: str = json.loads(place.read_text())["address"]
+        try:
+            # The scheduler creates the file before it writes what stands in it.
+            assert within(60, lambda: place.exists() and place.stat().st_size > 0)
+            self.address: str = json.loads(place.read_text())["address"]
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def start(self, module: str, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
