@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from running import Telex
+from hypothesis import HealthCheck, settings
+from running import Telex, end_processes
 from scripted import Scripted
 from worlds import FakeWorld, RealWorld
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from worlds import World
 
     from provider_core.http.transport import HttpTransport
+
+# The same examples each time, however slow the machine is; --hypothesis-profile=default tries others.
+settings.register_profile("telex", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+settings.load_profile("telex")
 
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0", "/")  # "/" is a Unix socket's path
 
@@ -71,6 +76,12 @@ def _loopback_only() -> Iterator[None]:
         patch.setattr(socket.socket, "connect_ex", connect_ex)
         patch.setattr(socket, "getaddrinfo", lookup)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_process_outlives_its_test() -> Iterator[None]:
+    yield
+    end_processes()
 
 
 @pytest.fixture

@@ -21,6 +21,9 @@ COMMAND = Path(sysconfig.get_path("scripts")) / "telex"
 GUARD = Path(__file__).parent / "guard"
 
 
+_started: list[subprocess.Popen[bytes]] = []
+
+
 @dataclass(frozen=True)
 class Ran:
     code: int
@@ -80,7 +83,9 @@ class Telex:
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
         }
-        return subprocess.Popen([str(self.command), *arguments], env=env, **{**defaults, **options})  # type: ignore[call-overload]
+        process = subprocess.Popen([str(self.command), *arguments], env=env, **{**defaults, **options})  # type: ignore[call-overload]
+        _started.append(process)
+        return process  # type: ignore[no-any-return]
 
     def __call__(
         self, *arguments: str, stdin: bytes | None = None, timeout: float = 60, **options: object
@@ -95,6 +100,14 @@ class Telex:
             process.communicate()
             raise
         return Ran(process.returncode, out or b"", (err or b"").decode())
+
+
+def end_processes() -> None:
+    """End what ``start`` started, after a test that failed before it did; a later test would get the warnings."""
+    while _started:
+        with _started.pop() as process:
+            if process.poll() is None:
+                process.kill()
 
 
 def secrets_in(keyring: Path) -> dict[str, str]:

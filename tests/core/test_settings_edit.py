@@ -10,7 +10,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from listings import paths as paths_of
 
@@ -67,7 +67,7 @@ OWN_COMMENTS = {"lab": "# cellar # one # inner", "two": "# two", "three": "# sub
                 "six": "# in"}  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_change_does_what_it_means_and_keeps_the_comments_of_others(path: Path, data: st.DataObject) -> None:
     heads = [head for head in HEADS if data.draw(st.booleans())]
@@ -203,7 +203,6 @@ def test_refused_change_leaves_the_file(file: Path, change: Any, words: str) -> 
 line = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=20)
 
 
-@settings(deadline=None)
 @given(model=line, name=line, alias=st.text(st.sampled_from("ab.\"'\\#=[]é"), min_size=1, max_size=8))
 def test_any_name_can_be_written_and_read_again(
     tmp_path_factory: pytest.TempPathFactory, model: str, name: str, alias: str

@@ -17,7 +17,7 @@ from provider_core.stream import Decoder
 from provider_core.stream.failures import ErrorReader
 from provider_core.types import Verdict
 
-SETTINGS = settings(max_examples=150, deadline=None)
+SETTINGS = settings(max_examples=150)
 
 PIECES = st.sampled_from(
     ["Hello", " ", "\n\n", "<", "<think>", "</think>", "<thi", "nk>", "`", "Grüße", "🙂", '"', "\\", "[THINK]",

@@ -58,7 +58,7 @@ def test_tools_with_the_same_name_get_different_ones() -> None:
     assert back == [(b, offered.tool.name) for b in boxes for offered in b.tools]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.tuples(st.text(max_size=80), st.lists(st.text(max_size=80), unique=True, max_size=4)), max_size=4

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from scripted import answer
@@ -229,7 +229,7 @@ SCHEMAS = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(SCHEMAS, SCHEMAS, SCHEMAS, st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3))
 def test_a_cleaned_schema_accepts_what_the_original_accepts(
     top: dict[str, Any], p: dict[str, Any], q: dict[str, Any], arguments: dict[str, Any]
@@ -340,7 +340,6 @@ _NONSENSE = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.dictionaries(st.sampled_from(_KEYWORDS), _NONSENSE, max_size=4),
     st.dictionaries(st.sampled_from(["a", "x"]), _NONSENSE, max_size=2),

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 from fuzz.targets import TARGETS, mutated
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 FOUND = [("markdown", b"a[2J\n" * 700), ("markdown", b"]" * 1900 + b"[" * 1900)]
@@ -18,13 +18,7 @@ def test_no_input_is_an_internal_error(name: str) -> None:
     for seed in target.seeds:
         target.run(seed)
 
-    @settings(
-        max_examples=20 if target.slow else 100,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-        database=None,
-    )
+    @settings(max_examples=20 if target.slow else 100)
     @given(st.randoms(use_true_random=False))
     def fuzz(random: Random) -> None:
         target.run(mutated(random, target))

@@ -182,7 +182,7 @@ class TestTheScreenEqualsOneRendering:
             assert terminal.text() == shown(text, width, joins=joins).text()
             assert "👩‍👩‍👧" in unicodedata.normalize("NFC", "".join(terminal.text()))
 
-    @settings(max_examples=120, deadline=None)
+    @settings(max_examples=120)
     @given(data=st.data())
     def test_for_any_text_in_any_pieces(self, data: st.DataObject) -> None:
         text = data.draw(st.one_of(DOCUMENT, MIXED))
