@@ -63,7 +63,7 @@ class Number(click.FloatRange):
 class Dollars(click.ParamType["Decimal"]):
     """A positive amount of US dollars."""
 
-    name = "DOLLARS"
+    name = "USD"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
         from decimal import Decimal, InvalidOperation
@@ -79,7 +79,7 @@ class Dollars(click.ParamType["Decimal"]):
 
 def max_cost_option(help_text: str) -> Callable[[_Command], _Command]:
     """The option ``--max-cost``."""
-    return click.option("--max-cost", type=Dollars(), metavar="DOLLARS", help=help_text)
+    return click.option("--max-cost", type=Dollars(), metavar="USD", help=help_text)
 
 
 class Size(click.ParamType[int]):

@@ -156,7 +156,7 @@ PROVIDER_FIELDS = (
     _row("idle_timeout", "seconds", "Give up when an answer pauses for this many seconds. [default: 120]", "SECONDS"),
     _row("retries", "count", "Times to retry a request that fails before any text arrives. [default: 2]", "N"),
     _row("retry_budget", "seconds", "Start no retry after this many seconds. [default: 120]", "SECONDS"),
-    _row("rpm", "rate", "Most requests a minute that telex batch sends.", "N"),
-    _row("tpm", "rate", "Most tokens a minute, of prompts and answers, that telex batch uses.", "N"),
+    _row("rpm", "rate", "Maximum number of requests a minute in telex batch.", "N"),
+    _row("tpm", "rate", "Maximum number of tokens a minute in telex batch, prompts and answers together.", "N"),
 )
 # fmt: on

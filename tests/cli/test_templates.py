@@ -88,7 +88,7 @@ def test_shipped_template_is_filled_and_sent(inside: Inside, server: Scripted, n
     assert ("Klingon" in system["content"]) == (name == "translate")
     ran = inside("chat", "--template", name)
     assert (ran.code, len(server.asked)) == (2, 1)
-    assert ran.err.startswith(f"telex: the template {name} needs a text\n  Pipe it in, ")
+    assert ran.err.startswith(f"telex: the template {name} needs text\n  Pipe it in, ")
 
 
 def test_own_template_replaces_a_shipped_one_until_it_is_removed(inside: Inside, tmp_path: Path) -> None:

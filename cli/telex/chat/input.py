@@ -129,9 +129,9 @@ def read_prompt(
     if not (has_text or prompt.files or prompt.parts or may_be_empty):
         if template is not None:
             raise click.UsageError(
-                f"the template {template.name} needs a text\nPipe it in, attach a file with -f, or type it."
+                f"the template {template.name} needs text\nPipe it in, attach a file with -f, or type it."
             )
-        raise click.UsageError('no prompt\nUse telex chat "Why is the sky blue?", or pipe text in.')
+        raise click.UsageError("no prompt\nType it after the command, or pipe text in.")
     return prompt
 
 

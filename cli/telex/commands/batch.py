@@ -93,14 +93,13 @@ COMMANDS = {
 @click.option(
     "--input-format",
     type=click.Choice(["jsonl", "csv", "tsv", "lines"]),
-    help="Format of the input. [default: by the name of the file, else by its first character]",
+    help="Format of the input. [default: from the file's name, or else its first character]",
 )
 @click.option(
     "--id-column",
     default="id",
-    show_default=True,
     metavar="NAME",
-    help="Column that identifies a row. Without it, a row is known by its number and content.",
+    help="Column that identifies a row. [default: id, or else the number and the content of the row]",
 )
 @click.option(
     "--each-file",
@@ -112,7 +111,7 @@ COMMANDS = {
     "--output",
     type=click.Path(),
     metavar="FILE",
-    help="Append the results to FILE. Repeat the command to do what is missing, failed or incomplete.",
+    help="Append the results to FILE. Repeat the command to run the rows that are missing, failed or incomplete.",
 )
 @click.option(
     "--output-dir",
@@ -124,7 +123,7 @@ COMMANDS = {
     "--format",
     "format",
     type=click.Choice(["jsonl", "csv", "tsv"]),
-    help="Format of the results. [default: by the name of the output, else jsonl]",
+    help="Format of the results. [default: from the name of the output, or else jsonl]",
 )
 @click.option("--columns", metavar="NAME,…", help="Copy these columns of the input to the results.")
 @click.option(
@@ -146,7 +145,8 @@ COMMANDS = {
 @click.option(
     "--via",
     type=click.Choice(["provider", "dask"]),
-    help="Run the rows by the provider's own Batch API (within a day, often at half the price), or on a Dask cluster.",
+    help="Run the rows with the provider's own Batch API (takes up to a day, often at half the price), or on a Dask "
+    "cluster.",
 )
 @click.option("--scheduler", metavar="ADDRESS", help="With --via dask, the cluster: tcp://HOST:8786.")
 @click.option("--fresh", is_flag=True, help="Discard the results in the output, and start over.")
@@ -156,7 +156,7 @@ COMMANDS = {
     "--sample",
     type=click.IntRange(1, 1_000_000),
     metavar="N",
-    help="Run N rows from all over the input, the same ones each time.",
+    help="Run N rows from the whole input, the same ones each time.",
 )
 @click.option(
     "--dry-run",
@@ -168,7 +168,7 @@ COMMANDS = {
     "--jobs",
     type=click.IntRange(1, 1000),
     metavar="N",
-    help="Most requests in flight for each model. [default: adapts to the server, up to 64]",
+    help="Maximum number of requests in flight for each model. [default: adapts to the server, up to 64]",
 )
 @click.option("--rpm", type=click.IntRange(min=1), metavar="N", help="Start at most N requests a minute.")
 @click.option("--tpm", type=click.IntRange(min=1), metavar="N", help="Use at most about N tokens a minute.")
@@ -206,8 +206,8 @@ def command(app: App, /, **given: Any) -> None:
     With --output, the results are appended as they come; after Ctrl-C or a crash, repeat the command to resume.
     Ctrl-C lets requests in flight end; a second one stops at once.
 
-    With --via provider, jobs of the provider's Batch API run the rows, also after Ctrl-C: repeat the command to wait
-    for them and to fetch the results. A file next to the output, named like it with ".jobs" at the end, remembers them.
+    With --via provider, jobs of the provider's Batch API run the rows, and continue after Ctrl-C: repeat the command to
+    wait for them and to fetch the results. The jobs are listed in a file next to the output, such as out.jsonl.jobs.
     """
     from telex.batch.plan import Options
     from telex.batch.run import run

@@ -93,7 +93,7 @@ def _check_words(words: Sequence[str], prompt: Sequence[str]) -> None:
               help="Attach an image: a file, an https address, or - for stdin. Repeatable.")  # fmt: skip
 @click.option("--paste", is_flag=True, help="Attach the text or the image in the clipboard.")
 @click.option("--attach-limit", type=Size(), default=limits.ATTACHED, metavar="SIZE",
-              help="Most bytes of the folders and patterns of -f together, such as 500kB or 10MB. "
+              help="Maximum size of all folders and patterns of -f together, such as 500kB or 10MB. "
                    "[default: 2MB]")  # fmt: skip
 @click.option("-c", "--continue", "go_on", is_flag=True, help="Continue the most recently used conversation.")
 @click.option("--conversation", metavar="ID",
@@ -137,9 +137,7 @@ def _check_words(words: Sequence[str], prompt: Sequence[str]) -> None:
 )
 @click.option("--max-turns", type=click.IntRange(min=1), default=10, show_default=True, metavar="N",
               help="Maximum number of requests in a tool-calling loop.")  # fmt: skip
-@max_cost_option(
-    "Send no further request when this chat has cost so many US dollars, or would with the next input."
-)
+@max_cost_option("Stop before a request that would bring the cost of this chat above this.")
 @click.option("-o", "--output", metavar="FILE",
               help="Write the answer to FILE. If telex does not exit with 0, FILE is unchanged and the"
                    " output goes to FILE.partial.")  # fmt: skip

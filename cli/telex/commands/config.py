@@ -120,7 +120,7 @@ def get(app: App, *, key: str, as_json: bool) -> None:
 def set_(app: App, *, key: str, values: tuple[str, ...]) -> None:
     """Change a setting in the file; comments are preserved.
 
-    The value is checked. For a list, give several values; tables are JSON. Keys are not settings: use
+    The value is checked. For a list, give several values; tables are JSON. API keys are not settings: use
     telex providers set-key.
     """
     from provider_core.settings import edit

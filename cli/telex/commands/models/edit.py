@@ -82,8 +82,8 @@ def _entry(app: App, provider: str, model: str) -> dict[str, Any]:
 def add(app: App, /, *, model: str, id: str | None, **options: Any) -> None:  # noqa: A002 - the option's name
     """Add a model to the settings, or override what the server or the preset reports about it.
 
-    The other options are those of telex chat, for each chat with this model: options of telex chat and of aliases
-    override them. To change a model that is already in the settings, use telex models edit.
+    Options such as --temperature apply to each chat with this model, unless telex chat or an alias overrides them. To
+    change a model that is already in the settings, use telex models edit.
     """
     from provider_core.settings.edit import declare_model
 

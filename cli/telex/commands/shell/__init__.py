@@ -140,10 +140,10 @@ def command(
     r"""Propose one command for your shell and system.
 
     On a terminal, telex shows the command with a line of explanation, and you choose: run it, edit it, have it
-    explained, copy it, ask for another, or nothing. Nothing runs unless you type r and press Enter. It then runs in
-    your own shell, without aliases, and telex exits with its exit code; cd and export change nothing outside of it.
+    explained, copy it, ask for another, or do nothing. It runs only if you type r and press Enter: in your own shell,
+    without aliases, and telex exits with its exit code; cd and export change nothing outside of it.
 
-    In a pipe, telex prints the command and nothing else. Piped text is what the request is about.
+    In a pipe, telex prints the command and nothing else. The request is about piped text, if there is any.
 
     Commands that delete, overwrite or rewrite something, or fetch and run code, are marked. A command without a mark
     may still do harm: read it. A command with hidden characters is refused.

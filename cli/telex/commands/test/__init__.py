@@ -61,9 +61,9 @@ if TYPE_CHECKING:
     "--jobs",
     type=click.IntRange(1, 1000),
     metavar="N",
-    help="Most requests in flight for each model. [default: adapts to the server, up to 64]",
+    help="Maximum number of requests in flight for each model. [default: adapts to the server, up to 64]",
 )
-@max_cost_option("Stop before the run costs more US dollars. Unknown costs do not count.")
+@max_cost_option("Stop before the run costs more. Unknown costs do not count.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the cases that do not pass, and errors.")
 @network_options
 @pass_app
