@@ -419,46 +419,20 @@ class BatchRun(Run):
         self, job: _Job, lane: Lane, result: Result, started: float, ended: Sequence[AnswerEnded]
     ) -> bool:
         """Tell the lane how the request ended. Returns whether the result is final."""
-        error, answer = result.error, result.answer
         with self._changed:
-            now = time.monotonic()
+            now, limit = time.monotonic(), lane.limit
             lane.in_flight -= 1
             self._check_costs(ended)
-            limit, retries = lane.limit, lane.target.provider.network.retries
-            final, dead = result.ok, False
             if result.ok:
                 lane.succeeded(now)
-            elif rate_error(error):
-                wait = retry_after(error)
-                dead = lane.refused(now, started, wait) or (wait or 0) > _LONGEST_WAIT
-                job.refusals += 1
-                job.not_before = now if wait else now + backoff(min(job.refusals - 1, 4), lambda: 0.5)
-                final = not dead and job.refusals > _RATE_RETRIES
-            elif isinstance(error, errors.ConnectError):
-                lane.unreachable(now, error, retries if error.transient else 0)
-            elif isinstance(error, errors.DeadlineError) and error.phase == "connect":
-                lane.unreachable(now, error, retries)
-            elif _ends_lane(error, lane):
-                dead = True
-            elif job.retries < _worth(result, retries):
-                job.retries += 1
-                job.not_before = now + backoff(job.retries - 1, lambda: 0.5)
-            else:
-                dead = isinstance(error, _SERVER_FAILED) and lane.failed()
-                final = not dead
-            if dead:
-                lane.dead = error
-            if error is not None and _has_fallback(job, lane) and may_fall_back(error):
-                job.failed.append(lane)
-                job.not_before = now
-                lane.rests_until = max(lane.rests_until, now + rest_after(error))
-                final = False
-            if answer is not None and (usage := answer.usage) is not None and job.tokens:
-                used = float((usage.input or 0) + (usage.output or 0))
-                if used:
+            final = result.ok or not self._asks_again(job, lane, result, started, now)
+            usage = None if result.answer is None else result.answer.usage
+            if usage is not None and job.tokens:
+                output = float(usage.output or 0)
+                if used := (usage.input or 0) + output:
                     for throttle in lane.throttles:
                         throttle.correct(used - job.tokens)
-                self._output_tokens += ((usage.output or 0) - self._output_tokens) * 0.2
+                self._output_tokens += (output - self._output_tokens) * 0.2
             if lane.limit > limit:
                 self._hire()
             if lane.limit == limit and len(self.lanes) == 1 and final:
@@ -466,6 +440,36 @@ class BatchRun(Run):
             else:
                 self._changed.notify_all()
         return final
+
+    def _asks_again(self, job: _Job, lane: Lane, result: Result, started: float, now: float) -> bool:
+        """Tell the lane how a request failed. Returns whether the row is asked again: here, later, or elsewhere."""
+        error, retries = result.error, lane.target.provider.network.retries
+        again, dead, pause = True, False, 0.0
+        if rate_error(error):
+            wait = retry_after(error)
+            dead = lane.refused(now, started, wait) or (wait or 0) > _LONGEST_WAIT
+            job.refusals += 1
+            again = job.refusals <= _RATE_RETRIES
+            pause = 0.0 if wait else backoff(min(job.refusals - 1, 4), lambda: 0.5)
+        elif isinstance(error, errors.ConnectError):
+            lane.unreachable(now, error, retries if error.transient else 0)
+        elif isinstance(error, errors.DeadlineError) and error.phase == "connect":
+            lane.unreachable(now, error, retries)
+        elif _ends_lane(error, lane):
+            dead = True
+        elif job.retries < _worth(result, retries):
+            job.retries += 1
+            pause = backoff(job.retries - 1, lambda: 0.5)
+        else:
+            again, dead = False, isinstance(error, _SERVER_FAILED) and lane.failed()
+        if dead:
+            lane.dead, again = error, True  # by another lane, or the batch ends
+        if error is not None and _has_fallback(job, lane) and may_fall_back(error):
+            job.failed.append(lane)
+            lane.rests_until = max(lane.rests_until, now + rest_after(error))
+            again, pause = True, 0.0
+        job.not_before = now + pause
+        return again
 
 
 def ask(plan: ChatPlan, lane: Lane, *, price: Pricing | None = None) -> tuple[Answer, list[AnswerEnded]]:
