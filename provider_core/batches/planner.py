@@ -7,6 +7,7 @@ A value is inserted as it is: variables in it are not replaced, and nothing is r
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -62,6 +63,13 @@ class RowPlanner(Struct):
         if not isinstance(name, str):
             raise InvalidInputError("the column model is not a text")
         return name
+
+    def row_hash(self, row: Row) -> str:
+        """A hash of what the request of a row depends on: another one means that the row was edited."""
+        used = {*SETTINGS, *TEXT, *self.used}
+        own = {name: row.columns[name] for name in row.columns if name in used or as_variable(name) in used}
+        content = json.dumps([row.text, own], sort_keys=True, default=str).encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(content, digest_size=4).hexdigest()
 
     def plan(self, row: Row, target: Target, request: Request | None = None) -> ChatPlan:
         """The chat of a row; ``request`` has the options for this model, if they differ from the usual ones.

@@ -63,7 +63,8 @@ def test_a_result_has_the_answer_and_all_about_it(lab: Lab) -> None:
     assert ran.code == 0, ran.err
     first, second = lines(ran.text)
     assert list(first) == [
-        "id", "row", "x", "body", "text", "verdict", "finish", "model", "usage", "cost", "timing", "attempts", "error",
+        "id", "row", "x", "body", "text", "verdict", "finish", "model", "usage", "cost", "timing", "attempts",
+        "row_hash", "error",
     ]  # fmt: skip
     assert (first["id"], first["row"], first["x"], first["text"]) == ("a", 1, 1, "Say one")
     assert (second["verdict"], second["finish"], second["model"]) == ("complete", "stop", "lab/m")
@@ -359,12 +360,55 @@ def test_a_file_of_somebody_else_is_never_touched(lab: Lab) -> None:
     for name in ("rows.txt", "./rows.txt"):
         assert "is the input, too" in lab.batch("rows.txt", "-o", name, "--fresh").err
     assert Path("rows.txt").read_text() == "one\n"
-    assert lab.batch("-o", "out.jsonl", stdin=b"x\n").code == 0
-    with Path("out.jsonl").open("a") as file:
-        file.write("a note of mine\n")
-    ran = lab.batch("-o", "out.jsonl", stdin=b"x\n")
-    assert (ran.code, "line 2 of out.jsonl is not a result" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
+def test_a_line_that_telex_did_not_write_is_reported_and_kept(lab: Lab, name: str) -> None:
+    assert lab.batch("-o", name, stdin=b"x\n").code == 0
+    written = Path(name).read_text()
+    (good,) = lines(written) if name == "out.jsonl" else csv.DictReader(written.splitlines())
+    forged = ["a note of mine"]
+    for row in (10**30, -(10**30), "x", float("inf")):
+        bad = {**good, "row": row}
+        cells = io.StringIO()
+        csv.writer(cells).writerow(bad.values())
+        forged.append(json.dumps(bad) if name == "out.jsonl" else cells.getvalue().strip())
+    for line in forged:
+        Path(name).write_text(f"{written}{line}\n")
+        ran = lab.batch("-o", name, stdin=b"x\n")
+        assert ran.code == 2
+        assert f"of {name} is not a result of telex batch" in ran.err
+        assert Path(name).read_text() == f"{written}{line}\n"
     assert len(lab.server.asked) == 1
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
+def test_a_row_that_was_edited_is_run_again(lab: Lab, name: str) -> None:
+    command = ("-", "Say {{ body }}", "-o", name)
+    assert lab.batch(*command, stdin=ROWS).code == 0
+    edited = b'{"id": "a", "body": "ONE", "x": 1}\n{"id": "b", "x": "new", "body": "two"}\n'
+    for more, sent in ((("--retry-failed",), []), ((), ["Say ONE"]), ((), [])):
+        lab.server.will(echo)
+        assert lab.batch(*command, *more, stdin=edited).code == 0
+        assert lab.prompts() == sent
+    text = Path(name).read_text()
+    found = lines(text) if name == "out.jsonl" else list(csv.DictReader(io.StringIO(text)))
+    assert sorted((each["id"], each["text"]) for each in found) == [("a", "Say ONE"), ("b", "Say two")]
+    lab.server.will(refusal(400))
+    assert lab.batch(*command, stdin=ROWS).code == 6
+    assert "Say ONE" not in Path(name).read_text(), "the answer to another question"
+
+
+def test_a_file_that_was_edited_is_answered_again(lab: Lab) -> None:
+    command = ("--each-file", "a.md", "b.md", "Translate.", "--output-dir", "new")
+    Path("a.md").write_text("one")
+    Path("b.md").write_text("two")
+    assert lab.batch(*command).code == 0
+    Path("a.md").write_text("ONE")
+    lab.server.will(echo)
+    assert lab.batch(*command).code == 0
+    assert lab.prompts() == ["ONE\n\nTranslate."]
+    assert Path("new/a.md").read_text() == "ONE\n\nTranslate.\n"
 
 
 def test_retry_failed_limit_and_sample_choose_rows(lab: Lab) -> None:
@@ -457,6 +501,8 @@ MISTAKES = [
     ("--each-file no.md Go", b"", "no.md is not a file"),
     ("--input-format csv", b"a,a\n1,2\n", "two columns called a"),
     ("-o no/such/out.jsonl", b"x\n", "cannot write no/such/out.jsonl"),
+    ("-o .", b"x\n", "cannot write .: Is a directory"),
+    ("- {{b}} --input-format csv", b"a;b\n1;2\n", "mlr --icsv --ifs ';' --ocsv cat"),
     ("--via dask", b"x\n", "--via dask requires --scheduler"),
     ("--scheduler tcp://x:1", b"x\n", "--scheduler requires --via dask"),
     ("--via dask --scheduler tcp://x:1 --rpm 2", b"x\n", "--via dask and --rpm cannot be used together"),

@@ -238,6 +238,24 @@ def test_a_column_names_the_model_unless_the_prompt_uses_it() -> None:
         planner(request=REQUEST).model(row)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "is_edited"),
+    [
+        ({"body": "x"}, {"body": "y"}, True),
+        ({"body": "x", "note": 1}, {"note": 2, "body": "x"}, False),
+        ({"body": "x"}, {"body": "x", "system": "S"}, True),
+        ({"body": "x", "Who Asks": "a"}, {"body": "x", "Who Asks": "b"}, True),
+        ({"body": "x", "text": "a"}, {"body": "x", "text": "b"}, True),
+        ("x", "y", True),
+        ({"body": ["\ud800"]}, {"body": ["\ud800"]}, False),
+    ],
+)
+def test_a_row_is_edited_if_its_request_may_change(before: Any, after: Any, is_edited: bool) -> None:
+    made = planner(prompt=inline("{{ body }} {{ Who_Asks | us }}", "the prompt"), request=REQUEST)
+    one, other = (made.row_hash(row) for row in rows_of([before, after]))
+    assert (one != other) == is_edited
+
+
 def test_columns_set_the_request_of_their_row() -> None:
     value = {
         "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],

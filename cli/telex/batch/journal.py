@@ -60,25 +60,30 @@ class KnownRows:
         self._lock = threading.Lock()
         self._rows.execute("PRAGMA journal_mode = OFF")
         self._rows.execute(
-            "CREATE TABLE rows (key INTEGER PRIMARY KEY, ok, number, offset, length, found DEFAULT 0)"
+            "CREATE TABLE rows (key INTEGER PRIMARY KEY, row_hash, ok, number, offset, length, found DEFAULT 0)"
         )
         self._rows.execute("BEGIN")
 
     def add(self, entry: Entry) -> None:
         """Note a line of the output; it replaces an earlier one of the same row."""
         self._execute(
-            "INSERT INTO rows (key, ok, number, offset, length) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
-            "SET ok = excluded.ok, number = excluded.number, offset = excluded.offset, length = excluded.length",
-            _hash(entry.key), entry.ok, entry.number, entry.offset, entry.length,
+            "INSERT INTO rows (key, row_hash, ok, number, offset, length) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (key) DO UPDATE SET row_hash = excluded.row_hash, ok = excluded.ok, "
+            "number = excluded.number, offset = excluded.offset, length = excluded.length",
+            _hash(entry.key), _hash(entry.row_hash), entry.ok, entry.number, entry.offset, entry.length,
         )  # fmt: skip
 
-    def find(self, key: str) -> tuple[bool, bool | None]:
+    def find(self, key: str, row_hash: str) -> tuple[bool, bool | None]:
         """Note that the input has a row. Returns whether that is new, and whether the row is complete.
 
-        None means that the output has no line of it.
+        None means that the output has no line of it, or that it was edited after it was complete.
         """
         number = _hash(key)
-        known = self._execute("SELECT found, ok FROM rows WHERE key = ?", number)
+        known = self._execute(
+            "SELECT found, CASE WHEN ok AND row_hash <> ? THEN NULL ELSE ok END FROM rows WHERE key = ?",
+            _hash(row_hash),
+            number,
+        )
         self._execute(
             "INSERT INTO rows (key, found) VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET found = 1", number
         )
@@ -178,10 +183,10 @@ class Journal:
         self._layout = layout
         self._ordered = ordered
         self._synced = time.monotonic()
-        self._state_path = self.path.with_name(f"{self.path.name}.state")
         self._state = -1
         self._end = 0
         self._file = self._open(self.path)
+        self._state_path = self.path.with_name(f"{self.path.name}.state")
         try:
             if not stat.S_ISREG(os.fstat(self._file).st_mode):
                 raise click.UsageError(
@@ -221,8 +226,9 @@ class Journal:
             if not state:
                 with contextlib.suppress(OSError):
                     os.unlink(self._state_path)  # noqa: PTH108 - made just now
+            why = f"{self._state_path.name} is missing or damaged"
             raise click.UsageError(
-                f"{self.path} exists, and is not the output of telex batch ({self._state_path.name} is missing)"
+                f"{self.path} exists, and is not the output of telex batch ({why})"
                 "\nUse another file, or remove this one."
             ) from None
         changed = [name for name in {**before, **hashes} if before.get(name) != hashes.get(name)]
@@ -264,7 +270,12 @@ class Journal:
         line, offset = self._layout.line(result), self._end
         self._append(line)
         row = result.row
-        self.known.add(Entry(key=row.key, number=row.number, ok=result.ok, offset=offset, length=len(line)))
+        self.known.add(
+            Entry(
+                key=row.key, row_hash=self._layout.row_hash(row), number=row.number, ok=result.ok,
+                offset=offset, length=len(line),
+            )
+        )  # fmt: skip
         if time.monotonic() - self._synced > _SYNC:
             self._sync()
 

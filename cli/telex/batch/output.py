@@ -18,20 +18,21 @@ from telex.error_hints import answer_code
 from telex.render.json import error_object, timing_object, usage_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from decimal import Decimal
 
-    from provider_core.batches import Result
+    from provider_core.batches import Result, Row
     from provider_core.types import Json
 
 OutputFormat: TypeAlias = Literal["jsonl", "csv", "tsv"]
 
 _FIRST: Final = ("id", "row")
 _LAST: Final = (
-    "verdict", "finish", "model", "usage", "cost", "timing", "attempts", "error",
+    "verdict", "finish", "model", "usage", "cost", "timing", "attempts", "row_hash", "error",
 )  # fmt: skip
 _CELLS: Final = (
-    "verdict", "finish", "model", "input_tokens", "output_tokens", "cost", "seconds", "attempts", "error",
+    "verdict", "finish", "model", "input_tokens", "output_tokens", "cost", "seconds", "attempts", "row_hash",
+    "error",
 )  # fmt: skip
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """How a cell begins that a spreadsheet may run: https://owasp.org/www-community/attacks/CSV_Injection"""
@@ -41,6 +42,7 @@ class Entry(Struct):
     """A line of an output file: whose result it is, and where it is."""
 
     key: str
+    row_hash: str
     number: int
     ok: bool
     offset: int
@@ -50,14 +52,16 @@ class Entry(Struct):
 class Layout:
     """The lines of one output file: its format and its columns.
 
-    ``columns`` are those of the input that are copied; ``schema`` is the answers' (None: they are text). ``safe`` puts
-    an apostrophe before cells that a spreadsheet would run as a formula; ``formulas`` counts them. ``without_text``
-    omits the answers, because they are in files of their own; ``extract`` takes the first code block of each.
+    ``row_hash`` returns what changes if a row is edited. ``columns`` are those of the input that are copied; ``schema``
+    is the answers' (None: they are text). ``safe`` puts an apostrophe before cells that a spreadsheet would run as a
+    formula; ``formulas`` counts them. ``without_text`` omits the answers, because they are in files of their own;
+    ``extract`` takes the first code block of each.
     """
 
     def __init__(
         self,
-        format_: OutputFormat = "jsonl",
+        format_: OutputFormat,
+        row_hash: Callable[[Row], str],
         *,
         columns: Sequence[str] = (),
         schema: Mapping[str, Json] | None = None,
@@ -66,6 +70,7 @@ class Layout:
         extract: bool = False,
     ) -> None:
         self.format = format_
+        self.row_hash = row_hash
         self._columns = tuple(columns)
         self._schema = schema is not None
         self._safe = safe
@@ -112,6 +117,18 @@ class Layout:
         """
         return self._json_entries(file) if self.format == "jsonl" else self._cell_entries(file)
 
+    def _entry(self, found: Mapping[str, Json], offset: int, length: int) -> Entry:
+        key, number = found["id"], int(found["row"])
+        if not isinstance(key, str):
+            key = json.dumps(key)
+        elif self._safe and key.startswith("'") and key[1:].startswith(_FORMULA):
+            key = key[1:]
+        if number.bit_length() > 63:
+            raise ValueError("not the number of a row")
+        ok = not found["error"] and found["verdict"] in ("complete", "length")
+        row_hash = str(found["row_hash"])
+        return Entry(key=key, row_hash=row_hash, number=number, ok=ok, offset=offset, length=length)
+
     # --- JSONL ---------------------------------------------------------------------------------------------
 
     def _object(self, result: Result) -> dict[str, Any]:
@@ -140,6 +157,7 @@ class Layout:
             "cost": None if cost is None else float(cost),
             "timing": None if answer is None else timing_object(answer.timing),
             "attempts": result.attempts,
+            "row_hash": self.row_hash(row),
             "error": error,
         }
 
@@ -149,12 +167,8 @@ class Layout:
             if not raw.endswith(b"\n"):
                 return
             try:
-                found = json.loads(raw)
-                key, row = found["id"], found["row"]
-                ok = found["error"] is None and found["verdict"] in ("complete", "length")
-                key = key if isinstance(key, str) else json.dumps(key)
-                yield Entry(key=key, number=int(row), ok=ok, offset=offset, length=len(raw))
-            except (ValueError, TypeError, LookupError, RecursionError):
+                yield self._entry(json.loads(raw), offset, len(raw))
+            except (ValueError, TypeError, LookupError, RecursionError, OverflowError):
                 raise ValueError(f"line {number}") from None
             offset += len(raw)
 
@@ -183,7 +197,7 @@ class Layout:
         cells += [found[name] for name in ("verdict", "finish", "model")]
         cells += [usage.get("input"), usage.get("output"), None if cost is None else f"{cost:f}"]
         message = None if result.error is None else result.error.message
-        cells += [f"{result.seconds:.3f}", result.attempts, message]
+        cells += [f"{result.seconds:.3f}", result.attempts, found["row_hash"], message]
         return self._cells([self._checked(cell) for cell in cells])
 
     def _checked(self, value: Json) -> Json:
@@ -228,12 +242,7 @@ class Layout:
                 if not header:
                     header = cells
                 else:
-                    found = dict(zip(header, cells, strict=True))
-                    ok = not found["error"] and found["verdict"] in ("complete", "length")
-                    key = found["id"]
-                    if self._safe and key.startswith("'") and key[1:].startswith(_FORMULA):
-                        key = key[1:]
-                    yield Entry(key=key, number=int(found["row"]), ok=ok, offset=start, length=end - start)
+                    yield self._entry(dict(zip(header, cells, strict=True)), start, end - start)
                 start = end
         except (csv.Error, ValueError, LookupError) as error:
             # The end of a torn line may be in a quoted cell.

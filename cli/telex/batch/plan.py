@@ -202,6 +202,7 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
     columns = listed(options.columns)
     layout = Layout(
         options.format or _format(options.output),
+        made.row_hash,
         columns=columns,
         schema=schema,
         safe=options.csv_safe,
@@ -422,12 +423,12 @@ class Pending:
     def _found(self) -> Iterator[tuple[Row, bool | None]]:
         """All rows, and whether each is complete; None if it has no result. A repeated id is an error."""
         for row in self._plan.source:
-            is_new, ok = self._known.find(row.key)
+            is_new, ok = self._known.find(row.key, self._plan.planner.row_hash(row))
             if not is_new:
                 raw = f"{row.number}\0{row.key}".encode("utf-8", "surrogatepass")
                 message = f"{_place(row)} has the id {row.key[:60]!r} of an earlier row"
                 row = bad_row(row.number, raw, message, line=row.line)  # noqa: PLW2901
-                _, ok = self._known.find(row.key)
+                _, ok = self._known.find(row.key, "")
             yield row, ok
         self.is_whole = True
 
@@ -496,6 +497,8 @@ def _hint(row: Row) -> str:
     """What the row has, if the prompt uses none of it."""
     if not row.columns:
         return "\nIt has no columns, because each row is a text. For CSV, add --input-format csv."
+    if len(row.columns) == 1 and ";" in (name := next(iter(row.columns))):
+        return f"\nIts only column: {name}\nIf semicolons separate its cells: mlr --icsv --ifs ';' --ocsv cat"
     if {"custom_id", "body"} <= row.columns.keys():  # https://developers.openai.com/api/docs/guides/batch
         return f"\nTo convert requests of OpenAI's Batch API: {_CONVERT}"
     odd = next((name for name in row.columns if as_variable(name) != name), None)
