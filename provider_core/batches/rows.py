@@ -39,6 +39,14 @@ _SUFFIXES: Final[Mapping[str, InputFormat]] = {
     ".txt": "lines",
 }
 _BOM: Final = b"\xef\xbb\xbf"
+_CSV_ERRORS: Final = {
+    "new-line character": "it has a carriage return without a line feed. To convert: tr '\\r' '\\n'",
+    "unexpected end of data": "a cell begins with a quotation mark that is not closed",
+    "field larger": f"a cell is longer than {limits.BATCH_ROW // 1_000_000} MB",
+}
+"""What Python's words for programmers mean, by their beginning."""
+_DEEPEST: Final = 200
+"""Levels of a value. Python writes about 900, and fewer where functions have called each other."""
 
 
 class Row(Struct):
@@ -99,11 +107,14 @@ class RowReader:
 
     def __iter__(self) -> Iterator[Row]:
         format_ = self._format
-        match self.file.peek(2)[:2]:
-            case b"\x1f\x8b":
-                raise InvalidInputError(f"{self._name} is compressed. Pipe it through gunzip -c")
-            case b"\xff\xfe" | b"\xfe\xff":
-                raise InvalidInputError(f"{self._name} is UTF-16. Pipe it through iconv -f utf-16 -t utf-8")
+        head = self.file.peek(4)[:4]
+        if head.startswith(b"\x1f\x8b"):
+            raise InvalidInputError(f"{self._name} is compressed. Pipe it through gunzip -c")
+        if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head[:2]:
+            wide = "utf-32" if b"\0\0" in head else "utf-16"
+            raise InvalidInputError(
+                f"{self._name} is {wide.upper()}. Pipe it through iconv -f {wide} -t utf-8"
+            )
         if format_ is None:
             first = self.file.peek(1 << 12).removeprefix(_BOM).lstrip()[:1]
             format_ = "jsonl" if first in (b"{", b'"', b"[") else "lines"
@@ -127,6 +138,7 @@ class RowReader:
                 yield read(number, line, raw)
 
     def _json_row(self, number: int, line: int, raw: bytes) -> Row:
+        hint = "; to convert an array: jq -c '.[]'" if number == 1 and raw.startswith(b"[") else ""
         try:
             # NaN, which Python writes for a missing number, is not JSON: it is read as null.
             found = json.loads(raw, parse_constant=lambda _: None)
@@ -138,12 +150,13 @@ class RowReader:
             return self._bad(number, line, raw, "it is not UTF-8")
         except (ValueError, RecursionError) as error:
             reason = f": {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
-            return self._bad(number, line, raw, f"it is not valid JSON{reason}")
+            return self._bad(number, line, raw, f"it is not valid JSON{reason}{hint}")
         if isinstance(found, str):
             return Row(number=number, id=_own_id(number, raw), text=found, line=line)
         if not isinstance(found, dict):
-            hint = "; to convert an array: jq -c '.[]'" if number == 1 and raw.startswith(b"[") else ""
             return self._bad(number, line, raw, f"it is neither a JSON object nor a string{hint}")
+        if raw.count(b"[") + raw.count(b"{") > _DEEPEST and _is_deep(found):
+            return self._bad(number, line, raw, "it is nested too deeply")
         return _row(number, found, raw, self._id_column, line)
 
     def _line_row(self, number: int, line: int, raw: bytes) -> Row:
@@ -163,8 +176,8 @@ class RowReader:
                 return
             except csv.Error as error:
                 reason = str(error)
-                if reason.startswith("new-line character"):  # Python's words are for programmers
-                    reason = "it has a carriage return without a line feed. To convert: tr '\\r' '\\n'"
+                for start, words in _CSV_ERRORS.items():
+                    reason = words if reason.startswith(start) else reason
                 if header is None:
                     raise InvalidInputError(f"the header of {self._name} cannot be read: {reason}") from None
                 number += 1
@@ -251,6 +264,15 @@ def _row(number: int, columns: Mapping[str, Json], raw: bytes, id_column: str, l
     if not is_id or isinstance(own, bool):
         own = _own_id(number, raw)
     return Row(number=number, id=own, columns=columns, line=line)
+
+
+def _is_deep(value: Json) -> bool:
+    level: list[Json] = [value]
+    for _ in range(_DEEPEST):
+        level = [each for one in level if isinstance(one, dict) for each in one.values()] + [
+            each for one in level if isinstance(one, list) for each in one
+        ]
+    return bool(level)
 
 
 def _own_id(number: int, raw: bytes) -> str:

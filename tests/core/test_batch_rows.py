@@ -85,6 +85,12 @@ def test_nan_is_read_as_null_and_half_a_surrogate_pair_is_refused() -> None:
         ("jsonl", b'{"a": 1}\n[1]\n{"a": 2}\n', 2, "it is neither a JSON object nor a string"),
         ("jsonl", b'{"a": 1}\n{"a": "\xff"}\n{"a": 2}\n', 2, "it is not UTF-8"),
         ("jsonl", b'{"a": 1}\n' + b"[" * 100_000 + b'\n{"a": 2}\n', 2, "it is not valid JSON"),
+        (
+            "jsonl",
+            b'{"a": 1}\n{"a": ' + b"[" * 200 + b"]" * 200 + b'}\n{"a": 2}\n',
+            2,
+            "it is nested too deeply",
+        ),
         ("csv", b"a,b\n1,2\n3\n4,5\n", 3, "it has 1 cells, and the header has 2"),
         ("csv", b'a,b\n1,2\n"x"y,3\n4,5\n', 3, "its cells cannot be read"),
         ("csv", b"a,b\n1,2\n3,4\r5,6\n7,8\n", 3, "its cells cannot be read: it has a carriage return"),
@@ -114,7 +120,12 @@ def test_a_row_that_is_too_long_is_skipped_without_being_held(monkeypatch: pytes
 
 @pytest.mark.parametrize(
     ("data", "words"),
-    [(b"a,b,a\n", "two columns called a"), (b"\xff,b\n", "is not UTF-8"), (b'"a\n', "cannot be read")],
+    [
+        (b"a,b,a\n", "two columns called a"),
+        (b"\xff,b\n", "is not UTF-8"),
+        (b'"a\n', "cannot be read: a cell begins with a quotation mark that is not closed"),
+        (b"a" * 10_000_001, "cannot be read: a cell is longer than 10 MB"),
+    ],
 )
 def test_a_header_that_cannot_be_used_ends_the_input(data: bytes, words: str) -> None:
     with pytest.raises(InvalidInputError, match=words):
@@ -122,11 +133,28 @@ def test_a_header_that_cannot_be_used_ends_the_input(data: bytes, words: str) ->
 
 
 @pytest.mark.parametrize("format_", ["csv", "jsonl", None])
-def test_compressed_and_utf_16_input_is_refused(format_: Any) -> None:
-    zipped, wide = gzip.compress(b'{"a": 1}'), "a,b\n".encode("utf-16")
-    for data, words in ((zipped, "is compressed"), (wide, "is UTF-16")):
-        with pytest.raises(InvalidInputError, match=words):
-            read(data, format_)
+def test_compressed_and_wide_input_is_refused(format_: Any) -> None:
+    zipped = gzip.compress(b'{"a": 1}')
+    with pytest.raises(InvalidInputError, match="is compressed"):
+        read(zipped, format_)
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"):
+        wide = encoding[:6]
+        with pytest.raises(InvalidInputError, match=f"is {wide.upper()}. Pipe it through iconv -f {wide} "):
+            read("a,b\n".encode(encoding), format_)
+
+
+def test_a_value_may_be_nested_as_deeply_as_it_can_be_written_again() -> None:
+    values = [b'{"a": ' + b"[" * depth + b"]" * depth + b"}" for depth in (199, 200)]
+    wide = b'{"a": [' + b"[], " * 500 + b'{"b": {}}]}'
+    first, second, third = read(b"\n".join([*values, wide]), "jsonl")
+    assert (first.error, second.error is None, third.error) == (None, False, None)
+
+
+def test_an_array_in_place_of_lines_is_reported_with_its_cure() -> None:
+    for data in (b'[{"a": 1}]', b'[\n{"a": 1}\n]'):
+        error = read(data)[0].error
+        assert error is not None
+        assert error.message.endswith("; to convert an array: jq -c '.[]'")
 
 
 def test_rows_are_known_by_their_id_else_by_number_and_content() -> None:
