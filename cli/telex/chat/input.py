@@ -225,13 +225,15 @@ def template_values(variables: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def fill_template(template: Template, variables: Sequence[str], prompt: Prompt) -> Filled:
-    """The template's prompt and system message; raises ``click.UsageError`` if there is no text to send."""
+def fill_template(
+    template: Template, variables: Sequence[str], prompt: Prompt, *, may_be_empty: bool = False
+) -> Filled:
+    """The template's prompt and system message; raises ``click.UsageError`` for no text, unless it ``may_be_empty``."""
     from provider_core import templates
 
     values = template_values(variables)
     filled = templates.fill(template, stdin=prompt.piped, typed=prompt.typed, values=values)
-    if not (filled.prompt.strip() or prompt.files or prompt.parts):
+    if not (filled.prompt.strip() or prompt.files or prompt.parts or may_be_empty):
         raise click.UsageError(
             f"the template {template.name} has no prompt\n"
             f'Use telex chat --template {template.name} "Why is the sky blue?"'

@@ -18,7 +18,7 @@ from provider_core.options import Candidate
 from provider_core.options import Options as MergedOptions
 from provider_core.types import Message, Request, TextPart
 from telex.chat import HistoryRecorder, ModelPlan, Plan
-from telex.chat.input import Attaching, fill_template, read_prompt, report_attachments, template_values
+from telex.chat.input import Attaching, fill_template, read_prompt, report_attachments
 from telex.options import require_utf8, with_network
 from telex.render import RenderOptions
 
@@ -105,7 +105,7 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
 
     In an ``interactive`` chat there is no prompt yet. Raises ``click.UsageError`` and errors of the core.
     """
-    settings = app.runtime.settings
+    settings, several = app.runtime.settings, len(options.models) > 1
     has_budget = bool(settings.budget or "budget" in settings.problems)
     if has_budget:
         _ = app.runtime.budget  # an invalid one is reported before stdin is read
@@ -114,33 +114,11 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         from telex.chat.output_file import image_folder
 
         save_images = image_folder(options.save_images)
-    several = len(options.models) > 1
     schema = _schema(options, template) if options.schema or template is not None else None
     if several:
         _check_several(options, schema)
-    earlier = None
-    if options.go_on or options.conversation is not None:
-        history = app.runtime.history
-        earlier = history.latest() if options.conversation is None else history.find(options.conversation)
-        if earlier is None:
-            raise click.UsageError("no conversation to continue")
-        if options.go_on and not (interactive or options.quiet):
-            _note_continued(app, earlier)
-    found = [_find(app, options, template, name, earlier) for name in options.models or (None,)]
-    for each in found:
-        alone = each[0] if len(each) == 1 and not several else None
-        if alone is not None and alone.target is not None and alone.options.values.get("web"):
-            check_web_search(app, alone.target)  # before stdin is read
-        if any(one.options.sources for one in each):
-            from telex.chat import candidates
-
-            if several:
-                candidates.check_several(each)
-            else:
-                vars(options).update(candidates.options_of_the_chat(each, continued=earlier is not None))
-    for name, wanted in (("--allow", options.allow), ("--tool-choice", options.tool_choice)):
-        if wanted and not options.tools:
-            raise click.UsageError(f"{name} requires --tools")
+    earlier = _find_conversation(app, options, quiet=interactive or options.quiet)
+    found = _find_models(app, options, template, earlier)
     if not (several or interactive or options.dry_run):
         targets = [each.target for each in found[0] if each.target is not None]
         if len(targets) > 1:
@@ -166,12 +144,8 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         quiet=options.quiet,
     )
     content, system = prompt.content(), None
-    if template is not None and interactive:
-        from provider_core import templates
-
-        system = templates.fill(template, values=template_values(options.variables)).system or None
-    elif template is not None:
-        filled = fill_template(template, options.variables, prompt)
+    if template is not None:
+        filled = fill_template(template, options.variables, prompt, may_be_empty=interactive)
         content, system = prompt.content(filled.prompt), filled.system or None
     if options.system is not None:
         system = require_utf8(options.system, "the system message")
@@ -187,7 +161,9 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
             continue
         own_system = None
         if several and chosen.options.sources:
-            own_system = candidates.options_of_the_chat(each, continued=False).get("system")
+            from telex.chat.candidates import options_of_the_chat
+
+            own_system = options_of_the_chat(each, continued=False).get("system")
         new = () if interactive else new_messages(content, own_system or system)
         asked = append_messages(messages, new)
         chat = error = None
@@ -197,20 +173,7 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
             if not several:
                 raise
             error = unfit
-        recorder = None
-        saves = settings.history and not options.no_save
-        if saves or settings.ledger:
-            values = chosen.options.values
-            fields = {name: values.get(name) for name in ("max_tokens", "temperature", "reasoning_effort")}
-            recorder = HistoryRecorder(
-                app.runtime,
-                conversation=earlier.id if earlier is not None and saves else None,
-                saves=saves,
-                title=prompt.typed or (template.name if template is not None else ""),
-                params={name: value for name, value in fields.items() if value is not None}
-                | dict(values.get("params", ())),
-                template=template.name if template is not None else None,
-            )
+        recorder = _recorder(app, options, template, chosen, earlier, title=prompt.typed)
         models.append(ModelPlan(name=shown, chat=chat, recorder=recorder, error=error, candidates=each))
     return Plan(
         models=tuple(models),
@@ -223,6 +186,68 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         limits_costs=has_budget
         or any(each.chat is not None and each.chat.max_cost is not None for each in models),
         save_images=save_images,
+    )
+
+
+def _find_conversation(app: App, options: Options, *, quiet: bool) -> SavedConversation | None:
+    """The conversation to continue, if there is to be one. Raises ``click.UsageError`` if none is saved."""
+    if not options.go_on and options.conversation is None:
+        return None
+    history = app.runtime.history
+    earlier = history.latest() if options.conversation is None else history.find(options.conversation)
+    if earlier is None:
+        raise click.UsageError("no conversation to continue")
+    if options.go_on and not quiet:
+        _note_continued(app, earlier)
+    return earlier
+
+
+def _find_models(
+    app: App, options: Options, template: Template | None, earlier: SavedConversation | None
+) -> list[tuple[Candidate, ...]]:
+    """The models that each ``--model`` leads to. What a single alias sets for the whole chat goes to ``options``."""
+    several = len(options.models) > 1
+    found = [_find(app, options, template, name, earlier) for name in options.models or (None,)]
+    for each in found:
+        alone = each[0] if len(each) == 1 and not several else None
+        if alone is not None and alone.target is not None and alone.options.values.get("web"):
+            check_web_search(app, alone.target)  # before stdin is read
+        if any(one.options.sources for one in each):
+            from telex.chat import candidates
+
+            if several:
+                candidates.check_several(each)
+            else:
+                vars(options).update(candidates.options_of_the_chat(each, continued=earlier is not None))
+    for name, wanted in (("--allow", options.allow), ("--tool-choice", options.tool_choice)):
+        if wanted and not options.tools:
+            raise click.UsageError(f"{name} requires --tools")
+    return found
+
+
+def _recorder(
+    app: App,
+    options: Options,
+    template: Template | None,
+    model: Candidate,
+    earlier: SavedConversation | None,
+    *,
+    title: str,
+) -> HistoryRecorder | None:
+    """What saves the chat with a model; None if it is neither saved nor counted."""
+    settings, values, name = app.runtime.settings, model.options.values, template.name if template else None
+    saves = settings.history and not options.no_save
+    if not (saves or settings.ledger):
+        return None
+    fields = {each: values.get(each) for each in ("max_tokens", "temperature", "reasoning_effort")}
+    return HistoryRecorder(
+        app.runtime,
+        conversation=earlier.id if earlier is not None and saves else None,
+        saves=saves,
+        title=title or name or "",
+        params={each: value for each, value in fields.items() if value is not None}
+        | dict(values.get("params", ())),
+        template=name,
     )
 
 
