@@ -65,12 +65,15 @@ def command_in(text: str) -> tuple[str, str] | None:
 def run_command(session: Session, name: str, argument: str) -> None:
     """Run a command. Raises ``CommandError``, click's and the core's errors, and ``EOFError`` to leave."""
     for command in SLASH_COMMANDS:
-        if name in (*command.names, *command.synonyms):
-            if argument and not command.argument:
-                hint = f"To send it to the model: /{name} {argument}"
-                raise CommandError(f"{name} takes no argument", hint)
-            command.run(*((session, argument) if command.argument else (session,)))
-            return
+        if name not in (*command.names, *command.synonyms):
+            continue
+        if command.argument:
+            command.run(session, argument)
+        elif argument:
+            raise CommandError(f"{name} takes no argument", f"To send it to the model: /{name} {argument}")
+        else:
+            command.run(session)
+        return
     from provider_core.redaction import close_matches
 
     names = [each[1:] for command in SLASH_COMMANDS for each in command.names]
