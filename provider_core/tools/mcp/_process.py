@@ -47,14 +47,14 @@ _NEW_GROUP_NO_WINDOW = 0x08000200  # of CreateProcess
 class Process:
     """A process in a group of its own. Only ``kill`` may be called outside the loop's thread."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, watchdog: subprocess.Popen[bytes] | None) -> None:
         self._process = process
+        self._watchdog = watchdog
         self.pid: int = process.pid
         self.closed: bool = False
         """Whether stdout has ended."""
         self._stderr = b""
         self._reader = asyncio.create_task(self._read_stderr())
-        self._watchdog = _watchdog(process.pid)
 
     @classmethod
     async def start(
@@ -68,7 +68,7 @@ class Process:
         started = await asyncio.create_subprocess_exec(
             *command, stdin=pipe, stdout=pipe, stderr=pipe, env=dict(env), cwd=cwd, limit=max_line, **options
         )
-        return cls(started)
+        return cls(started, _start_watchdog(started.pid))
 
     async def read_line(self) -> bytes | int | None:
         """The next line of stdout, the size of one that was too long, or None at the end."""
@@ -182,8 +182,8 @@ class Process:
 _WATCHDOG = 'read -r line || { kill -s TERM -- "-$1"; sleep 1; kill -s KILL -- "-$1"; }'
 
 
-def _watchdog(group: int) -> subprocess.Popen[bytes] | None:
-    """A shell that ends a process group if telex is killed, unless it gets a line; None without a POSIX shell.
+def _start_watchdog(group: int) -> subprocess.Popen[bytes] | None:
+    """Start a shell that ends a process group if telex is killed, unless it gets a line; None without a POSIX shell.
 
     A server should exit when its stdin is closed, which the kernel does. Some do not, and their children seldom do. So
     the shell waits for a line or for the end of a pipe that only this process holds open.
