@@ -147,7 +147,7 @@ class Database:
             try:
                 connection = self._connected()
             except (sqlite3.OperationalError, FileError) as error:
-                with self._read_only(error) as connection:
+                with self._read_only(error) as connection, self._damaged_values():
                     yield connection
                 return
             try:
@@ -156,17 +156,8 @@ class Database:
                 self._retry_while_busy(
                     lambda: connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 )
-                yield connection
-            except (
-                ValueError,
-                TypeError,
-                LookupError,
-                ArithmeticError,
-            ) as error:  # in rows that telex did not write
-                why = f"a value that telex cannot read: {type(error).__name__}"
-                raise HistoryError(
-                    f"the history {self.path} is damaged ({why})", path=self.path, code="corrupt"
-                ) from error
+                with self._damaged_values():
+                    yield connection
             finally:
                 _roll_back(connection)
 
@@ -277,6 +268,17 @@ class Database:
                 time.sleep(0.005)
 
     @contextlib.contextmanager
+    def _damaged_values(self) -> Iterator[None]:
+        try:
+            yield
+        # In rows that telex did not write.
+        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
+            why = f"a value that telex cannot read: {type(error).__name__}"
+            raise HistoryError(
+                f"the history {self.path} is damaged ({why})", path=self.path, code="corrupt"
+            ) from error
+
+    @contextlib.contextmanager
     def _map_errors(self) -> Iterator[None]:
         try:
             import sqlite3
@@ -299,7 +301,9 @@ class Database:
         code, path = _code(error), self.path
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return HistoryError(f"the history {path} is locked by another program", path=path, code="busy")
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        # Python cannot decode the text of a column, and reports no code.
+        undecodable = isinstance(error, sqlite3.OperationalError) and not code
+        if undecodable or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return HistoryError(f"the history {path} is damaged ({error})", path=path, code="corrupt")
         if path.is_dir():
             return HistoryError(f"the history {path} is a folder", path=path, code="corrupt")

@@ -225,7 +225,8 @@ class Ledger:
         )
         with self._database.reading() as connection:
             rows = () if connection is None else connection.execute(query, values).fetchall()
-        return [LedgerEntry(**dict(zip(("at", *names), row, strict=True))) for row in rows]
+            entries = [LedgerEntry(**dict(zip(("at", *names), row, strict=True))) for row in rows]
+            return [_records.checked(entry) for entry in entries]
 
 
 def forget_conversations(
@@ -266,10 +267,11 @@ def _total(key: str, requests: int, *sums: float) -> UsageTotal:
     from decimal import Decimal
 
     *tokens, cost, unpriced = (int(value) for value in sums)
-    return UsageTotal(
+    total = UsageTotal(
         key=key,
         requests=requests,
         **dict(zip(_TOKENS, tokens, strict=True)),
         cost=Decimal(cost) / _UNIT,
         unpriced=unpriced,
     )
+    return _records.checked(total)

@@ -104,6 +104,32 @@ class SearchHit(Struct):
 
 # --- reading the tables --------------------------------------------------------------------------------------
 
+_KINDS: Mapping[str, Any] = {
+    "str": str, "Role": str, "CostSource": str, "str | tuple[Part, ...]": (str, tuple), "Mapping[str, Json]": Mapping,
+    "int": int, "float": (int, float), "Decimal": object, "bool": bool,
+}  # fmt: skip
+"""The types of annotations."""
+_LIMITS: Mapping[str, tuple[float, float]] = {
+    "int": (-(2**63), 2**63 - 1),  # the integers of SQLite
+    "float": (0, 253_402_300_799),  # until the year 10000
+    "Decimal": (0, 10**30),
+}
+_Stored = TypeVar("_Stored", bound=Struct)
+
+
+def checked(stored: _Stored) -> _Stored:
+    """``stored``; raises TypeError or ValueError if a column or a key of JSON has another type, or an absurd number."""
+    for name, annotation in type(stored).__annotations__.items():
+        value, kind = getattr(stored, name), annotation.removesuffix(" | None")
+        if kind not in _KINDS or (value is None and kind != annotation):
+            continue
+        if not isinstance(value, _KINDS[kind]):
+            raise TypeError(name)
+        if kind in _LIMITS and not _LIMITS[kind][0] <= value <= _LIMITS[kind][1]:
+            raise ValueError(name)
+    return stored
+
+
 # With max(), the other columns are from the row with the largest value (sqlite.org/lang_select.html, "bare columns").
 _CONVERSATIONS = """
     SELECT c.id, title, begun, t.at AS updated, count(t.id) AS turns, t.provider || '/' || t.model AS model, t.verdict
@@ -135,7 +161,7 @@ def read_conversations(
 ) -> tuple[SavedConversation, ...]:
     """The conversations, most recently used first."""
     rows = _rows(connection, _CONVERSATIONS.format(where=where), -1 if limit is None else limit)
-    return tuple(SavedConversation(**row | {"verdict": _verdict(row["verdict"])}) for row in rows)
+    return tuple(checked(SavedConversation(**row | {"verdict": _verdict(row["verdict"])})) for row in rows)
 
 
 def read_latest(connection: sqlite3.Connection) -> SavedConversation | None:
@@ -161,9 +187,8 @@ def read_turns(connection: sqlite3.Connection, conversation: str) -> tuple[Saved
         row["usage"], row["cost"] = _read_usage(row["usage"])
         row["timing"] = _numbers(Timing, from_json(row["timing"]))
         row["resend"] = bool(row["resend"])
-        turns.append(
-            SavedTurn(**row, messages=tuple(messages.get(row["id"], ())), answer=answers.get(row["id"]))
-        )
+        asked, answer = tuple(messages.get(row["id"], ())), answers.get(row["id"])
+        turns.append(checked(SavedTurn(**row, messages=asked, answer=answer)))
     return tuple(turns)
 
 
@@ -218,27 +243,28 @@ def read_message(role: Any, text: str, more: str | None) -> Message:
     content: str | tuple[Part, ...] = text
     if "parts" in rest:
         content = tuple(map(_read_part, rest.pop("parts")))
-    return Message(
+    message = Message(
         role=role,
         content=content,
-        tool_calls=tuple(ToolCall(**call) for call in rest.pop("tool_calls", ())),
+        tool_calls=tuple(checked(ToolCall(**call)) for call in rest.pop("tool_calls", ())),
         reasoning_details=tuple(rest.pop("reasoning_details", ())),
-        sources=tuple(Source(**source) for source in rest.pop("sources", ())),
-        images=tuple(Image(**image) for image in rest.pop("images", ())),
+        sources=tuple(checked(Source(**source)) for source in rest.pop("sources", ())),
+        images=tuple(checked(Image(**image)) for image in rest.pop("images", ())),
         **rest,
     )
+    return checked(message)
 
 
 def _read_part(stored: Mapping[str, Json]) -> Part:
     match stored:
         case {"text": text}:
-            return TextPart(text=text)
+            return checked(TextPart(text=text))
         case {"image": url}:
-            return ImagePart(url=url)
+            return checked(ImagePart(url=url))
         case {"format": _}:
-            return AudioPart(**stored)
+            return checked(AudioPart(**stored))
         case _:
-            return FilePart(**stored)
+            return checked(FilePart(**stored))
 
 
 def storable(text: str) -> str:
@@ -283,7 +309,7 @@ def _read_usage(text: str | None) -> tuple[Usage | None, Cost | None]:
         from provider_core.prices import Cost
 
         amount, source = Decimal(stored.pop("cost")), stored.pop("source")
-        cost = Cost(amount=amount, source=source, partial=stored.pop("partial"))
+        cost = checked(Cost(amount=amount, source=source, partial=stored.pop("partial")))
         if source == "server" and not cost.partial:
             stored["cost"] = amount
     return (_numbers(Usage, stored) if stored else None), cost
@@ -291,7 +317,7 @@ def _read_usage(text: str | None) -> tuple[Usage | None, Cost | None]:
 
 def _numbers(kind: type[_Numbers], stored: dict[str, Json]) -> _Numbers:
     # Another release may have stored more.
-    return kind(**{name: stored[name] for name in kind.__annotations__ if name in stored})
+    return checked(kind(**{name: stored[name] for name in kind.__annotations__ if name in stored}))
 
 
 # --- searches ------------------------------------------------------------------------------------------------
@@ -309,8 +335,8 @@ def read_hits(
     """The messages that contain all words, which may be phrases; then the titles that do, of other conversations."""
     wanted = [fold(word) for word in words]
 
-    def holds(text: str) -> bool:
-        folded = fold(text)
+    def holds(text: object) -> bool:
+        folded = fold(str(text))  # a damaged file may have anything there
         return all(word in folded for word in wanted)
 
     connection.create_function("holds", 1, holds)
@@ -324,17 +350,16 @@ def read_hits(
     hits = []
     for conversation, title, turn, role, at, text in rows[:limit]:
         shown, marks = snippet(text, words)
-        hits.append(
-            SearchHit(
-                conversation=conversation,
-                title=title,
-                turn=turn,
-                role=role,
-                at=at,
-                snippet=shown,
-                marks=marks,
-            )
+        hit = SearchHit(
+            conversation=conversation,
+            title=title,
+            turn=turn,
+            role=role,
+            at=at,
+            snippet=shown,
+            marks=marks,
         )
+        hits.append(checked(hit))
     return tuple(hits)
 
 

@@ -23,7 +23,7 @@ from running import python
 
 from provider_core.errors import HistoryError
 from provider_core.events import Answer
-from provider_core.history import History, health
+from provider_core.history import History, LedgerEntry, health
 from provider_core.history._database import APPLICATION, VERSION, Database
 from provider_core.types import Message, Provider, Target, Timing, Usage, Verdict
 
@@ -367,16 +367,56 @@ def test_what_only_a_newer_release_knows_is_left_out(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "forged", ["more = '{'", "more = '[]'", """more = '{"tool_calls": [3]}'""", """more = '{"x": 1}'"""]
+    "forged",
+    [
+        "conversations SET title = x'ff'",
+        "conversations SET begun = 1e300",
+        "conversations SET begun = 'soon'",
+        "turns SET at = -9e999",
+        "turns SET at = 1e12",
+        "turns SET model = x'ff'",
+        "turns SET error = x'ff'",
+        "turns SET params = '[1]'",
+        """turns SET usage = '{"input": "many"}'""",
+        """turns SET usage = '{"input": 1e3}'""",
+        f"""turns SET usage = '{{"output": {2**63}}}'""",
+        """turns SET usage = '{"cost": "much", "source": "server", "partial": false}'""",
+        """turns SET usage = '{"cost": "NaN", "source": "server", "partial": false}'""",
+        """turns SET usage = '{"cost": "1E+999999", "source": "server", "partial": false}'""",
+        """turns SET timing = '{"total": "long"}'""",
+        """turns SET timing = '{"total": NaN}'""",
+        "messages SET text = x'ff'",
+        "messages SET more = '{'",
+        "messages SET more = '[]'",
+        """messages SET more = '""" + "[" * 200_000 + "'",
+        """messages SET more = '{"x": 1}'""",
+        """messages SET more = '{"reasoning": 1}'""",
+        """messages SET more = '{"parts": [{"text": 1}]}'""",
+        """messages SET more = '{"parts": [{"image": null}]}'""",
+        """messages SET more = '{"tool_calls": [3]}'""",
+        """messages SET more = '{"tool_calls": [{"id": "", "name": [], "arguments": ""}]}'""",
+        """messages SET more = '{"sources": [{"number": 1, "url": 2}]}'""",
+        """messages SET more = '{"images": [{"url": "data:", "size": "big"}]}'""",
+        "requests SET at = 1e300",
+        "requests SET model = x'ff'",
+        "requests SET cost = 9e999",
+        "requests SET cost = 1e300",
+        "requests SET cost = -1",
+        "requests SET input = 9e999",
+    ],
 )
 def test_rows_that_telex_did_not_write_are_damage(path: Path, forged: str) -> None:
     with History(path) as history:
         said(history, "question", "answer")
-    run_sql(path, "UPDATE messages SET " + forged)
-    with History(path) as history:
-        (conversation,) = history.conversations()
-        with pytest.raises(HistoryError, match="is damaged") as caught:
-            history.turns(conversation.id)
+        history.ledger.add([LedgerEntry(at=1, provider="lab", model="m", command="chat", verdict="complete")])
+    run_sql(path, "UPDATE " + forged)
+
+    def read(history: History) -> list[object]:
+        turns = [history.turns(each.id) for each in history.conversations()]
+        return [turns, history.ledger.totals("day"), history.ledger.totals("model")]
+
+    with History(path) as history, pytest.raises(HistoryError, match="is damaged") as caught:
+        read(history)
     assert caught.value.code == "corrupt"
 
 
