@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import struct
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -104,9 +106,11 @@ class Dialogue:
         before, sys.stdin = sys.stdin, _Keyboard(screen, lines)
         try:
             with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
-                assert main(["chat", *arguments], App(environ=self._environ, arguments=arguments)) == 0
+                code = main(["chat", *arguments], App(environ=self._environ, arguments=arguments))
         finally:
+            sys.stdin.close()
             sys.stdin = before
+        assert code == 0, screen.text
         return [row for row in screen.text.splitlines() if row]
 
 
@@ -123,7 +127,7 @@ class _Keyboard(io.TextIOWrapper):
     """Echoes each line on the screen when it is read; then it is the end of input."""
 
     def __init__(self, screen: _Screen, lines: Sequence[str | Callable[[], str]]) -> None:
-        super().__init__(io.BytesIO())
+        super().__init__(Path(os.devnull).open("rb"))  # noqa: SIM115 - it answers no question about tools
         self._screen, self._lines = screen, iter(lines)
 
     def isatty(self) -> bool:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conversing import Dialogue
 from scripted import Scripted, answer
+from toolboxes import call, calling
+from toolchat import lab, odd, results
 
 from telex.app import App
 from telex.repl.commands import complete
@@ -111,3 +113,36 @@ def test_tab_completes_settings_and_servers(telex: Telex, talk: Dialogue) -> Non
 
 
 # --- /tools ------------------------------------------------------------------------------------------------
+
+
+def test_servers_are_listed_and_turned_on_and_off(talk: Dialogue, telex: Telex, server: Scripted) -> None:
+    lab(telex, "one", '["ask", "echo"]', allow=["echo"])
+    odd(telex, "learn")
+    rows = talk(
+        lines=[
+            "/tools",
+            "/tools on odd one",
+            "/tools off one",
+            "Who?",
+            "/tools off all",
+            "Who?",
+            "/tools off odd",
+        ]
+    )
+    screen = "\n".join(rows)
+    assert "> /tools\noff  odd\noff  one\nTo turn one on: /tools on NAME\n" in screen
+    on = "on   odd: learn\non   one: ask, echo*\n* runs without asking for approval\n"
+    assert f"> /tools on odd one\n{on}> /tools off one\non   odd: learn\noff  one\n> Who?" in screen
+    assert "> /tools off all\noff  odd\noff  one\nTo turn one on: /tools on NAME\n> Who?" in screen
+    assert "> /tools off odd\ntelex: odd is not on\n" in screen
+    assert [len(asked.body.get("tools", ())) for asked in server.asked] == [1, 0]
+
+
+def test_a_server_that_has_ended_is_started_again(talk: Dialogue, telex: Telex, server: Scripted) -> None:
+    lab(telex, "one", allow=["*"])
+    server.will(
+        calling(call("one__die")), answer("Oh."), calling(call("one__echo", {"a": 1})), answer("Now.")
+    )
+    rows = talk("--tools", "one", lines=["Do it.", "/tools", "/tools on one", "Again."])
+    assert any(row.startswith("off  one: the MCP server one ended (exit 3)") for row in rows)
+    assert '"a": 1' in results(server.asked[-1])[-1]

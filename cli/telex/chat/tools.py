@@ -22,8 +22,9 @@ from telex.render import messages
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from provider_core.events import Decision, PlannedCall, Toolbox, ToolSpec
+    from provider_core.events import Decision, PlannedCall, ToolSpec
     from provider_core.settings.mcp import McpServer
+    from provider_core.tools.mcp import McpToolbox
     from provider_core.types import Target
     from telex.app import App
     from telex.console import Console
@@ -98,26 +99,33 @@ class ToolServers:
         self.policy = ApprovalPolicy(
             allow, of_alias=of_alias, narrowed=project.allow if project is not None else None
         )
-        self.toolboxes: Sequence[Toolbox] = ()
-        self.turned_off: dict[str, Toolbox] = {}
-        """Servers that run, and whose tools are not offered now."""
+        self._running: dict[str, McpToolbox] = {}
+        self._turned_off: set[str] = set()
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        self._start(self._chosen())
+        self._start(self._chosen(self._names))
         return self
 
-    def turn_on(self, name: str) -> None:
-        """Offer the tools of another server, which is started if it does not run; raises as entering does."""
-        if name in self.turned_off:
-            self.toolboxes = (*self.toolboxes, self.turned_off.pop(name))
-        elif all(box.name != name for box in self.toolboxes):
-            self._start((self._app.runtime.settings.mcp_server(name),))
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def toolboxes(self) -> tuple[McpToolbox, ...]:
+        """The servers whose tools are offered, also those that have ended."""
+        return tuple(box for name, box in self._running.items() if name not in self._turned_off)
+
+    def turn_on(self, *names: str) -> None:
+        """Offer the tools of these servers too. Those that do not run, or have ended, are started, as on entering."""
+        chosen = self._chosen(names)
+        self._turned_off.difference_update(server.name for server in chosen)
+        working = {name for name, box in self._running.items() if box.failure is None}
+        if missing := [server for server in chosen if server.name not in working]:
+            self._start(missing)
 
     def turn_off(self, name: str) -> None:
         """Offer the tools of a server no longer; it runs on until the end."""
-        self.turned_off |= {box.name: box for box in self.toolboxes if box.name == name}
-        self.toolboxes = tuple(box for box in self.toolboxes if box.name != name)
+        self._turned_off.add(name)
 
     def _start(self, chosen: Sequence[McpServer]) -> None:
         from provider_core.tools.mcp import McpServers
@@ -139,7 +147,7 @@ class ToolServers:
             spinner.stop()
         failures = servers.failures
         if failures and not servers.toolboxes:
-            if not self.toolboxes:
+            if not self._running:
                 self._stack.close()
             for failure in failures[1:]:
                 console.error(failure.error.message, self._app.hint(failure.error))
@@ -148,7 +156,7 @@ class ToolServers:
             console.note(f"{failure.error.message}; continuing without it.")
             for line in (self._app.hint(failure.error) or "").splitlines():
                 console.note(f"  {line}")
-        self.toolboxes = (*self.toolboxes, *servers.toolboxes)
+        self._running |= {box.name: box for box in servers.toolboxes}
         for box in servers.toolboxes:
             if not box.tools:
                 console.note(f"The MCP server {box.name} has no tools.")
@@ -157,12 +165,9 @@ class ToolServers:
             if not failures and not any(matches(server, tool, (pattern,)) for server, tool in tools):
                 console.note(f"--allow {pattern} matches no tool.")
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def _chosen(self) -> tuple[McpServer, ...]:
+    def _chosen(self, given: Sequence[str]) -> tuple[McpServer, ...]:
         settings = self._app.runtime.settings
-        names = [name.strip() for each in self._names for name in each.split(",") if name.strip()]
+        names = [name.strip() for each in given for name in each.split(",") if name.strip()]
         if not names:
             raise InvalidInputError("--tools is empty; name MCP servers, or use all")
         chosen: dict[str, McpServer] = {}

@@ -9,8 +9,8 @@ from telex.repl.session import CommandError, split_words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provider_core.events import Toolbox
     from provider_core.settings.tree import Place
+    from provider_core.tools.mcp import McpToolbox
     from telex.app import App
     from telex.repl.session import Session
 
@@ -37,8 +37,7 @@ def tools(session: Session, argument: str) -> None:
         case []:
             _list_tools(session)
         case ["on", *names] if names:
-            for name in names:
-                session.turn_on(name)
+            session.turn_on(*names)
             _list_tools(session)
         case ["off", *names] if names:
             on = [box.name for box in _toolboxes(session)]
@@ -54,7 +53,7 @@ def tools(session: Session, argument: str) -> None:
             )
 
 
-def _toolboxes(session: Session) -> Sequence[Toolbox]:
+def _toolboxes(session: Session) -> Sequence[McpToolbox]:
     return session.tools.toolboxes if session.tools is not None else ()
 
 
@@ -69,6 +68,9 @@ def _list_tools(session: Session) -> None:
         if name not in boxes:
             console.note(f"off  {name}")
             continue
+        if (failure := boxes[name].failure) is not None:
+            console.note(f"off  {name}: {failure.message}")
+            continue
         shown = []
         for offered in boxes[name].tools:
             call = ToolCall(id="", name=offered.tool.name, arguments="{}")
@@ -81,7 +83,7 @@ def _list_tools(session: Session) -> None:
         console.note("* runs without asking for approval")
     if not boxes and not known:
         console.note("No MCP server is set up. To add one: telex mcp add")
-    elif not boxes:
+    elif all(box.failure is not None for box in boxes.values()):
         console.note("To turn one on: /tools on NAME")
 
 

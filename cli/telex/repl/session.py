@@ -245,8 +245,7 @@ class Session:
                     ToolServers(self.app, servers, allow=options.allow, of_alias=options.allow_of_alias)
                 )
             else:
-                for server in servers:
-                    self.tools.turn_on(server)
+                self.tools.turn_on(*servers)
 
     @property
     def options(self) -> Mapping[str, Any]:
