@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from provider_core.batches.lanes import FIRST, MOST, Lane, Throttle, seconds
-from provider_core.errors import ConnectError, RateLimitError
+from provider_core.batches.lanes import FIRST, MOST, Lane, Lanes, Throttle, model_of, seconds
+from provider_core.client import Client, OpenProvider
+from provider_core.errors import ConnectError, MissingKeyError, RateLimitError
 from provider_core.types import Provider, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 OPENED: Any = None
 TARGET = Target(provider=Provider(name="lab"), model="m")
@@ -104,7 +109,9 @@ def test_requests_and_tokens_are_spaced_over_the_minute() -> None:
     assert made.free_at(0.0) == 1.0
     made.start(1.0, tokens=300)
     assert made.free_at(1.0) == 4.0
-    made.throttles[1].correct(-200)
+    made.throttles[1].correct(-100)
+    assert made.free_at(1.0) == 3.0
+    made.throttles[1].correct(-100)
     assert made.free_at(1.0) == 2.0
 
 
@@ -139,6 +146,55 @@ def test_no_more_requests_start_than_the_server_says_are_left() -> None:
 )  # fmt: skip
 def test_durations_of_headers(text: str, value: float | None) -> None:
     assert seconds(text) == (None if value is None else pytest.approx(value))
+
+
+class Providers:
+    """What ``Lanes`` needs of a runtime: providers that open, except those without a ``base_url``."""
+
+    transport = None
+
+    @contextmanager
+    def open_provider(self, target: Target) -> Iterator[OpenProvider]:
+        if not target.provider.base_url:
+            raise MissingKeyError(f"{target.provider.name} has no key", provider=target.provider.name)
+        yield OpenProvider(client=Client(), provider=target.provider, key="")
+
+
+def provider(name: str, url: str = "http://127.0.0.1:9", **fields: Any) -> Provider:
+    return Provider(name=name, base_url=url, **fields)
+
+
+def opened(*providers: Provider, **how: Any) -> list[Lane]:
+    runtime: Any = Providers()
+    with Lanes(runtime, find=lambda _: [], **how) as made:
+        return made.open([model_of(Target(provider=each, model="m")) for each in providers])
+
+
+def test_a_model_that_cannot_be_asked_is_left_out_unless_there_is_no_other() -> None:
+    lanes = opened(provider("none", ""), provider("a"), provider("b"))
+    assert [(str(each.target), each.rank) for each in lanes] == [("a/m", 1), ("b/m", 2)]
+    for providers in ((provider("none", ""),), (provider("x", ""), provider("none", ""))):
+        with pytest.raises(MissingKeyError, match="none has no key"):
+            opened(*providers)
+
+
+def test_each_address_has_a_lane_and_all_share_the_limits_of_their_provider() -> None:
+    fleet = provider("fleet", base_urls=("http://127.0.0.2:9", "http://127.0.0.3:9"), rpm=60)
+    lanes = opened(fleet, provider("free"), most=5, tpm=6000)
+    assert [each.target.provider.base_url[7:16] for each in lanes] == [
+        "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.1",
+    ]  # fmt: skip
+    lanes[0].start(0.0, 200)
+    assert [each.free_at(0.0) for each in lanes] == [2.0] * 4, "the tokens of the batch"
+    lanes[1].start(0.0, 0)
+    lanes[1].start(0.0, 0)
+    assert [each.free_at(0.0) for each in lanes] == [3.0] * 3 + [2.0], "the requests of the provider"
+    assert {each.limit for each in lanes} == {5}
+
+
+def test_the_embedded_model_has_one_request_at_a_time() -> None:
+    (only,) = opened(provider("local", embedded=True), most=8)
+    assert (only.limit, only.most) == (1, 1)
 
 
 def test_a_server_that_never_answered_is_given_up_after_some_rows() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from batch_api import BatchApi, completion, echo, refused, reply
-from scripted import Answer, Asked, Cut, Scripted
+from scripted import Answer, Asked, Cut, Pause, Scripted
 
 from provider_core import errors
 from provider_core.attachments import estimate_tokens
@@ -191,6 +191,26 @@ def test_a_row_that_no_file_can_hold_fails_alone(world: World, monkeypatch: pyte
     assert short.ok
 
 
+def test_an_answer_of_the_api_may_come_in_pieces_and_has_a_limit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def serve(asked: Asked) -> Answer:
+        whole = world.api(asked)
+        (body,) = whole.body
+        return Answer([body[:9], Pause(0.02), body[9:]], whole.status, whole.headers)  # type: ignore[index]
+
+    world.server.will(serve)
+    assert world.texts() == ["a", "b", "c"]
+    monkeypatch.setattr("provider_core.batches.jobs._ANSWER", 5)
+    world.assert_ends(errors.ProtocolError, "lab did not answer /files with a JSON object")
+
+
+def test_a_row_that_is_not_valid_unicode_fails_alone(world: World) -> None:
+    odd, good = sorted(world.results(["\ud800", "b"]), key=lambda each: each.row.number)
+    assert "text that is not valid Unicode" in str(odd.error)
+    assert good.ok
+
+
 @pytest.mark.parametrize(
     ("name", "has"), [("openai", True), ("groq", True), ("mistral", False), ("ollama", False), (None, True)]
 )
@@ -201,6 +221,8 @@ def test_presets_say_who_has_a_batch_api(name: str | None, has: bool) -> None:
         return
     with pytest.raises(InvalidInputError, match="no Batch API that telex can use"):
         batch_api(provider)
+    with pytest.raises(InvalidInputError, match="the embedded model has no Batch API"):
+        batch_api(Provider(name="x", embedded=True))
 
 
 # --- other ends of a job -----------------------------------------------------------------------------------
@@ -354,6 +376,9 @@ def test_a_lost_answer_to_the_creation_finds_the_job_among_many(world: World) ->
     world.api.faults = [("POST /batches", lost)]
     assert world.texts() == ["a", "b", "c"]
     assert world.api.requests.count("POST /batches") == 1
+    assert sum(each.startswith("GET /batches?limit=100") for each in world.api.requests) == 3, (
+        "of two batches each"
+    )
 
 
 # --- a network that fails ----------------------------------------------------------------------------------
