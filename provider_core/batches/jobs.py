@@ -85,6 +85,9 @@ class JobFile:
             raise FileError(f"{path} cannot be read", path=path, reason=error.strerror or "") from None
         try:
             self.jobs = {each["token"]: Job(**each) for each in json.loads(content)["telex_jobs"]}
+            for name, kind in Job.__annotations__.items():
+                if any(type(getattr(job, name)).__name__ != kind for job in self.jobs.values()):
+                    raise TypeError
         except (ValueError, TypeError, LookupError, RecursionError):
             raise FileError(f"{path} is damaged", path=path, reason="damaged") from None
 

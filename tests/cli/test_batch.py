@@ -362,6 +362,19 @@ def test_a_file_of_somebody_else_is_never_touched(lab: Lab) -> None:
     assert Path("rows.txt").read_text() == "one\n"
 
 
+@pytest.mark.parametrize(
+    "state", ["", "x", "[]", '{"telex_batch": [[1, 2]]}', '{"telex_batch": 1}', "[" * 5000]
+)
+def test_an_output_whose_state_is_damaged_is_kept(lab: Lab, state: str) -> None:
+    assert lab.batch("-o", "out.jsonl", stdin=b"x\n").code == 0
+    before = Path("out.jsonl").read_bytes()
+    Path("out.jsonl.state").write_text(state)
+    for more in ((), ("--fresh",)):
+        ran = lab.batch("-o", "out.jsonl", *more, stdin=b"x\n")
+        assert (ran.code, Path("out.jsonl").read_bytes()) == (2, before)
+        assert "(out.jsonl.state is missing or damaged)" in ran.err
+
+
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
 def test_a_line_that_telex_did_not_write_is_reported_and_kept(lab: Lab, name: str) -> None:
     assert lab.batch("-o", name, stdin=b"x\n").code == 0

@@ -16,6 +16,7 @@ from scripted import Scripted
 if TYPE_CHECKING:
     from running import Telex
 
+JOB = '[{"token": "t", "provider": "lab", "base_url": "http://127.0.0.1:9/v1", "model": "m", "rows": 1}]'
 COMMAND = ("batch", "in.jsonl", "Say {{ body }}", "-m", "lab", "-o", "out.jsonl", "--via", "provider")
 
 
@@ -147,8 +148,11 @@ def test_any_batch_of_a_provider_is_shown_and_cancelled_by_its_id(inside: Inside
     assert inside("batch", "status", "nothing").code == 2
 
 
-def test_a_damaged_file_of_jobs_is_reported_and_kept(inside: Inside, api: BatchApi) -> None:
-    Path("out.jsonl.jobs").write_text('{"telex_jobs": 1, "jobs": [{"token"')
+@pytest.mark.parametrize(
+    "jobs", ["1", '[{"token"', "[1]", '[{"token": "t"}]', JOB.replace('"rows": 1', '"rows": []')]
+)
+def test_a_damaged_file_of_jobs_is_reported_and_kept(inside: Inside, api: BatchApi, jobs: str) -> None:
+    Path("out.jsonl.jobs").write_text(f'{{"telex_jobs": {jobs}}}')
     ran = inside(*COMMAND)
     assert (ran.code, api.requests) == (1, [])
     assert "out.jsonl.jobs is damaged" in ran.err

@@ -221,8 +221,8 @@ class Journal:
         """Compare what the results in the file were made with. A ``fresh`` start needs a file of telex batch, too."""
         state = self._read_state()
         try:
-            before = dict(json.loads(state)["telex_batch"])
-        except (ValueError, TypeError, LookupError):
+            before = {**json.loads(state)["telex_batch"]}
+        except (ValueError, TypeError, LookupError, RecursionError):
             if not state:
                 with contextlib.suppress(OSError):
                     os.unlink(self._state_path)  # noqa: PTH108 - made just now
