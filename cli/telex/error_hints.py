@@ -419,7 +419,7 @@ def _tool_hint(error: e.CoreError, _: Provider | None) -> str | None:
     server = getattr(error, "server", "") or "NAME"
     match error:
         case e.UnknownToolServerError():
-            return _did_you_mean(error.candidates, "See: telex mcp list")
+            return _did_you_mean(error.candidates, "See: telex mcp list\nTo set one up: telex mcp add --help")
         case e.ToolSecretError(source="http"):
             return f"Use an https address, or set allow_http = true in [mcp.{server}]"
         case e.ToolSecretError(source=source) if source.startswith("env:"):

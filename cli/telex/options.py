@@ -155,6 +155,8 @@ class Name(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name; that of a provider in the spelling of the settings, because case is ignored."""
+        if not str(value).strip() and self.completes != "profile":  # no profile, whatever TELEX_PROFILE says
+            self.fail("it is empty", param, ctx)
         if self.completes != "provider" or ctx is None or ctx.resilient_parsing or ctx.obj is None:
             return str(value)
         from telex import provider_commands

@@ -117,8 +117,7 @@ def load(
         first = int(found[2])
         last = int(found[4]) if found[4] else None if found[3] else first
         if first < 1 or (last is not None and last < first):
-            why = "ends in a range that is not valid: it begins at 1 or later, and ends after its beginning"
-            raise AttachmentError(f"{label(text)} {why}", name=label(text))
+            raise refusal(label(text), "has an invalid range: use FIRST-LAST, counted from 1, such as 10-40")
         span = first, last
     if os.path.isdir(path):  # noqa: PTH112 - as above
         if span is not None:

@@ -68,7 +68,7 @@ def read_folder(path: Path, name: str, *, limit: int = limits.ATTACHED) -> TextF
     Raises ``AttachmentError`` if there are none, or if they have more than ``limit`` bytes together (code "too_much").
     """
     shown = "" if name in (".", "./") else name if name.endswith("/") else f"{name}/"
-    return _read([(path, shown, ())], name, "text files", limit)
+    return _read([(path, shown, ())], name, "has no text files", limit)
 
 
 def read_pattern(text: str, *, limit: int = limits.ATTACHED) -> TextFolder:
@@ -84,7 +84,7 @@ def read_pattern(text: str, *, limit: int = limits.ATTACHED) -> TextFolder:
         fixed = next((at for at, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
         before = "/".join(parts[:fixed]) + "/" if fixed else ""
         roots.append((Path(before or "."), before, tuple(part for part in parts[fixed:] if part)))
-    return _read(roots, text, "files that match it", limit)
+    return _read(roots, text, "matches no text files", limit)
 
 
 def _alternatives(text: str) -> list[str]:
@@ -117,8 +117,13 @@ class _Skipped:
         self.unreadable.append(f"{name} ({error.strerror})")
 
 
-def _read(roots: Sequence[tuple[Path, str, tuple[str, ...]]], name: str, what: str, limit: int) -> TextFolder:
-    """Read the files of the roots: each is a folder, the text before its files' names, and the rest of a pattern."""
+def _read(
+    roots: Sequence[tuple[Path, str, tuple[str, ...]]], name: str, nothing: str, limit: int
+) -> TextFolder:
+    """Read the files of the roots: each is a folder, the text before its files' names, and the rest of a pattern.
+
+    ``nothing`` follows ``name`` in the error if there are none.
+    """
     name = label(name)
     skipped, seen, found = _Skipped(), set[Path](), list[TextFile]()
     number = size = 0
@@ -136,19 +141,21 @@ def _read(roots: Sequence[tuple[Path, str, tuple[str, ...]]], name: str, what: s
     if size > limit:
         raise refusal(
             name,
-            f"is too large: {number:,} text files, which have {_shown(size)} with their names "
-            f"(about {rounded(size // 4):,} tokens); at most {_shown(limit)} of folders and patterns are attached",
+            f"is too large: {_shown(size)} in {number:,} text file{'s'[: number != 1]}, names included (about "
+            f"{rounded(size // 4):,} tokens); folders and patterns may have {_shown(limit)} together",
             code="too_much",
         )
     if not found:
         why = ", ".join(f"{count:,} {word}" for word, count in sorted(skipped.counts.items()))
-        raise AttachmentError(f"{name} has no {what}" + (f" (skipped: {why})" if why else ""), name=name)
+        raise AttachmentError(f"{name} {nothing}" + (f" (skipped: {why})" if why else ""), name=name)
     counts = dict(sorted(skipped.counts.items()))
     return TextFolder(name=name, files=tuple(found), skipped=counts, unreadable=tuple(skipped.unreadable))
 
 
 def _shown(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
+    return (
+        f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB" if size >= 100 else f"{size} B"
+    )
 
 
 def _read_file(path: Path, name: str, room: int, skipped: _Skipped) -> TextFile | None:

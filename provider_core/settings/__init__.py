@@ -545,7 +545,7 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         wrong = presets.problems(paths.presets).get(entry["preset"])
         problem = wrong.message if wrong is not None else f"unknown preset: {entry['preset']}"
     elif not base_url and gguf is None:
-        problem = "it needs preset, base_url or gguf"
+        problem = "needs preset, base_url or gguf"
     elif missing := re.search(r"\{([^}]*)\}", base_url):
         problem = f"its address needs variables.{missing[1]}"
     if problem:

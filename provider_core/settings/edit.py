@@ -191,7 +191,9 @@ def declare_model(path: Path, provider: str, model: str, fields: Mapping[str, Js
         models = table.setdefault("models", [])
         at = _index(models, model)
         if at is not None and new:
-            raise SettingsError(f"{provider}/{model} is already in the settings", path=path)
+            raise SettingsError(
+                f"{provider}/{model} is already in the settings; change it with telex models edit", path=path
+            )
         before = models[at] if at is not None and isinstance(models[at], dict) else {}
         entry = without_none({"id": model, **before, **fields})
         end = len(models) if at is None else at

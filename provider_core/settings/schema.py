@@ -535,8 +535,9 @@ def _refused(place: list[str], kind: str, words: str, variables: Variables, path
 _WORDS = {
     **dict.fromkeys(("bool_parsing", "bool_type"), "must be true or false"),
     **dict.fromkeys(("dict_type", "model_type"), "must be a table"),
+    **dict.fromkeys(("float_parsing", "float_type"), "must be a number"),
+    **dict.fromkeys(("int_from_float", "int_parsing", "int_type"), "must be a whole number"),
     **dict.fromkeys(("string_too_short", "too_short"), "must not be empty"),
-    "int_parsing": "must be a whole number",
     "list_type": "must be a list",
     "missing": "is required",
     "path_type": "must be a path",

@@ -132,7 +132,7 @@ def test_targets_are_replaced_and_options_stay(telex: Inside) -> None:
         ("models add lap a", 3, "Did you mean lab?"),
         ("models add deepseek a", 3, "Set it up: telex providers add deepseek"),
         ("models add local a", 3, "local is built in"),
-        ("models add lab _", 2, "the model id is empty"),
+        ("models add lab/", 2, "the model id is empty"),
         ("models add lab _a", 2, "is not a valid model id"),
         ("models add lab m\nb", 2, "is not a valid model id"),
         ("models add lab " + "x" * 600, 2, "is not a valid model id"),

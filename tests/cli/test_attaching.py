@@ -106,7 +106,7 @@ def test_files_that_are_too_large_together_send_nothing(lab: Inside, server: Scr
         Path(name, "a.txt").write_text("x" * 600)
     ran = lab("chat", "--attach-limit", "1kB", "-f", "one", "-f", "two", "Why?")
     assert (ran.code, server.asked) == (2, [])
-    assert "two is too large: 1 text files, which have 0.6 kB with their names" in ran.err
+    assert "two is too large: 0.6 kB in 1 text file, names included" in ran.err
     assert "--attach-limit 10MB" in ran.err
     assert lab("chat", "--attach-limit", "2kB", "-f", "one", "-f", "two", "Why?").code == 0
 

@@ -129,6 +129,7 @@ def test_stdin_is_part_of_prompt(
         (["-c", "hi"], b"", "no conversation"),
         (["--conversation", "", "hi"], b"", "--conversation is empty"),
         (["--schema", " ", "hi"], b"", "--schema is empty"),
+        (["-m", "", "hi"], b"", "Invalid value for '-m' / '--model': it is empty"),
         (["--schema", "[1]", "hi"], b"", "the schema is a JSON array, not a JSON object"),
         (["-p", "messages=1", "hi"], b"", "-p messages: telex sets this field; use the argument PROMPT"),
         (["--var", "a=b", "hi"], b"", "--var requires --template"),

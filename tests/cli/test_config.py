@@ -107,6 +107,8 @@ def test_set_writes_one_value_of_its_type_and_unset_removes_it(
         ("reasoning loud", 3, "reasoning: must be 'show', 'hide' or 'summary'"),
         ("markdown perhaps", 3, "markdown: must be true or false"),
         ("local_threads many", 3, "local_threads: must be a whole number"),
+        ("local_threads 1.5", 3, "local_threads: must be a whole number"),
+        ("temperature warm", 3, "temperature: must be a number\n"),
         ("budget.day -- -1", 3, "budget.day: must be greater than 0"),
         ("reasoning show hide", 2, "reasoning takes one value"),
         ("providers.lab.headers {x", 2, "is not valid JSON"),

@@ -82,7 +82,7 @@ def test_the_file_is_changed_only_if_asked(talk: Dialogue, telex: Telex) -> None
     [
         ("/set tempreature 1", "telex: tempreature cannot be set in a conversation"),
         ("/set providers.lab.timeout 1", "telex: providers.lab.timeout cannot be set in a conversation"),
-        ("/set temperature warm", "telex: temperature: must be a valid number"),
+        ("/set temperature warm", "telex: temperature: must be a number"),
         ("/set usage all", "telex: usage: must be 'auto', 'none', 'short' or 'full'"),
         ("/set --save", "telex: /set --save takes a setting and a value"),
         ("/set budget.day -1", "telex: budget.day"),

@@ -64,7 +64,7 @@ def test_every_command_has_one_line_of_help_examples_and_exit_codes(each: Below,
     else:
         assert {ExitCode.OK, ExitCode.USAGE} <= set(command.exits)
         shown = re.findall(r"^ +(\d+)  (.*)$", text.partition("Exit codes:")[2], re.MULTILINE)
-        assert shown == [(str(int(code)), meaning) for code, meaning in command.meanings.items()]
+        assert shown == [(str(int(code)), meaning) for code, meaning in sorted(command.meanings.items())]
         assert ("the answer is incomplete" in text) == (words[1:] == ("chat",))
 
 

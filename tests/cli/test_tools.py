@@ -149,7 +149,7 @@ def test_all_means_every_enabled_server(desk: Desk, server: Scripted) -> None:
         (1, "lap", 3, ["telex: unknown MCP server: lap", "  Did you mean lab?"]),
         (1, "lab,q", 3, ["telex: unknown MCP server: q", "  See: telex mcp list"]),
         (1, " , ", 2, ["telex: --tools is empty; name MCP servers, or use all"]),
-        (0, "all", 3, ["telex: no MCP server is set up"]),
+        (0, "all", 3, ["telex: no MCP server is set up", "  See: telex mcp list"]),
         (-1, "all", 3, ["telex: all MCP servers are disabled"]),
     ],
 )

@@ -148,7 +148,8 @@ def test_today_begins_at_midnight(lab: Inside) -> None:
 
 def test_an_empty_ledger_is_said_and_no_file_is_made(lab: Inside) -> None:
     ran = lab("usage")
-    assert (ran.code, ran.text, ran.err) == (0, "", "The ledger has no requests of this period.\n")
+    assert (ran.code, ran.text, ran.err) == (0, "", "The ledger has no requests in this period.\n")
+    assert lab("usage", "--model", "m").err == "The ledger has no matching requests in this period.\n"
     total = json.loads(lab("usage", "--json").text)["total"]
     assert (total["requests"], total["cost"]) == (0, 0)
     assert not lab.paths.data.exists()

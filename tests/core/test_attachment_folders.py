@@ -133,7 +133,7 @@ def test_size_limit_names_the_numbers_and_reads_no_large_file(here: Path) -> Non
         big.write(b"text\n" * 2000)
         big.truncate(50_000_000_000)
     assert refused("src", limit=10_000).message.startswith(
-        "src is too large: 3 text files, which have 50,000.0 MB with their names (about 13,000,000,000 tokens)"
+        "src is too large: 50,000.0 MB in 3 text files, names included (about 13,000,000,000 tokens)"
     )
     Path("src/big").unlink()
     assert folder("src", limit=4100).size == 4000
@@ -203,8 +203,8 @@ def test_unreadable_files_and_folders_are_named(here: Path) -> None:
     [
         ("empty", "empty has no text files"),
         ("bin", "bin has no text files (skipped: 1 binary, 1 hidden or ignored)"),
-        ("*.nothing", "*.nothing has no files that match it"),
-        ("missing/**/*.md", "missing/**/*.md has no files that match it"),
+        ("*.nothing", "*.nothing matches no text files"),
+        ("missing/**/*.md", "missing/**/*.md matches no text files"),
         ("bin:3", "bin is a folder, which has no lines"),
         ("{a,b}" * 8, "has more than 100 alternatives"),
         ("missing", "missing cannot be read: No such file or directory"),
@@ -291,8 +291,8 @@ def test_file_with_the_name_of_a_range_takes_precedence(here: Path) -> None:
     ("source", "words"),
     [
         ("a.py:5", "a.py has 1 lines, so there is no line 5"),
-        ("a.py:0-3", "a.py:0-3 ends in a range that is not valid"),
-        ("a.py:4-3", "a.py:4-3 ends in a range that is not valid"),
+        ("a.py:0-3", "a.py:0-3 has an invalid range: use FIRST-LAST"),
+        ("a.py:4-3", "a.py:4-3 has an invalid range: use FIRST-LAST"),
         ("b.py:1-2", "b.py:1-2 cannot be read: No such file"),
         ("a.png:1-2", "a.png is not a text file"),
     ],

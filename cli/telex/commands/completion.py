@@ -25,15 +25,15 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
     examples=("telex completion --install", "telex completion powershell | Out-String | Invoke-Expression"),
     exits=(ExitCode.OK,),
 )
-@click.argument("shell", type=click.Choice(SHELLS), required=False)
+@click.argument("shell", type=click.Choice(SHELLS), metavar="[SHELL]", required=False)
 @click.option("--install", is_flag=True, help="Install the script where the shell looks for it.")
 @click.pass_context
 @pass_app
 def command(app: App, ctx: click.Context, *, shell: str | None, install: bool) -> None:
     """Print the completion script for a shell, by default your login shell.
 
-    Pressing Tab contacts no server, and starts no program except in PowerShell, where it runs telex. Provider and model
-    names are those from the last run of telex.
+    SHELL is bash, zsh, fish or powershell. Pressing Tab contacts no server, and starts no program except in PowerShell,
+    where it runs telex. Provider and model names are those from the last run of telex.
     """
     from telex.completion import script
 

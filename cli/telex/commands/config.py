@@ -78,7 +78,7 @@ def list_(app: App, *, as_json: bool) -> None:
 @click.command(
     cls=Command,
     examples=("telex config get model", "telex config get providers.lab --json | jq .base_url"),
-    exits=(ExitCode.SETTINGS,),
+    exits=(ExitCode.OTHER, ExitCode.SETTINGS),
     meanings={ExitCode.OTHER: "the setting has no value, or another error"},
 )
 @click.argument("key", type=Name("setting"))

@@ -160,7 +160,8 @@ def command(
             if parts:
                 console.out(f"\nBudget: {', '.join(parts)}\n")
     if not totals:
-        console.note("The ledger has no requests of this period.")
+        matching = "matching " if model or provider else ""
+        console.note(f"The ledger has no {matching}requests in this period.")
     elif whole.unpriced:
         console.note(f"The cost of {plural(whole.unpriced, 'request')} is unknown and not included.")
 

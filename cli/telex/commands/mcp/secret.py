@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from telex.app import App
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
+_MEANINGS = {ExitCode.KEY: "the keyring cannot be used"}
 
 
 def _options(command: _Command) -> _Command:
@@ -40,6 +41,7 @@ def _options(command: _Command) -> _Command:
         "pass show github | telex mcp set-secret github --stdin --for https://mcp.example.com",
     ),
     exits=(ExitCode.SETTINGS, ExitCode.KEY),
+    meanings=_MEANINGS,
 )
 @_options
 @pass_app
@@ -61,6 +63,7 @@ def set_secret(app: App, *, name: str, from_stdin: bool, url: str | None, remove
         "pass show gateway | telex providers set-secret gateway --stdin --for https://llm.example.com/v1",
     ),
     exits=(ExitCode.SETTINGS, ExitCode.KEY),
+    meanings=_MEANINGS,
 )
 @_options
 @pass_app
@@ -168,6 +171,7 @@ def _not_blank(text: str) -> str:
         "telex mcp list | grep -w off | cut -f 1 | xargs -n 1 telex mcp remove --yes",
     ),
     exits=(ExitCode.SETTINGS, ExitCode.KEY),
+    meanings=_MEANINGS,
 )
 @click.argument("name", type=Name("server"))
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")

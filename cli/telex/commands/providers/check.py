@@ -196,7 +196,7 @@ def summary(report: CheckReport) -> str:
 @click.option(
     "--deep", is_flag=True, help="Also test which features the model supports (about a dozen short requests)."
 )
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True,
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=60, show_default=True,
               metavar="SECONDS", help="Give up on a server after this many seconds.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @pass_app
