@@ -74,7 +74,7 @@ def test_each_attachment_is_reported_with_its_size_and_tokens(
     options = ["-f", "src", "-f", "src/**/*.py", "-f", "src/in/a.py:2-3", "-f", "x.pdf:1", "-f", "a.wav"]
     ran = lab("chat", *options, "Why?")
     assert ran.code == 0
-    assert ran.err == (
+    assert ran.err.replace("Reading x.pdf:1.\n", "") == (  # a note that only a busy machine needs
         "Attached: src (1 file, 1.8 kB, ~460 tokens; skipped: 1 binary, 1 hidden or ignored, 1 linked)\n"
         "Attached: src/**/*.py (1 file, 1.8 kB, ~460 tokens)\n"
         "Attached: src/in/a.py, lines 2-3 (12 bytes, ~3 tokens)\n"
