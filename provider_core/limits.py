@@ -94,7 +94,7 @@ EXTRACT_MEMORY: Final = 2 << 30
 """Bytes: the memory for extracting the text of a PDF or of a web page. More is an error."""
 
 TEMPLATE: Final = 1_000_000
-"""Bytes: a template, or a schema for --schema. More is an error."""
+"""Bytes: a template, a schema for --schema, or a .gitignore. More is an error."""
 
 ALIASES: Final = 100
 """Aliases: that lead to each other, from the one that was named to a model. telex reports the alias, and sends

@@ -6,6 +6,7 @@ it may lead out of the folder, or back into it.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import fnmatch
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from provider_core import files, limits
-from provider_core.attachments._content import TextFile, kind_of, label, refusal, rounded, text_of
+from provider_core.attachments._content import TextFile, check_size, kind_of, label, refusal, rounded, text_of
 from provider_core.errors import AttachmentError
 from provider_core.structs import Struct, field
 
@@ -192,11 +193,11 @@ def _walk(
 
     Without a pattern, these are all files, and hidden ones are counted.
     """
-    root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links
+    top = os.path.realpath(root)
     parts = tuple(_part(part, hidden=part.startswith(".")) for part in pattern or ("**", "*"))
     number = 0
     pending: list[tuple[str, str, set[int], tuple[_IgnoreRule, ...] | None]] = [
-        (str(root), "", _open_ended(parts, (0,)), _rules_above(root))
+        (top, "", _open_ended(parts, (0,)), _rules_above(top))
     ]
     while pending:
         path, relative, states, rules = pending.pop()
@@ -215,8 +216,8 @@ def _walk(
         number += len(listed)
         if number > limits.FOLDER_ENTRIES:
             raise refusal(name, f"has more than {limits.FOLDER_ENTRIES:,} files and folders")
-        if any(entry.name == ".gitignore" for entry in listed):
-            rules = (*_rules_in(path, ".gitignore"), *rules)
+        if any(entry.name in (".gitignore", ".git") for entry in listed):
+            rules = (*_rules_in(path), *rules)
         for entry in listed:
             is_folder = entry.is_dir(follow_symlinks=False)
             after = _step(parts, states, entry.name)
@@ -266,87 +267,131 @@ def _open_ended(parts: Sequence[_Part], states: Iterable[int]) -> set[int]:
 
 # --- .gitignore ----------------------------------------------------------------------------------------------
 
-
+_TOKEN: Final = re.compile(
+    r"(?P<deep>(?<![^/])\*\*+(?:\\?/|\Z))|\*+|\[(?P<set>[!^]?+\]?+(?:\[:[^\]]*:\]|\\.|[^\\\]])*+)\]|\\(?P<quoted>.)|.",
+    re.DOTALL,
+)
+_ITEM: Final = re.compile(r"\[:([^\]]*):\]|\\?(.)(?:-\\?(.))?", re.DOTALL)
+"""What a set such as ``[a-f_[:digit:]]`` consists of."""
 _CLASSES: Final = {
     "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "digit": "0-9", "lower": "a-z", "upper": "A-Z", "xdigit": "0-9A-Fa-f",
-    "blank": " \t", "space": " \t\n\v\f\r",
+    "blank": " \t", "space": " \t\n\r", "cntrl": r"\0-\x1f\x7f", "print": " -~", "graph": "!-~",
+    "punct": r"!-/:-@\[-`{-~",
 }  # fmt: skip
-"""Classes of characters in a set, such as ``[[:digit:]]``, which fnmatch does not know."""
+_NEVER: Final = "(?!)"
 
 
 class _IgnoreRule(Struct):
     """One line of a .gitignore; see gitignore(5)."""
 
-    depth: int
-    """How many names the path of its folder has."""
-    parts: tuple[_Part, ...]
-    """The last one first, because few files match it."""
+    matches: Callable[[str, int], object]
+    """Takes a path, and where the part of it begins that has to match."""
+    start: int | None
+    """Where the path below the folder of the .gitignore begins; None: only the name has to match."""
     folders_only: bool
     excludes: bool
-
-    def matches(self, names: Sequence[str]) -> bool:
-        if not self.parts[0][0](names[-1]):  # so for most files and rules
-            return False
-        states = _open_ended(self.parts, (0,))
-        for name in reversed(names[self.depth :]):
-            if not (states := _step(self.parts, states, name)):
-                return False
-        return len(self.parts) in states
 
 
 def _is_excluded(rules: Iterable[_IgnoreRule], path: str, *, is_folder: bool) -> bool:
     """Whether the first rule that matches the absolute path excludes it."""
-    names = Path(path).parts
-    matching = (rule for rule in rules if (is_folder or not rule.folders_only) and rule.matches(names))
-    return next((rule.excludes for rule in matching), False)
+    path = _in_bytes(path)
+    name = path.rfind("/") + 1
+    for rule in rules:
+        start = name if rule.start is None else rule.start
+        if (is_folder or not rule.folders_only) and rule.matches(path, start):
+            return rule.excludes
+    return False
 
 
-def _rules_above(root: Path) -> tuple[_IgnoreRule, ...]:
+def _in_bytes(path: str) -> str:
+    """A path with one character for each byte: git matches bytes."""
+    return os.fsencode(path).decode("latin-1").replace(os.sep, "/")
+
+
+def _rules_above(root: str) -> tuple[_IgnoreRule, ...]:
     """The rules of the folders above the root, the innermost first.
 
     They apply up to the top of a git repository or, outside of one, the current folder, unless they exclude the root
     itself: the user has named it.
     """
-    above = [root, *root.parents]
+    above = [Path(root), *Path(root).parents]
     here = Path.cwd()
     top = next((at for at, folder in enumerate(above) if os.path.lexists(folder / ".git")), None)
-    exclude = _rules_in(str(above[top]), ".git/info/exclude") if top is not None else ()
     if top is None:
         top = above.index(here) if here in above else 0
-    rules = [rule for folder in above[1 : top + 1] for rule in _rules_in(str(folder), ".gitignore")]
-    return tuple(rule for rule in (*rules, *exclude) if not (rule.excludes and rule.matches(root.parts)))
+    rules = tuple(rule for folder in above[1 : top + 1] for rule in _rules_in(str(folder)))
+    if _is_excluded(rules, root, is_folder=True):
+        rules = tuple(rule for rule in rules if not _is_excluded((rule,), root, is_folder=True))
+    return rules
 
 
-def _rules_in(folder: str, name: str) -> tuple[_IgnoreRule, ...]:
-    """The rules in a file, the last one first."""
+def _rules_in(folder: str) -> tuple[_IgnoreRule, ...]:
+    """The rules of a folder's .gitignore and, at the top of a repository, of its info/exclude; the last first."""
+    start = len(_in_bytes(folder).rstrip("/")) + 1
+    lines = [*_lines_of(f"{folder}/.git/info/exclude"), *_lines_of(f"{folder}/.gitignore")]
+    return tuple(_rule(line, start) for line in reversed(lines) if line and not line.startswith("#"))
+
+
+def _lines_of(path: str) -> list[str]:
     try:
-        with open(os.open(Path(folder, name), _FLAGS), "rb") as file:  # noqa: PTH123
+        with open(os.open(path, _FLAGS), "rb") as file:  # noqa: PTH123
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return ()
-            lines = re.split("\r?\n", file.read(limits.TEMPLATE).decode("utf-8-sig", "replace"))
-    except OSError:
-        return ()
-    depth = len(Path(folder).parts)
-    return tuple(filter(None, (_rule(line, depth) for line in reversed(lines))))
+                return []
+            data = file.read(limits.TEMPLATE + 1)
+    except OSError:  # as in git, also for a link
+        return []
+    check_size(len(data), label(path), limits.TEMPLATE, "a .gitignore")
+    text = data.removeprefix(codecs.BOM_UTF8).decode("latin-1")
+    return [line.removesuffix("\r") for line in text.split("\n")]
 
 
-def _rule(line: str, depth: int) -> _IgnoreRule | None:
-    line = re.sub(r"(?<!\\) +\Z", "", line)
-    text = line.removeprefix("!")
-    pattern = text.strip("/")
-    if not pattern or line.startswith("#"):
-        return None
-    pattern = re.sub(r"\[:(\w+):\]", lambda name: _CLASSES.get(name[1], ""), pattern)
-    # In fnmatch, a set is the way to quote a character, and "!" negates one.
-    pattern = re.sub(r"\\(.)", lambda quoted: f"[{quoted[1]}]" if quoted[1] in "*?[" else quoted[1], pattern)
-    parts = [part for part in pattern.replace("[^", "[!").split("/") if part]
-    if "/" not in text.removesuffix("/"):
-        parts.insert(0, "**")
-    if parts[-1] == "**":  # what is in a folder, and not the folder
-        parts.append("*")
+def _rule(line: str, start: int) -> _IgnoreRule:
+    end = len(line.rstrip(" "))
+    end += (end - len(line[:end].rstrip("\\"))) % 2  # a space after a backslash belongs to the pattern
+    text = line[:end].removeprefix("!")
+    pattern = text.removesuffix("/")
+    # As in git, "**" may follow any text before the first wildcard.
+    literal, rest = re.fullmatch(r"/?([^*?[\\]*)(.*)", pattern, re.DOTALL).groups()  # type: ignore[union-attr]
     return _IgnoreRule(
-        depth=depth,
-        parts=tuple(_part(part, hidden=True) for part in reversed(parts)),
+        matches=re.compile(rf"{re.escape(literal)}{_regex_of(rest)}\Z", re.DOTALL).match,
+        start=start if "/" in pattern else None,
         folders_only=text.endswith("/"),
         excludes=not line.startswith("!"),
     )
+
+
+def _regex_of(pattern: str) -> str:
+    """A regular expression for a pattern, as in git's wildmatch.c."""
+    folders, name = [""], [""]  # the texts between "**/", and those of a name between "*"
+    for token in _TOKEN.finditer(pattern):
+        if token["deep"]:
+            folders.append("" if token[0].endswith("/") else "[^/]*")
+        elif token[0].startswith("*"):
+            name.append("")
+        elif "/" in (token[0], token["quoted"]):
+            folders[-1] += _joined(name, "[^/]*?") + "/"
+            name = [""]
+        elif token[0] == "?":
+            name[-1] += "[^/]"
+        elif token["set"]:
+            name[-1] += _set_of(token["set"])
+        else:
+            name[-1] += _NEVER if token[0] in ("[", "\\") else re.escape(token["quoted"] or token[0])
+    folders[-1] += _joined(name, "[^/]*?")
+    return _joined(folders, "(?:[^/]*/)*?")
+
+
+def _joined(texts: Sequence[str], between: str) -> str:
+    """All but the last text match only where they first can: other places would take time, and change nothing."""
+    first, *others = texts
+    last = [between + others.pop()] if others else []
+    return "".join([first, *(f"(?>{between}{text})" for text in others), *last])
+
+
+def _set_of(text: str) -> str:
+    items, is_negated = "", text[0] in "!^"
+    for name, low, high in _ITEM.findall(text[is_negated:]):
+        if not low and name not in _CLASSES:
+            return _NEVER
+        items += re.escape(low) + (f"-{re.escape(high)}" if high >= low else "") if low else _CLASSES[name]
+    return f"(?!/)[{'^' if is_negated else ''}{items}]"

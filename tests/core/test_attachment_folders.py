@@ -13,6 +13,7 @@ import pytest
 
 from provider_core import limits
 from provider_core.attachments import TextFile, TextFolder, load
+from provider_core.attachments._folders import _Skipped, _walk
 from provider_core.errors import AttachmentError
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0"
@@ -87,6 +88,53 @@ def test_gitignore_files_apply_as_in_git(here: Path) -> None:
     assert names(".") == [name for name in sorted(by_git) if not Path(name).name.startswith(".")]
     assert {"keep.log", "sub/b.log", "w/d/c.py"} <= set(names("."))
     assert not {"a.log", "a.py", "root.txt", "sub/a.py", "w/d/d.txt", "deep/foo/x"} & set(names("."))
+
+
+@pytest.mark.parametrize(
+    ("rules", "files"),
+    [
+        (b"*.log", "a.log b"),
+        (b"*.key\r", "a.key b"),
+        (b"*.key \r\nb\\ \r\n", "a.key|b |b"),
+        (b"a\\\\ \nb\\\n", "a\\ a b"),
+        (b"[\n[a\n[!]\n[]]\n[\\]x]z\n", "[ [a ! ] ]z xz"),
+        (b"x[[:punct:]]\ny[[:cntrl:]]\nz[[:none:]z]\nw[[:a]\n", "x! x- xa y\x7f zz w: w["),
+        (b"[b-a]1\n[---]2\n[a-]3\n[]-a]4\n[^a-c]5\n", "a1 b1 -2 -3 b3 ^4 `4 b5 d5"),
+        (b"a[x/y]b\nc[!x]d\n", "a/b axb c/d cyd"),
+        (b"caf?\nna??\n", "caf\u00e9 cafe na\u00e9 nane"),
+        (b"caf\xe9\n[\xc3][\xa9]\n", "caf\udce9 \u00e9 cafe"),
+        (b"a/***/x\nb/c**d\ngen**/x\n", "a/x a/b/x a/b/c/x b/cd b/c/d gen/x genx gen1/y/x"),
+        (b"//a\nb//\nc//d\n/e\n\\/f\ng\\/h\n", "a b/x c/d e f g/h x/e"),
+        (b"*\n!*/\n!*.py\n", "a.py secret src/b.py src/secret src/x/y"),
+        (b"\xef\xbb\xbf#a\n\\#b\n\\!c\n !d\n", "#a #b !c d|!d"),
+    ],
+)
+def test_gitignore_patterns_match_as_in_git(here: Path, rules: bytes, files: str) -> None:
+    for name in files.split("|" if "|" in files else " "):
+        write(**{name.replace("/", "__"): ""})
+    write(_dot_gitignore=rules)
+    subprocess.run(["git", "init", "-q"], check=True)
+    for at in (".", *(name for name in ("src", "a/b") if Path(name).is_dir())):
+        by_git = subprocess.run(
+            ["git", "ls-files", "-z", "-o", "--exclude-standard", "-x", ".gitignore"],
+            check=True, capture_output=True, cwd=at,
+        ).stdout  # fmt: skip
+        found = [path.relative_to(here / at) for path, _ in _walk(Path(at), "", (), _Skipped(), at)]
+        assert sorted(map(bytes, found)) == sorted(filter(None, by_git.split(b"\0"))), at
+
+
+def test_gitignore_that_cannot_be_used_is_an_error(here: Path) -> None:
+    write(src__a="a", src___dot_gitignore="a\n" * 600_000)
+    assert "/src/.gitignore is too large: a .gitignore may have at most 1 MB" in refused("src").message
+
+
+def test_gitignore_of_a_linked_folder_is_that_of_its_repository(here: Path) -> None:
+    write(repo___dot_gitignore="*.key\n", repo__src__a_dot_key="secret", repo__src__a_dot_py="a")
+    Path("repo/.git/info").mkdir(parents=True)
+    write(repo___dot_git__info__exclude="b.py\n", repo__src__b_dot_py="b")
+    Path("link").symlink_to("repo/src")
+    assert names("link") == ["link/a.py"]
+    assert names("repo") == ["repo/src/a.py"]
 
 
 def test_gitignore_with_many_stars_takes_no_exponential_time(here: Path) -> None:
