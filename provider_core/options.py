@@ -20,18 +20,6 @@ if TYPE_CHECKING:
     from provider_core.templates import Template
     from provider_core.types import Json, Target
 
-LAYERS: Final = (
-    "command line",
-    "template of the command line",
-    "alias",
-    "template of the alias",
-    "project",
-    "model",
-    "provider",
-    "settings",
-)
-"""Everything that sets options, the strongest first. Of aliases that lead to each other, the first is the strongest."""
-
 _TABLES: Final = ("params", "headers")
 """Options that are tables: each of their fields is an option of its own."""
 

@@ -133,8 +133,9 @@ class Lane:
         """How busy it is, to choose among lanes."""
         return self.in_flight / self.limit
 
-    def free_at(self, now: float) -> float:
-        """When the next request may start: now or earlier, a later time, or infinity until one in flight has ended."""
+    @property
+    def free_at(self) -> float:
+        """When the next request may start, which may have passed; infinity until one in flight has ended."""
         if self.in_flight >= self.limit:
             return inf
         window = self._window_until if self._window_left <= 0 else -inf

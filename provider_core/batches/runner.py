@@ -405,7 +405,7 @@ class BatchRun(Run):
                     return None
                 if len(lanes) > 1:
                     lanes = _preferred(lanes, job, now)
-                free = [(lane.free_at(now), lane) for lane in lanes]
+                free = [(lane.free_at, lane) for lane in lanes]
                 if job.not_before <= now and (ready := [lane for at, lane in free if at <= now]):
                     lane = ready[0] if len(ready) == 1 else min(ready, key=lambda lane: lane.load)
                     job.tokens += self._output_tokens if job.attempts == 0 else 0.0

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from scripted import Scripted
 
 KEY = "sk-project-secret-0123456789"
-UNTRUSTED = "is not trusted, so it is not used"
 
 
 class Project:

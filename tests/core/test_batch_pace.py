@@ -58,11 +58,11 @@ def test_a_rate_limit_halves_once_for_the_requests_of_its_moment_and_recovers() 
 
 def test_a_time_that_the_server_names_is_a_rest_for_all() -> None:
     made = lane(most=4)
-    assert made.free_at(5.0) <= 5.0
+    assert made.free_at <= 5.0
     made.refused(5.0, 4.0, 7.5)
-    assert made.free_at(5.0) == 12.5
+    assert made.free_at == 12.5
     made.refused(6.0, 4.0, 1.0)
-    assert made.free_at(6.0) == 12.5
+    assert made.free_at == 12.5
 
 
 def test_refusals_without_a_time_make_rests_that_grow_until_an_answer() -> None:
@@ -106,13 +106,13 @@ def test_an_unreachable_server_rests_and_is_given_up() -> None:
 def test_requests_and_tokens_are_spaced_over_the_minute() -> None:
     made = lane(most=100, throttles=[Throttle(rpm=60), Throttle(tpm=6000)])
     made.start(0.0, tokens=50)
-    assert made.free_at(0.0) == 1.0
+    assert made.free_at == 1.0
     made.start(1.0, tokens=300)
-    assert made.free_at(1.0) == 4.0
+    assert made.free_at == 4.0
     made.throttles[1].correct(-100)
-    assert made.free_at(1.0) == 3.0
+    assert made.free_at == 3.0
     made.throttles[1].correct(-100)
-    assert made.free_at(1.0) == 2.0
+    assert made.free_at == 2.0
 
 
 @pytest.mark.parametrize(
@@ -123,20 +123,20 @@ def test_requests_and_tokens_are_spaced_over_the_minute() -> None:
 def test_headers_say_when_nothing_is_left(kind: str, left: str, reset: str, rest: float) -> None:
     made = lane()
     made.learn(100.0, {f"x-ratelimit-remaining{kind}": left, f"x-ratelimit-reset{kind}": reset})
-    assert max(0.0, made.free_at(100.0) - 100) == pytest.approx(rest)
+    assert max(0.0, made.free_at - 100) == pytest.approx(rest)
 
 
 def test_no_more_requests_start_than_the_server_says_are_left() -> None:
     made = lane(most=10)
     made.learn(100.0, {"x-ratelimit-remaining-requests": "2", "x-ratelimit-reset-requests": "5s"})
     for _ in range(2):
-        assert made.free_at(100.0) <= 100
+        assert made.free_at <= 100
         made.start(100.0, 0)
     made.learn(101.0, {"x-ratelimit-remaining-requests": "3", "x-ratelimit-reset-requests": "4s"})
-    assert made.free_at(101.0) == 105
-    assert made.free_at(106.0) <= 106
+    assert made.free_at == 105
+    assert made.free_at <= 106
     made.learn(106.0, {"x-ratelimit-remaining-requests": "9", "x-ratelimit-reset-requests": "5s"})
-    assert made.free_at(106.0) <= 106
+    assert made.free_at <= 106
 
 
 @pytest.mark.parametrize(
@@ -185,10 +185,10 @@ def test_each_address_has_a_lane_and_all_share_the_limits_of_their_provider() ->
         "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.1",
     ]  # fmt: skip
     lanes[0].start(0.0, 200)
-    assert [each.free_at(0.0) for each in lanes] == [2.0] * 4, "the tokens of the batch"
+    assert [each.free_at for each in lanes] == [2.0] * 4, "the tokens of the batch"
     lanes[1].start(0.0, 0)
     lanes[1].start(0.0, 0)
-    assert [each.free_at(0.0) for each in lanes] == [3.0] * 3 + [2.0], "the requests of the provider"
+    assert [each.free_at for each in lanes] == [3.0] * 3 + [2.0], "the requests of the provider"
     assert {each.limit for each in lanes} == {5}
 
 
