@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from conversing import Dialogue
 from scripted import Answer, Cut, Scripted, answer, delta, sse
+from toolboxes import call, calling
 
 from provider_core.history import History
 from telex.repl.commands import complete
@@ -76,13 +77,42 @@ def test_failed_continuation_changes_nothing(talk: Dialogue, server: Scripted) -
     assert sent(server) == ["user: Go on", f"assistant: {FIRST}{REST}", "user: Really?"]
 
 
+@pytest.mark.parametrize(
+    ("reply", "hint"),
+    [
+        (answer(FIRST, finish="length"), "  Raise the limit with /set max_tokens, or use /set reasoning_effort low."),
+        (calling(call("look")), "but this chat has no tools. Offer tools with /tools on NAME."),
+    ],
+)  # fmt: skip
+def test_hints_name_commands(talk: Dialogue, server: Scripted, reply: Any, hint: str) -> None:
+    server.will(reply)
+    assert hint in " ".join(talk(lines=["Go on"]))
+
+
 # --- /copy -------------------------------------------------------------------------------------------------
 
 
-def test_answers_and_code_are_copied(talk: Dialogue, server: Scripted, tmp_path: Path) -> None:
+def test_answers_and_code_are_copied(telex: Telex, talk: Dialogue, server: Scripted, tmp_path: Path) -> None:
+    (tmp_path / "xclip").write_text(f"#!/bin/sh\ncat >> {tmp_path}/clip\n")
+    (tmp_path / "xclip").chmod(0o755)
+    telex.env |= {"DISPLAY": ":9", "PATH": f"{tmp_path}:{telex.env['PATH']}"}
     server.will(answer("Blue."), answer("So:\n\n```sh\nls -l\n```\n"))
-    rows = talk(lines=["/copy", "Which?", "How?", "/copy 3", "/copy 1 2", "/copy code", "/copy 1"])
+    lines = [
+        "/copy",
+        "Which?",
+        "/copy code",
+        "How?",
+        "/copy 3",
+        "/copy 1 2",
+        "/copy code",
+        "/copy 1",
+        "/copy",
+    ]
+    rows = Dialogue(telex)(lines=lines)
+    assert (tmp_path / "clip").read_text() == "ls -l\nBlue.So:\n\n```sh\nls -l\n```\n"
+    assert rows.count("Copied to the clipboard (xclip).") == 3
     assert "telex: there is no answer to copy yet" in rows
+    assert "telex: the last answer has no code block" in rows
     assert "telex: there is no prompt 3" in rows
     assert "telex: /copy takes the number of a prompt, or code" in rows
 
@@ -159,7 +189,7 @@ LONG = "The sea is wide, and much can be said about it. " * 20
 
 
 def test_older_prompts_are_replaced_by_a_summary(talk: Dialogue, server: Scripted) -> None:
-    usage = {"prompt_tokens": 10, "completion_tokens": 3}
+    usage = {"prompt_tokens": 10, "completion_tokens": 3, "cost": 0.25}
     summary_ = answer("We spoke of the sea.", usage=usage)
     server.will(answer(LONG), answer(LONG), answer("Red."), summary_, answer("Green."))
     lines = ["One?", "Two?", "Three?", "/compact", "Four?", "/undo", "/undo", "/undo", "/usage"]
@@ -177,7 +207,9 @@ def test_older_prompts_are_replaced_by_a_summary(talk: Dialogue, server: Scripte
     assert understood.startswith("assistant: ")
     assert rest == ["user: Three?", "assistant: Red.", "user: Four?"]
     assert "telex: the last prompt is part of a summary, and cannot be removed" in rows
-    assert any(row.split()[:3] == ["/compact", "10", "3"] for row in rows)
+    used = [row.split() for row in rows]
+    assert ["/compact", "10", "3", "$0.25", "lab/m"] in used
+    assert ["together", "10+", "3+", "$0.25+", "lab/m"] in used
     assert list(conversations(talk).values()) == [["One?", "Two?"]]
 
 

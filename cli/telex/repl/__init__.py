@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provider_core.errors import AttachmentError, CoreError
+from provider_core.errors import CoreError
 from telex.chat.input import report_unreadable
 from telex.exit_codes import Interrupts
 from telex.options import require_utf8
 from telex.render.styles import learn_background
 from telex.repl.commands import command_in, complete, run_command
-from telex.repl.session import CommandError, Session, first_line
+from telex.repl.session import CommandError, Session, first_line, with_commands
 from telex.repl.terminal import EchoSuppressor, PlainReader, is_plain, prompt_sign
 
 if TYPE_CHECKING:
@@ -102,10 +102,7 @@ def _step(session: Session, reader: Reader) -> bool:
     except click.ClickException as error:
         console.error(error.format_message())
     except CoreError as error:
-        hint = session.app.hint(error)
-        if hint is not None and isinstance(error, AttachmentError):
-            hint = hint.replace("--image", "/image").replace("--file", "/file")
-        console.error(error.message, hint)
+        console.error(error.message, with_commands(session.app.hint(error) or ""))
     console.out("\n")
     return True
 

@@ -21,8 +21,8 @@ from provider_core.structs import Struct, replace
 from provider_core.types import Message, Sent, TextPart, Verdict
 from telex.chat.input import Attaching, Prompt, attach
 from telex.chat.plan import check_fit, new_messages, reads_images, render_options, with_model
-from telex.chat.run import Turn, report_outcome
-from telex.exit_codes import Interrupts, Stop
+from telex.chat.run import Turn, outcome_of
+from telex.exit_codes import ExitCode, Interrupts
 from telex.render import Paused
 from telex.render.text import renderer_for
 from telex.repl.terminal import EchoSuppressor
@@ -49,6 +49,13 @@ _SUMMARISE = (
 )
 _SUMMARY = "This is a summary of our conversation so far. It replaces the older messages."
 _UNDERSTOOD = "I will continue from this summary."
+
+
+_COMMANDS = {
+    "--image": "/image", "--file": "/file", "--max-tokens": "/set max_tokens", "--tools": "/tools on NAME",
+    "lower --reasoning-effort": "use /set reasoning_effort low", "--no-stream": "/set stream false",
+}  # fmt: skip
+"""Options of ``telex chat`` in hints -> the commands of a conversation that do the same."""
 
 
 class CommandError(Exception):
@@ -424,13 +431,15 @@ class Session:
                 answer = turn.run(interrupts)
                 if isinstance(answer.error, ToolRefusedError) and answer.error.code != "not_allowed":
                     answer = replace(answer, error=None)  # the user has just refused the call
-                report_outcome(self.app, answer, had_tools=tools is not None)
-            except Stop:
-                pass
+                code, sentence, hint = outcome_of(self.app, answer, had_tools=tools is not None)
+                if code is not ExitCode.OK:
+                    console.error(with_commands(sentence), with_commands(hint or ""))
+                elif sentence:
+                    console.note(with_commands(sentence))
             except CoreError as error:
                 was_sent = isinstance(error, ProviderError | NetworkError)
                 resend = was_sent and not isinstance(error, ContextOverflowError | ContentPolicyError)
-                console.error(error.message, self.app.hint(error))
+                console.error(error.message, with_commands(self.app.hint(error) or ""))
             except KeyboardInterrupt:
                 console.note("Interrupted.")
         for each in renderer.turns:
@@ -531,6 +540,13 @@ class _SessionRenderer:
         self._inner.handle(event)
         if isinstance(event, ToolStarted | ToolEnded):
             self.echo.begin()
+
+
+def with_commands(words: str) -> str:
+    """The words of an error or a hint, with commands in place of options."""
+    for option, command in _COMMANDS.items():
+        words = words.replace(option, command)
+    return words
 
 
 def split_words(argument: str) -> list[str]:
