@@ -84,9 +84,7 @@ class _Function:
         try:
             converted = self._model.model_validate(dict(arguments))
         except ValidationError as error:
-            words = "; ".join(
-                _at_place(each) for each in error.errors(include_url=False, include_input=False)
-            )
+            words = "; ".join(map(_at_place, error.errors()))
             message = f"the arguments for {tool} cannot be used, and it did not run: {words}"
             raise ToolArgumentsError(message, server=server, tool=tool) from None
         values = {

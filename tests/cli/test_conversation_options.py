@@ -10,6 +10,7 @@ from scripted import Scripted, answer
 from toolboxes import call, calling
 from toolchat import lab, odd, results
 
+from provider_core.history import History
 from telex.app import App
 from telex.repl.commands import complete
 
@@ -101,6 +102,12 @@ def test_a_budget_holds_from_then_on(talk: Dialogue, telex: Telex, server: Scrip
     rows = talk(lines=["Which?", "/set budget.day 1", "And now?"])
     assert len(server.asked) == 1
     assert any("budget" in row for row in rows if row.startswith("telex: "))
+
+
+def test_a_conversation_that_is_not_saved_stays_unsaved(talk: Dialogue) -> None:
+    talk("--no-save", lines=["/set usage full", "Which?"])
+    with History(talk.paths.history) as history:
+        assert not history.conversations()
 
 
 def test_tab_completes_settings_and_servers(telex: Telex, talk: Dialogue) -> None:

@@ -155,10 +155,21 @@ CET_CALL = call("box__clock", {"zone": "CET"})
 
 
 def test_calls_repeated_beside_the_answer_do_not_run_again() -> None:  # Cerebras
-    again = delta("It is noon.", tool_calls=[call("box__clock", '{"zone":"CET"}', id="other")])
+    again = delta("It is noon.", tool_calls=[call("box__clock", '{"of":"a\nb","zone":"CET"}', id="other")])
     box = clock()
-    loop = looped([calling(CET_CALL), [*sse(again, delta(finish="stop")), DONE], answer("Never.")], box)
-    assert (box.ran, len(loop.bodies), loop.text) == ([("clock", {"zone": "CET"})], 2, "It is noon.")
+    loop = looped(
+        [
+            calling(call("box__clock", {"zone": "CET", "of": "a\nb"})),
+            [*sse(again, delta(finish="stop")), DONE],
+            answer("Never."),
+        ],
+        box,
+    )
+    assert (box.ran, len(loop.bodies), loop.text) == (
+        [("clock", {"zone": "CET", "of": "a\nb"})],
+        2,
+        "It is noon.",
+    )
     assert (loop.run.answer.finish, len(loop.calls)) == ("stop", 1)
 
 

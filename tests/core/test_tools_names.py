@@ -112,6 +112,8 @@ def test_an_unknown_name_is_shortened() -> None:
     with pytest.raises(UnknownToolError) as raised:
         ToolNames().find("x" * 10_000)
     assert len(raised.value.message) < 150
+    with pytest.raises(UnknownToolError, match=f"'{'x' * 64}'"):
+        ToolNames().find("x" * 64)
 
 
 DECORATED = """functions.fs__read functions.fs__read:0 functions.fs.read:12 function.fs__read default_api.fs__read

@@ -95,8 +95,8 @@ def test_alternatives_at_the_top_become_one_object(key: str) -> None:  # OpenAI,
         "required": ["name"],
         "additionalProperties": False,
         key: [
-            {"properties": {"url": {"type": "string"}, "n": {"type": "integer"}}, "required": ["url", "n"]},
-            {"properties": {"file": {"type": "string"}, "n": {"type": "string"}}, "required": ["n", "file"]},
+            {"properties": {"url": TEXT, "n": {"type": "integer"}, "to": TEXT}, "required": ["url", "n"]},
+            {"properties": {"file": TEXT, "n": {"type": "string"}, "to": TEXT}, "required": ["n", "file"]},
         ],
     }
     assert clean_schema(schema) == {
@@ -105,6 +105,7 @@ def test_alternatives_at_the_top_become_one_object(key: str) -> None:  # OpenAI,
             "name": {"type": "string"},
             "url": {"type": "string"},
             "n": {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+            "to": TEXT,
             "file": {"type": "string"},
         },
         "required": ["name", "n"],
