@@ -278,6 +278,9 @@ def test_edit_saves_a_valid_file(telex: Inside) -> None:
     assert telex.settings.stat().st_mode & 0o777 == 0o600
     ran = edit(telex, ":")
     assert (ran.code, ran.err) == (0, "Nothing was changed.\n")
+    for code in ('rm "$1"', ': > "$1"'):
+        ran = edit(telex, code)
+        assert (ran.code, ran.err) == (0, "Nothing was changed.\n"), "an editor that fails may leave that"
     ran = edit(telex, "exit 3")
     assert ran.code == 1
     assert "settings-edit" not in ran.err, "the copy is the same as the file, and is removed"

@@ -255,8 +255,8 @@ def edit(app: App) -> None:
     """Edit the settings file in your editor.
 
     The editor is $VISUAL, or else $EDITOR, and works on a copy, which is checked when you leave it. If it has mistakes,
-    they are reported, and on a terminal you can edit it again; the settings do not change until it has none. A copy
-    that is not used is saved, and its path is printed.
+    they are reported, and on a terminal you can edit it again; the settings do not change until it has none. An empty
+    copy changes nothing. A copy that is not used is saved, and its path is printed.
     """
     from provider_core.files import private_folder, replace
     from provider_core.settings import file
@@ -290,7 +290,7 @@ def _edit_until_valid(app: App, copy: Path, before: bytes) -> bool:
     while True:
         edit_file(app, copy, is_copy=True)
         edited = file.content(copy)
-        if edited in (before, before or _NEW):
+        if edited in (b"", before, before or _NEW):  # an editor that fails may leave an empty file, or none
             return False
         found = values.problems(edited, before, copy)
         if not found:
