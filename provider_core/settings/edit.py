@@ -180,15 +180,26 @@ def rename_provider(path: Path, old: str, new: str, *, around: Around = None) ->
     return moved
 
 
-def declare_model(path: Path, provider: str, model: str, fields: Mapping[str, Json], *, new: bool) -> None:
+def declare_model(
+    path: Path,
+    provider: str,
+    model: str,
+    fields: Mapping[str, Json],
+    *,
+    new: bool,
+    default: str | None = None,
+) -> None:
     """Declare ``model``, or if ``new`` is false change the given fields; those that are None are removed.
 
+    ``default`` is the provider's default model, which does not change: otherwise, the first declared model becomes it.
     Raises ``SettingsError`` if the provider is not set up, or if a ``new`` model is already declared.
     """
 
     def change(data: dict[str, Any]) -> None:
         table = _provider(data, provider, path)
         models = table.setdefault("models", [])
+        if not models and default not in (None, model):
+            table.setdefault("default_model", default)
         at = _index(models, model)
         if at is not None and new:
             raise SettingsError(

@@ -356,6 +356,19 @@ def test_saved_name_of_a_model_gets_its_provider(telex: Inside) -> None:
     assert telex.settings.read_text().startswith("# mine\n")
 
 
+@pytest.mark.parametrize("command", ["edit", "add"])
+def test_change_of_one_model_does_not_make_it_the_default(telex: Inside, command: str) -> None:
+    configure(telex, "lab")
+    cache(telex, "lab", "a", "b")
+    for model in ("b", "a"):
+        assert telex("models", command, f"lab/{model}", "--price-in", "1").code == 0
+        assert telex("models", "default").text == "lab/a\n"
+    configure(telex, "lab")
+    assert telex("models", command, "lab/a", "--price-in", "1").code == 0
+    assert telex("models", "show", "lab").text.startswith("lab/a\n")
+    assert "default_model" not in telex.settings.read_text()
+
+
 def test_default_is_shown_as_the_model_that_it_means(telex: Inside) -> None:
     telex.configure(f'{LAB}models = ["a", "b"]\n')
     assert telex("models", "default").text == "lab/a\n"  # the only provider

@@ -82,6 +82,8 @@ def _entry(app: App, provider: str, model: str) -> dict[str, Any]:
 def add(app: App, /, *, model: str, id: str | None, **options: Any) -> None:  # noqa: A002 - the option's name
     """Add a model to the settings, or override what the server or the preset reports about it.
 
+    If the provider has a default model, it stays the same.
+
     Options such as --temperature apply to each chat with this model, unless telex chat or an alias overrides them. To
     change a model that is already in the settings, use telex models edit.
     """
@@ -90,7 +92,8 @@ def add(app: App, /, *, model: str, id: str | None, **options: Any) -> None:  # 
     provider, name = _split(app, model, id)
     fields = changed_fields(MODEL_FIELDS, options, {})
     provider_commands.configured_provider(app, provider)
-    declare_model(app.runtime.paths.settings_file, provider, name, fields, new=True)
+    default = app.runtime.catalog.listing(provider).default
+    declare_model(app.runtime.paths.settings_file, provider, name, fields, new=True, default=default)
     app.console.note(f'{provider}/{name} is added. Try: telex chat -m {provider}/{name} "Hello"')
 
 
@@ -113,7 +116,7 @@ def edit(app: App, /, *, model: str, id: str | None, unset: tuple[str, ...], **o
     Only the options you give are changed; --param and --header add to those of the model. Options of telex chat and of
     aliases override those of a model, which override those of its provider.
 
-    A model that only the server lists is added to the settings.
+    A model that only the server lists is added to the settings; the provider's default model stays the same.
     """
     from provider_core.settings.edit import declare_model
 
@@ -122,10 +125,12 @@ def edit(app: App, /, *, model: str, id: str | None, unset: tuple[str, ...], **o
     if not fields:
         raise click.UsageError(f"nothing to change; use one of --{', --'.join(_UNSETTABLE.rows)} or --unset")
     provider_commands.configured_provider(app, provider)
-    if not any(each.id == name for each in app.runtime.catalog.listing(provider).models):
+    listing = app.runtime.catalog.listing(provider)
+    if not any(each.id == name for each in listing.models):
         app.console.error(f"unknown model: {provider}/{name}", f"Add it: telex models add {provider}/{name}")
         raise Stop(ExitCode.SETTINGS)
-    declare_model(app.runtime.paths.settings_file, provider, name, fields, new=False)
+    path = app.runtime.paths.settings_file
+    declare_model(path, provider, name, fields, new=False, default=listing.default)
     app.console.note(f"{provider}/{name} is changed.")
 
 
