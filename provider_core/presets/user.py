@@ -87,7 +87,8 @@ def check(preset: Preset) -> None:
         raise ValueError("name is empty")
     for url in preset.base_urls:
         parts = urlsplit(url)
-        if not parts.hostname or parts.scheme != ("http" if parts.hostname == "127.0.0.1" else "https"):
+        scheme = "http" if parts.hostname == "127.0.0.1" else "https"
+        if not parts.hostname or parts.scheme != scheme or parts.port == 0:  # other bad ports raise
             raise ValueError(f"{url} is not an https address, nor http://127.0.0.1 with a port")
         if parts.username or parts.query or parts.fragment:
             raise ValueError("an address must have no user name, query or fragment")

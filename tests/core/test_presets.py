@@ -273,6 +273,8 @@ def test_users_presets_are_found_as_the_built_in_ones(tmp_path: Path) -> None:
         ('base_url = "https://acme.example/v1?key=1"', "no user name, query or fragment"),
         ('base_url = "https://acme.example/v1/chat/completions"', "must end before /chat/completions"),
         ('base_url = "https://acme.example/{a}/v1"', "placeholders of base_url differ: a"),
+        ('base_url = "https://acme.example:65536/v1"', "Port out of range"),
+        ('base_url = "https://acme.example:0/v1"', "is not an https address"),
         ("base_url = 5", "base_url must be text"),
         ('key_env = ["lower"]', "'lower' is not a valid name"),
         ("key_env = []", "key_env is missing"),
