@@ -30,7 +30,8 @@ class Variable(Struct):
     """A part of the address that the user has to fill in: ``{name}`` in ``base_url``."""
 
     name: str
-    prompt: str
+    prompt: str = ""
+    """The question to the user; by default the name."""
     env: tuple[str, ...] = ()
     """Environment variables that may contain it; the first that is set is used."""
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from provider_core import files
 from provider_core.errors import SettingsError
-from provider_core.presets.preset import Preset, Variable
+from provider_core.presets.preset import Preset
 from provider_core.structs import Struct
 from provider_core.types import Auth, Model, Quirks
 
@@ -147,6 +147,8 @@ def _check_against(preset: Preset, built_in: Mapping[str, Preset]) -> None:
 
 
 # --- from TOML -------------------------------------------------------------------------------------------------------
+#
+# The annotations of ``Preset`` and of the classes in it say which fields a file may have, and of which type.
 
 _NAMES: Mapping[str, Any] = {"Auth": Auth, "Json": Any, "Mapping": Mapping, "Model": Model}
 """Types that the modules of these classes import only for type checking."""
@@ -163,60 +165,62 @@ _NOUNS = {
 }  # fmt: skip
 
 
-def _preset(id_: str, table: Mapping[str, Json]) -> Preset:
+def _preset(id_: str, table: dict[str, Json]) -> Preset:
     """The preset in a file; raises ``ValueError``."""
     if table.get("id", id_) != id_:
         raise ValueError(f"id is {table['id']!r}, but the name of the file is {id_}.toml")
     if "base_url" not in table:
         raise ValueError("base_url is missing")
-    found: Preset = _value(Preset, "", {"name": id_, **table, "id": id_})
-    return found
+    preset: Preset = _struct(Preset, "", {"name": id_, **table, "id": id_})
+    return preset
 
 
-def _value(hint: Any, place: str, value: Json) -> Any:
-    """The value of a field that has the type ``hint``; raises ``ValueError`` with the name of the ``place``."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        if value not in inner:
-            raise ValueError(f"{place} must be one of {', '.join(inner)}")
-        return value
-    if origin in (Union, UnionType):  # with None, for which TOML has no word
-        return None if value is False and inner[0] is not bool else _value(inner[0], place, value)
-    if origin is tuple:
-        values = _plain(list, place, value)
-        if inner[-1] is not ... and len(values) != len(inner):
-            raise ValueError(f'{place} must have {len(inner)} values, "" for none')
-        return tuple(_value(inner[0], place, each) for each in values)
-    if origin is Mapping:
-        table = _plain(dict, place, value)
-        return {key: _value(inner[1], f"{place}.{key}", each) for key, each in table.items()}
-    return _struct(hint, place, value) if issubclass(hint, Struct) else _plain(hint, place, value)
-
-
-def _plain(kind: type, place: str, value: Json) -> Any:
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ValueError(f"{place} must be {_NOUNS[kind]}")
-    if isinstance(value, str) and (not value.isprintable() or len(value) > 512):
-        raise ValueError(f"{place} must be one line of at most 512 characters")
-    return value
-
-
-def _struct(kind: type[Struct], place: str, value: Json) -> Any:
-    table = {"id": value} if kind is Model and isinstance(value, str) else _plain(dict, place, value)
-    if kind is Variable and "prompt" not in table and "name" in table:
-        table = {**table, "prompt": table["name"]}
+def _struct(kind: type[Struct], place: str, table: dict[str, Json]) -> Any:
+    """An object whose fields are in ``table``; raises ``ValueError`` with the name of the ``place``."""
     hints = get_type_hints(kind, localns=dict(_NAMES))
     known = [name for name in hints if name not in _OMITTED.get(kind, ())]
-    for name in table:
+    fields = {}
+    for name, value in table.items():
         if name not in known:
             from provider_core.redaction import close_matches
 
             near = close_matches(name, known, most=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ValueError(f"{name} is not a field of {place or 'a preset'}{hint}")
-    dot = f"{place}." if place else ""
-    fields = {name: _value(hints[name], f"{dot}{name}", each) for name, each in table.items()}
+        fields[name] = _value(hints[name], f"{place}.{name}".lstrip("."), value)
     try:
         return kind(**fields)
     except TypeError as error:  # a field that is required
         raise ValueError(f"{place}.{str(error).rpartition(' ')[2]} is missing") from None
+
+
+def _value(hint: Any, place: str, value: Json) -> Any:
+    """The value of a field that is annotated with ``hint``; raises ``ValueError`` with the name of the ``place``."""
+    kind, inner = get_origin(hint) or hint, get_args(hint)
+    if kind in (Union, UnionType):  # a type, or None, for which TOML has no word
+        return None if value is False and inner[0] is not bool else _value(inner[0], place, value)
+    if kind is Literal:
+        if value not in inner:
+            raise ValueError(f"{place} must be one of {', '.join(inner)}")
+        return value
+    if kind is tuple:
+        values = _plain(list, place, value)
+        if inner[-1] is not ... and len(values) != len(inner):
+            raise ValueError(f'{place} must have {len(inner)} values, "" for none')
+        return tuple(_value(inner[0], place, each) for each in values)
+    if kind is Mapping:
+        table = _plain(dict, place, value)
+        return {name: _value(inner[1], f"{place}.{name}", each) for name, each in table.items()}
+    if issubclass(kind, Struct):
+        is_id = kind is Model and isinstance(value, str)
+        return _struct(kind, place, {"id": value} if is_id else _plain(dict, place, value))
+    return _plain(kind, place, value)
+
+
+def _plain(kind: type, place: str, value: Json) -> Any:
+    """``value``, if it is of a ``kind`` that TOML has."""
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{place} must be {_NOUNS[kind]}")
+    if isinstance(value, str) and (not value.isprintable() or len(value) > 512):
+        raise ValueError(f"{place} must be one line of at most 512 characters")
+    return value

@@ -123,7 +123,7 @@ def _address_parts(app: App, preset: Preset | None, fields: Mapping[str, Any]) -
                 f"no value for {name}, a part of the address, and no terminal to prompt on\nUse --set {name}=VALUE"
                 + (f", or set {variable.env[0]}." if variable.env else "."),
             )
-            values[name] = str(click.prompt(variable.prompt, err=True)).strip()
+            values[name] = str(click.prompt(variable.prompt or variable.name, err=True)).strip()
     for name, value in values.items():
         validate_variable(name, value)
     return values
