@@ -171,12 +171,12 @@ def test_show_prints_each_option_with_its_source(telex: Inside) -> None:
     telex("models", "edit", "lab/m", "-p", "top_k=20", "--header", "X-Api-Key:env:LAB", "--timeout", "9")
     telex("models", "alias", "poet", "plain", "lab/n", "-t", "1")
     text = telex("models", "show", "poet").text
-    for line in (
-        "targets        lab/m, lab/n", "system         In verse. (alias poet)", "temperature    1 (alias poet)",
-        "top_k          20 (model lab/m)", "timeout        9 (model lab/m)", "seed           1 (provider lab)",
-        "headers.X-Api-Key",
+    for name, value in (
+        ("targets", "lab/m, lab/n"), ("system", "In verse. (alias poet)"), ("temperature", "1 (alias poet)"),
+        ("top_k", "20 (model lab/m)"), ("timeout", "9 (model lab/m)"), ("seed", "1 (provider lab)"),
+        ("headers.X-Api-Key", "env:LAB (model lab/m)"),
     ):  # fmt: skip
-        assert line in text
+        assert f"  {name:<17} {value}\n" in text, "the longest name has room"
     found = json.loads(telex("models", "show", "poet", "--json").out)
     assert found["targets"] == ["lab/m", "lab/n"]
     assert found["options"]["params.top_k"] == {"value": 20, "source": "model lab/m"}

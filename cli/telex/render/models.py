@@ -274,7 +274,9 @@ def card(
             for place, source in options.sources.items()
         ),
     )
-    text = "".join(f"  {label:<15}{value}\n" for label, value in facts if value)
+    known = [(label, value) for label, value in facts if value]
+    width = 1 + max(14, *(len(label) for label, _ in known))
+    text = "".join(f"  {label:<{width}}{value}\n" for label, value in known)
     console.out(f"{row.id}\n{text}")
 
 
