@@ -106,6 +106,8 @@ def test_rows_have_machine_readable_numbers(lab: Inside) -> None:
     whole = json.loads(lab("usage", "--json", "--by", "provider").text)
     assert (whole["by"], whole["total"]["requests"], whole["total"]["unpriced"]) == ("provider", 3, 1)
     assert [(row["provider"], row["cost"]) for row in whole["rows"]] == [("lab", 1234.500000012), ("x", None)]
+    fill(lab, {"model": "two\tcolumns\nand lines"})
+    assert "lab/two columns and lines" in [row["name"] for row in rows(lab)]
 
 
 @pytest.mark.parametrize(

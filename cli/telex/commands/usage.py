@@ -143,7 +143,9 @@ def command(
         writer.writerows(map(_values, totals))
         console.out(out.getvalue())
     elif not console.out_is_terminal:
-        console.out("".join("\t".join(_values(each)) + "\n" for each in totals))
+        from telex.render import tables
+
+        tables.rows(console, (by, *COLUMNS), [_values(each) for each in totals])
     elif totals:
         days = totals if by == "day" else ledger.totals("day", **filters)
         # A chart of a long time begins with the first request, not with empty months.
