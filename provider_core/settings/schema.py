@@ -535,7 +535,7 @@ def _refused(place: list[str], kind: str, words: str, variables: Variables, path
 _WORDS = {
     **dict.fromkeys(("bool_parsing", "bool_type"), "must be true or false"),
     **dict.fromkeys(("dict_type", "model_type"), "must be a table"),
-    **dict.fromkeys(("float_parsing", "float_type"), "must be a number"),
+    **dict.fromkeys(("decimal_parsing", "decimal_type", "float_parsing", "float_type"), "must be a number"),
     **dict.fromkeys(("int_from_float", "int_parsing", "int_type"), "must be a whole number"),
     **dict.fromkeys(("string_too_short", "too_short"), "must not be empty"),
     "list_type": "must be a list",
@@ -543,5 +543,6 @@ _WORDS = {
     "path_type": "must be a path",
     "string_pattern_mismatch": "must be one line without control characters",
     "string_type": "must be a string",
+    "string_unicode": "must be text in UTF-8",
 }
 """pydantic's types of errors, in terms of a TOML file."""
