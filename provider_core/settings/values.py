@@ -157,7 +157,7 @@ def locate(name: str, written: Mapping[str, Any]) -> Place:
             known, above = list(schema.File.model_fields), ""
             if meant := close_matches(parts[0], known, most=1, cutoff=0.7):
                 known = [".".join([meant[0], *parts[1:]])]
-        raise schema.not_a_setting(name, error.keys, None, known, above=above) from None
+        raise schema.not_a_setting(name or "''", error.keys, None, known, above=above) from None
 
 
 def parse(place: Place, words: Sequence[str]) -> Json:
@@ -177,10 +177,10 @@ def parse(place: Place, words: Sequence[str]) -> Json:
         raise InvalidInputError(f"{place} is a table: set one of its fields, such as {example}{add}")
     text, kinds = words[0], set(place.kinds)
     value: Json = text
-    if "list" in kinds and not (len(words) == 1 and text.lstrip().startswith("[")):
-        value = list(words)
-    elif len(words) > 1:
+    if len(words) > 1 and "list" not in kinds and not (group == "aliases" and len(place.keys) == 2):
         raise InvalidInputError(f"{place} takes one value; put it in quotes")
+    if len(words) > 1 or ("list" in kinds and not text.lstrip().startswith("[")):
+        value = list(words)
     elif kinds & {"list", "table", "json"} and text.lstrip().startswith(("{", "[")):
         try:
             value = json.loads(text)

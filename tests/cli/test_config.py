@@ -162,6 +162,8 @@ def test_fields_of_an_alias_turn_it_into_a_table(telex: Inside) -> None:
     for arguments in ("aliases.poet lab/x", "aliases.poet.temperature 1", "aliases.poet.targets lab/y lab/z"):
         assert telex("config", "set", *arguments.split()).code == 0
     assert written(telex)["aliases"] == {"poet": {"targets": ["lab/y", "lab/z"], "temperature": 1}}
+    assert telex("config", "set", "aliases.both", "lab/x", "lab/y").code == 0
+    assert written(telex)["aliases"]["both"] == ["lab/x", "lab/y"]
     ran = telex("config", "list", env={"TELEX_ALIASES__POET__MAX_TOKENS": "7"})
     assert "aliases.poet.max_tokens\t7\tvariable" in ran.text
     assert "aliases.poet.temperature\t1\tfile" in ran.text
