@@ -215,11 +215,12 @@ ProfileName = Annotated[str, _by(partial(validators.validate_name, of="a profile
 class File(BaseSettings):
     """The whole file. Every field may also come from the variable ``TELEX_<FIELD>``; those of tables are JSON.
 
-    ``File(file=TABLES, variables=Variables(ENVIRON))`` takes both from the caller.
+    ``File()`` reads the variables of this process. ``File(file=TABLES, variables=Variables(ENVIRON))`` has both from
+    the caller.
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
-        env_prefix="TELEX_", env_ignore_empty=True, extra="forbid"
+        env_prefix="TELEX_", env_nested_delimiter="__", env_ignore_empty=True, extra="forbid"
     )
 
     model: Line | None = None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 import pytest
+from running import python
 
 from provider_core.errors import SettingsError, UnknownToolServerError
 from provider_core.runtime import Runtime
@@ -340,6 +341,19 @@ def test_invalid_variable_is_named(tmp_path: Path, variable: str, value: str, me
     if "ud800" not in value:
         assert {error.path for error in found.problems.values()} == {None}
         assert ("good" in found.providers) is (value != "[]")
+
+
+def test_schema_alone_reads_the_variables_of_its_process() -> None:
+    variables = {
+        "TELEX_PROVIDERS__LAB__RETRIES": "7",
+        "TELEX_ALIASES": '{"fast": "lab/m"}',
+        "TELEX_MODEL": "",
+    }
+    code = (
+        "from provider_core.settings.schema import File; print(File().model_dump_json(exclude_defaults=True))"
+    )
+    found = json.loads(python(code, {**os.environ, **variables}))
+    assert found == {"providers": {"lab": {"retries": 7}}, "aliases": {"fast": {"targets": ["lab/m"]}}}
 
 
 def test_problem_in_the_file_is_not_blamed_on_the_variable(tmp_path: Path) -> None:
