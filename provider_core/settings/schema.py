@@ -366,9 +366,8 @@ def _unknown_variable(variable: str, error: tree.UnknownKeyError) -> SettingsErr
         from provider_core.redaction import close_matches
 
         group, joint, rest = variable.removeprefix("TELEX_").partition("__")
-        known = [f"TELEX_{name.upper()}" for name in File.model_fields]
-        close = close_matches(f"TELEX_{group}", known, most=1)
-        hint = f"; did you mean {close[0]}{joint}{rest}?" if close else ""
+        close = close_matches(group.lower(), (*ENTRIES, "budget", "params"), most=1)
+        hint = f"; did you mean TELEX_{close[0].upper()}{joint}{rest}?" if close else ""
         return SettingsError(f"{variable} is not a setting{hint}")
     if error.keys[0] not in (*ENTRIES, "budget") and len(error.keys) == 2:
         return SettingsError(f"{variable} is not a setting. TELEX_{error.keys[0].upper()} takes one value")

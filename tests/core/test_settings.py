@@ -415,6 +415,7 @@ def test_nested_variables_name_tables_with_hyphens_and_new_ones(tmp_path: Path) 
         ("TELEX_MODEL__X", "TELEX_MODEL__X", "TELEX_MODEL takes one value"),
         ("TELEX_BUDGET__DAYS", "budget", "did you mean TELEX_BUDGET__DAY?"),
         ("TELEX_LAB__KEY", "TELEX_LAB__KEY", "TELEX_LAB__KEY is not a setting"),
+        ("TELEX_MODELS__KEY", "TELEX_MODELS__KEY", "TELEX_MODELS__KEY is not a setting"),
         ("TELEX_PROVIDERS__LAB__BASEURL", "providers.lab", "did you mean TELEX_PROVIDERS__LAB__BASE_URL?"),
         ("TELEX_PROVIDERS__LAB__API_KEY", "providers.lab", "telex providers set-key lab"),
         ("telex_providers__lab__key", "providers.lab", "never a key"),
