@@ -1,8 +1,8 @@
 """Changes to the settings file: locked, checked before they are written, and without loss of comments.
 
-Every change is a function that edits the file's plain values. ``_TomlChange`` then brings the parsed document,
-where comments and layout live, from the old values to the new ones. The file is replaced only if the result
-reads back as those values and makes no entry invalid that was valid before. Keys are not handled here.
+Every change is a function that edits the file's plain values. ``_change_table`` then brings the parsed document, which
+has the comments and the layout, from the old values to the new ones. The file is replaced only if the result reads back
+as those values and makes no entry invalid that was valid before. Keys are not handled here.
 """
 
 from __future__ import annotations

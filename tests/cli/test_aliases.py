@@ -148,6 +148,7 @@ def test_targets_are_replaced_and_options_stay(telex: Inside) -> None:
         ("models alias a/b lab/m", 2, "not a valid name for an alias"),
         ("models alias LAB lab/m", 2, "the name of a provider"),
         ("models alias local lab/m", 2, "the name of a provider"),
+        ("models alias default lab/m", 2, "default is reserved, or the name of a provider"),
         ("models alias x nobody/m", 3, "unknown provider: nobody"),
         ("models alias --remove x", 3, "unknown alias: x"),
         ("models alias x", 3, "unknown alias: x\n  Create it: telex models alias x PROVIDER/MODEL"),

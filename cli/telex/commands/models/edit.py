@@ -237,7 +237,7 @@ def _set_alias(app: App, name: str, targets: Sequence[str], fields: Mapping[str,
 
     validate_alias(name)
     if name in RESERVED or name.casefold() in (known.casefold() for known in app.runtime.providers):
-        raise click.UsageError(f"{name} is the name of a provider; choose another name")
+        raise click.UsageError(f"{name} is reserved, or the name of a provider; choose another name")
     aliases = app.runtime.settings.aliases
     before = _described(aliases[name]) if name in aliases else None
     if not targets and before is None:
