@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from provider_core.errors import CoreError
-    from provider_core.resolve import Name
+    from provider_core.resolve import ModelName
     from provider_core.settings import Settings
     from provider_core.templates import Template
     from provider_core.types import Json, Target
@@ -37,7 +37,7 @@ class Layer(Struct):
     values: Mapping[str, Json]
 
 
-class Options(Struct):
+class MergedOptions(Struct):
     """Merged options. ``params`` and ``headers`` are tables; a missing option is set nowhere."""
 
     values: Mapping[str, Json] = field(default_factory=dict)
@@ -52,11 +52,11 @@ class Candidate(Struct):
     """As the user named it."""
     target: Target | None = None
     """With the headers, timeouts and retries of the options."""
-    options: Options = Options()
+    options: MergedOptions = MergedOptions()
     error: CoreError | None = None
 
 
-def merge(layers: Iterable[Layer]) -> Options:
+def merge(layers: Iterable[Layer]) -> MergedOptions:
     """Take each option from the first of ``layers``, the strongest first, that sets it.
 
     A field of the request body is the same option as the one that telex sends in it: ``temperature`` overrides
@@ -76,7 +76,7 @@ def merge(layers: Iterable[Layer]) -> Options:
             sources[place] = layer.source
             _put(values, place, value)
         taken |= own
-    return Options(values=values, sources=sources)
+    return MergedOptions(values=values, sources=sources)
 
 
 def _places(values: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
@@ -103,7 +103,7 @@ def _option(place: str, value: Json) -> str:
 
 
 def layers_of(
-    name: Name,
+    name: ModelName,
     target: Target,
     settings: Settings,
     given: Sequence[Layer],
@@ -164,7 +164,7 @@ def template_layer(template: Template) -> Layer:
     )
 
 
-def configured(target: Target, options: Options) -> Target:
+def configured(target: Target, options: MergedOptions) -> Target:
     """The target with the headers, timeouts and retries of the options."""
     provider = target.provider
     if headers := options.values.get("headers"):

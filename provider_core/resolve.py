@@ -73,19 +73,19 @@ def _raise_problem_of_any_provider(catalog: Catalog) -> None:
             raise error
 
 
-class Name(Struct):
+class ModelName(Struct):
     """A model as the user named it, and the aliases that led to it, the first one typed."""
 
     name: str
     aliases: tuple[str, ...] = ()
 
 
-def expand(typed: str, aliases: Mapping[str, Alias]) -> tuple[Name, ...]:
+def expand(typed: str, aliases: Mapping[str, Alias]) -> tuple[ModelName, ...]:
     """The names that ``typed`` leads to, in the order in which to ask them: those of an alias's targets, else itself.
 
     Each name is there once. A full id is never an alias. Raises ``ModelError`` for aliases that refer to themselves.
     """
-    found: dict[str, Name] = {}
+    found: dict[str, ModelName] = {}
     done: set[str] = set()
 
     def follow(name: str, before: tuple[str, ...]) -> None:
@@ -97,7 +97,7 @@ def expand(typed: str, aliases: Mapping[str, Alias]) -> tuple[Name, ...]:
             raise errors.ModelError(words, name=before[0], code="alias_loop")
         alias = aliases.get(name) if "/" not in name else None
         if alias is None:
-            found.setdefault(name, Name(name=name, aliases=before))
+            found.setdefault(name, ModelName(name=name, aliases=before))
         elif name not in done:
             for target in alias.targets:
                 follow(target.strip(), (*before, name))

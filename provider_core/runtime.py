@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from provider_core.local import Progress
     from provider_core.options import Candidate, Layer
     from provider_core.prices import Cost, Prices
-    from provider_core.resolve import Name
+    from provider_core.resolve import ModelName
     from provider_core.settings import Paths, Settings
     from provider_core.settings.project import Found
     from provider_core.templates import Template
@@ -338,10 +338,10 @@ class Runtime:
         be asked, the last error is raised. Of several, only servers up to the first usable one are asked for models.
         """
         from provider_core.options import Candidate
-        from provider_core.resolve import Name, expand
+        from provider_core.resolve import ModelName, expand
 
         wanted = name or self.settings.model
-        names = (Name(name=""),) if wanted is None else expand(wanted, self.settings.aliases)
+        names = (ModelName(name=""),) if wanted is None else expand(wanted, self.settings.aliases)
         if len(names) == 1:  # errors explain where the typed name led to
             return (self.with_options(names[0], self.target(name, ask=ask), given),)
         found: list[Candidate] = []
@@ -358,7 +358,7 @@ class Runtime:
             raise found[-1].error or AssertionError
         return tuple(found)
 
-    def with_options(self, name: Name, target: Target, given: Sequence[Layer] = ()) -> Candidate:
+    def with_options(self, name: ModelName, target: Target, given: Sequence[Layer] = ()) -> Candidate:
         """The candidate for a model that was found, with the options of all layers; ``given`` are the strongest."""
         from provider_core.options import Candidate, configured, layers_of, merge
 

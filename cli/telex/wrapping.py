@@ -47,7 +47,7 @@ _UNIT = pattern(
 _COMMAND = pattern(r"(?<=:) (?=telex )|(?<=[.!?]) (?=[^.!?]*: telex )|(?<=\S) (?=\(telex )|(?<=,) (?=or )")
 
 
-class Row(NamedTuple):
+class ScreenRow(NamedTuple):
     """One row as it is written to the terminal, and the cells it takes at most."""
 
     text: str

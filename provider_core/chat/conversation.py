@@ -28,7 +28,7 @@ from provider_core.errors import (
 )
 from provider_core.events import append_messages
 from provider_core.options import Layer, merge
-from provider_core.resolve import Name
+from provider_core.resolve import ModelName
 from provider_core.runtime import Runtime
 from provider_core.settings import REQUEST_OPTIONS
 from provider_core.types import (
@@ -186,7 +186,7 @@ def connect(
             if to.gguf is not None and not to.models:
                 model = model or to.name  # a file is served under whatever name it is asked by
             target = Target(provider=to, model=model) if model else runtime.target(to.name)
-            found: tuple[Candidate, ...] = (runtime.with_options(Name(name=str(target)), target),)
+            found: tuple[Candidate, ...] = (runtime.with_options(ModelName(name=str(target)), target),)
         else:
             name = "/".join(filter(None, (to, model)))
             found = runtime.candidates(name or None)

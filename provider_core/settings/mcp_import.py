@@ -46,7 +46,7 @@ class ImportedServer(Struct):
     """Why it cannot be imported; "table" is then empty."""
 
 
-class _Skipped(Exception):  # noqa: N818 - the reason why one server is skipped
+class _SkippedServer(Exception):  # noqa: N818 - the reason why one server is skipped
     pass
 
 
@@ -101,9 +101,9 @@ def read(text: str) -> tuple[ImportedServer, ...]:
         name = re.sub(r"[^A-Za-z0-9]+", "-", original).strip("-")[:64].strip("-")
         try:
             if name in {server.name for server in found}:
-                raise _Skipped(f"its name would be {name}, which another server of the file has")
+                raise _SkippedServer(f"its name would be {name}, which another server of the file has")
             found.append(_server(name, original, entry))
-        except (_Skipped, InvalidInputError) as reason:
+        except (_SkippedServer, InvalidInputError) as reason:
             name = name or original
             found.append(ImportedServer(name=name, original_name=original, skip_reason=str(reason)))
     return tuple(found)
@@ -129,14 +129,14 @@ def _servers(data: Json) -> dict[str, Json]:
 def _server(name: str, original: str, entry: Json) -> ImportedServer:
     validate_name(name or original)
     if not isinstance(entry, dict):
-        raise _Skipped("it is not an object")
+        raise _SkippedServer("it is not an object")
     entry = _normalized(entry)
     notes = [f"its name here is {name}"] if name != original else []
     url = next((entry[key] for key in _URLS if isinstance(entry.get(key), str)), None)
     kind = str(entry.get("type") or entry.get("transport") or ("http" if url else "stdio")).lower()
     secrets: dict[str, PlainSecret] = {}
     if kind == "sse" or (url is not None and url.partition("?")[0].rstrip("/").endswith("/sse")):
-        raise _Skipped(
+        raise _SkippedServer(
             "it uses the protocol's older HTTP transport (sse), which telex does not support; look for an http address"
         )
     if kind in _HTTP and url is not None:
@@ -148,9 +148,9 @@ def _server(name: str, original: str, entry: Json) -> ImportedServer:
         if isinstance(entry.get("cwd"), str):
             table["cwd"] = _expanded(entry["cwd"], "folder")
     elif kind in ("stdio", *_HTTP):
-        raise _Skipped("it has neither a command nor a url")
+        raise _SkippedServer("it has neither a command nor a url")
     else:
-        raise _Skipped(f"its type is {kind}")
+        raise _SkippedServer(f"its type is {kind}")
     if entry.get("disabled") is True or entry.get("enabled") is False:
         table["enabled"] = False
         notes.append("it is disabled, as in the file")
@@ -177,14 +177,14 @@ def _command(entry: Mapping[str, Json]) -> list[str]:
     if not isinstance(arguments, list) or not all(
         isinstance(word, str | int | float) for word in (*words, *arguments)
     ):
-        raise _Skipped("its command or its args are not strings")
+        raise _SkippedServer("its command or its args are not strings")
     whole = [str(word) for word in (*words, *arguments)]
     # A placeholder hides the secret, and leaves its option.
     where = find_secret(
         [re.sub(r"^(-[^=]*=)?.*\$\{[^{}]*\}.*", r"\1", word, flags=re.DOTALL) for word in whole]
     )
     if where is not None:
-        raise _Skipped(
+        raise _SkippedServer(
             f"its arguments contain what looks like a secret{' ' if where else ''}{where}, and everyone on the machine "
             "can read arguments; if it must be so, add it by hand"
         )
@@ -198,15 +198,15 @@ def _values(name: str, values: Json, secrets: dict[str, PlainSecret], notes: lis
     if values is None:
         return found
     if not isinstance(values, dict):
-        raise _Skipped("its env or its headers are not objects")
+        raise _SkippedServer("its env or its headers are not objects")
     for variable, value in values.items():
         if value is None:
             continue
         if not isinstance(value, str | int | float):
-            raise _Skipped(f"its {variable} is not text")
+            raise _SkippedServer(f"its {variable} is not text")
         text = str(value).lower() if isinstance(value, bool) else str(value)
         if parse_reference(text) is not None:
-            raise _Skipped(
+            raise _SkippedServer(
                 f"its {variable} is {text!r}, which only telex reads as a secret's name: add it by hand"
             )
         whole = _WHOLE.fullmatch(text)
@@ -218,7 +218,7 @@ def _values(name: str, values: Json, secrets: dict[str, PlainSecret], notes: lis
         elif is_harmless(variable, text) and variable.lower() not in ("authorization", "proxy-authorization"):
             found[variable] = _expanded(text, variable)
         elif _PLACEHOLDER.search(text):
-            raise _Skipped(f"its {variable} is more than one placeholder")
+            raise _SkippedServer(f"its {variable} is more than one placeholder")
         else:
             parts = _SCHEME.fullmatch(text)
             before = (parts["before"] or "") if parts else ""
@@ -227,10 +227,10 @@ def _values(name: str, values: Json, secrets: dict[str, PlainSecret], notes: lis
 
 
 def _expanded(text: str, where: str, own: Mapping[str, Json] | None = None) -> str:
-    """``text`` with the home folder filled in; raises ``_Skipped`` for placeholders that only the client knows."""
+    """``text`` with the home folder; raises ``_SkippedServer`` for placeholders that only the client knows."""
     text = _HOME.sub(lambda _: str(Path.home()), text)
     for hit in _PLACEHOLDER.finditer(text):
         if own is None or hit[1] not in own:  # some servers fill in their own variables themselves
             shown = f"${{{hit[1].partition(':-')[0]}}}"  # a default may be a secret
-            raise _Skipped(f"only that client can fill in {shown} in its {where}")
+            raise _SkippedServer(f"only that client can fill in {shown} in its {where}")
     return text

@@ -622,13 +622,13 @@ def test_without_a_terminal_a_line_every_ten_seconds_shows_the_progress(
 ) -> None:
     from provider_core.batches import Result, Row, Run
     from provider_core.errors import RateLimitError
-    from telex.batch.progress import Progress
+    from telex.batch.progress import BatchProgress
     from telex.console import Console
 
     now = 0.0
     run = Run([])
     run.in_flight = 4
-    progress = Progress(
+    progress = BatchProgress(
         Console(environ={}), before=lambda: 5, fraction=lambda: now / 100, quiet=False, clock=lambda: now
     )
     shown = []

@@ -11,7 +11,7 @@ import tomlkit
 from inprocess import Inside
 from scripted import answer
 
-from provider_core.options import Layer, Options, configured, merge
+from provider_core.options import Layer, MergedOptions, configured, merge
 from provider_core.types import Provider, Target
 
 if TYPE_CHECKING:
@@ -171,10 +171,10 @@ def test_options_are_merged_by_what_they_mean(layers: list[dict[str, Any]], merg
 def test_headers_of_the_options_replace_those_of_the_provider_in_any_case() -> None:
     lab = Provider(name="lab", base_url="http://lab.test/v1", headers={"X-A": "1", "X-B": "2"})
     target = Target(provider=lab, model="m")
-    found = configured(target, Options(values={"headers": {"x-a": "3"}, "retries": 0}))
+    found = configured(target, MergedOptions(values={"headers": {"x-a": "3"}, "retries": 0}))
     assert found.provider.headers == {"X-B": "2", "x-a": "3"}
     assert found.provider.network.retries == 0
-    assert configured(target, Options()) is target
+    assert configured(target, MergedOptions()) is target
 
 
 def test_the_template_of_an_alias_has_variables(tmp_path: Path) -> None:

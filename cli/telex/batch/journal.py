@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from provider_core.batches import Result
-    from telex.batch.output import Layout
+    from telex.batch.output import ResultLayout
 
 JOURNAL: Final = ".telex-batch.jsonl"
 """The file of ``--output-dir`` that has the results without their answers."""
@@ -126,7 +126,7 @@ def _hash(key: str) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big", signed=True)
 
 
-def read_known(name: str | None, layout: Layout) -> KnownRows:
+def read_known(name: str | None, layout: ResultLayout) -> KnownRows:
     """The rows of an output file, as far as it can be read. Nothing is written."""
     known = KnownRows()
     if name is not None:
@@ -141,7 +141,7 @@ class Stream:
 
     name: str = ""
 
-    def __init__(self, layout: Layout, write: Callable[[str], object]) -> None:
+    def __init__(self, layout: ResultLayout, write: Callable[[str], object]) -> None:
         self.known = KnownRows()
         self._write = write
         self._layout = layout
@@ -170,7 +170,7 @@ class Journal:
     def __init__(
         self,
         name: str,
-        layout: Layout,
+        layout: ResultLayout,
         made_with: Mapping[str, Any],
         *,
         fresh: bool,

@@ -49,7 +49,7 @@ class Entry(Struct):
     length: int
 
 
-class Layout:
+class ResultLayout:
     """The lines of one output file: its format and its columns.
 
     ``row_hash`` returns what changes if a row is edited. ``columns`` are those of the input that are copied; ``schema``

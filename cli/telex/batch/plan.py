@@ -25,7 +25,7 @@ from provider_core.errors import InvalidInputError
 from provider_core.settings import REQUEST_OPTIONS
 from provider_core.structs import Struct
 from provider_core.types import Request
-from telex.batch.output import Layout
+from telex.batch.output import ResultLayout
 from telex.chat.input import template_values
 from telex.options import require_utf8
 
@@ -46,7 +46,7 @@ _NAMES: Final = 10_000_000
 """Bytes of file names on stdin."""
 
 
-class Options:
+class BatchOptions:
     """The command line of ``telex batch``, an attribute for each option."""
 
     words: tuple[str, ...]
@@ -93,14 +93,14 @@ class Options:
         self.__dict__.update(given)
 
 
-class Plan(Struct):
+class BatchPlan(Struct):
     """A batch that can be run."""
 
-    source: Source
+    source: RowSource
     planner: RowPlanner
     models: tuple[tuple[Fallback, ...], ...]
     """Models that share the rows, each with those to ask if it fails."""
-    layout: Layout
+    layout: ResultLayout
     made_with: Mapping[str, Json]
     """What the results depend on, each under the name that a message gives it."""
 
@@ -116,7 +116,7 @@ class Plan(Struct):
         return next((each.target, each.request) for each in found if each.target is not None)
 
 
-class Source:
+class RowSource:
     """The rows of the input: those of a file, or a row for each of ``files``."""
 
     def __init__(self, reader: RowReader | None = None, files: Sequence[str] = ()) -> None:
@@ -155,7 +155,7 @@ class Source:
             self._reader.file.close()
 
 
-def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
+def make_plan(app: App, options: BatchOptions, stack: ExitStack) -> BatchPlan:
     """Find the models and open the input, which ``stack`` closes.
 
     Raises ``click.UsageError`` and errors of the core.
@@ -200,7 +200,7 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
         raise click.UsageError("--extract and a schema cannot be used together")
     extract = schema is None and (options.extract or (template is not None and template.extract))
     columns = listed(options.columns)
-    layout = Layout(
+    layout = ResultLayout(
         options.format or _format(options.output),
         made.row_hash,
         columns=columns,
@@ -222,11 +222,11 @@ def make_plan(app: App, options: Options, stack: ExitStack) -> Plan:
         "the parameters": sorted(set(map(repr, options_of))),
         "the format": [layout.format, columns, options.csv_safe, options.id_column, extract],
     }  # fmt: skip
-    return Plan(source=source, planner=made, models=models, layout=layout, made_with=made_with)
+    return BatchPlan(source=source, planner=made, models=models, layout=layout, made_with=made_with)
 
 
 def candidates(
-    app: App, options: Options, template: Template | None, name: str | None
+    app: App, options: BatchOptions, template: Template | None, name: str | None
 ) -> tuple[Candidate, ...]:
     """The model ``name``, or the models of an alias, with the options of each. Raises ``ModelError`` and others."""
     from telex.chat.candidates import candidate
@@ -251,7 +251,7 @@ def _configured_system(found: Sequence[Candidate]) -> str | None:
     return str(options.values["system"]).replace("{{", r"\{{") or None
 
 
-def _check(options: Options) -> None:
+def _check(options: BatchOptions) -> None:
     """Raise ``click.UsageError`` for options that contradict each other or lack another one."""
     given = options
     saved = given.output is not None or given.output_dir is not None
@@ -286,7 +286,7 @@ def _check(options: Options) -> None:
             raise click.UsageError(f"-p {name}: telex sets this field")
 
 
-def _schema(options: Options, template: Template | None) -> Mapping[str, Json] | None:
+def _schema(options: BatchOptions, template: Template | None) -> Mapping[str, Json] | None:
     source: str | Mapping[str, Json] | None = options.schema
     folder = None
     if source is None and template is not None and template.schema is not None:
@@ -311,7 +311,7 @@ def listed(text: str | None) -> tuple[str, ...]:
 # --- input -------------------------------------------------------------------------------------------------
 
 
-def _input(app: App, options: Options) -> tuple[Source, str]:
+def _input(app: App, options: BatchOptions) -> tuple[RowSource, str]:
     """The input, and the prompt for all rows: the last word, unless it is the input."""
     words = [require_utf8(word, "the prompt") for word in options.words]
     if options.each_file:
@@ -329,7 +329,7 @@ def _input(app: App, options: Options) -> tuple[Source, str]:
         if name is None and app.console.stdin_is_terminal():
             raise click.UsageError("no input\nName a file, or pipe rows in.")
         file = _stdin()
-        return Source(RowReader(file, options.input_format, id_column=options.id_column)), prompt
+        return RowSource(RowReader(file, options.input_format, id_column=options.id_column)), prompt
     try:
         file = Path(name).open("rb")  # noqa: SIM115 - it is read until the end of the command
     except OSError as error:
@@ -338,7 +338,7 @@ def _input(app: App, options: Options) -> tuple[Source, str]:
             hint = f"\nIf it is the prompt, name the input first: telex batch - {name!r}"
         raise click.UsageError(f"{name} cannot be read: {error.strerror}{hint}") from None
     format_ = options.input_format or suffix_format(name)
-    return Source(RowReader(file, format_, name=name, id_column=options.id_column)), prompt
+    return RowSource(RowReader(file, format_, name=name, id_column=options.id_column)), prompt
 
 
 def _is_file(word: str) -> bool:
@@ -363,7 +363,7 @@ def _stdin() -> io.BufferedReader:
         raise click.UsageError(f"stdin cannot be read: {error.strerror}") from None
 
 
-def _files(app: App, words: list[str]) -> tuple[Source, str]:
+def _files(app: App, words: list[str]) -> tuple[RowSource, str]:
     """Input files by name: words that are files, else the lines of stdin. The last word is the prompt if it is none."""
     prompt = ""
     if words and not _is_file(words[-1]):
@@ -382,7 +382,7 @@ def _files(app: App, words: list[str]) -> tuple[Source, str]:
         words = [os.fsdecode(line) for line in raw.replace(b"\r\n", b"\n").split(end) if line.strip()]
     if twice := [name for name, count in Counter(words).items() if count > 1]:
         raise click.UsageError(f"the file {twice[0]} is named twice")
-    return Source(files=words), prompt
+    return RowSource(files=words), prompt
 
 
 # --- rows that are left to do -------------------------------------------------------------------------------
@@ -398,7 +398,9 @@ class Pending:
     ``known`` are the rows of the output; with a ``folder``, a row whose file is gone is not complete.
     """
 
-    def __init__(self, plan: Plan, options: Options, known: KnownRows, folder: OutputFolder | None) -> None:
+    def __init__(
+        self, plan: BatchPlan, options: BatchOptions, known: KnownRows, folder: OutputFolder | None
+    ) -> None:
         self._plan = plan
         self._options = options
         self._known = known

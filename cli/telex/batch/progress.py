@@ -27,7 +27,7 @@ _EXAMPLE: Final = 120
 _WIDEST: Final = 120
 
 
-class Progress:
+class BatchProgress:
     """Counts results, and shows the counts on stderr while the batch runs. ``fraction`` is the part of the input read.
 
     ``before`` returns the number of rows that earlier runs have completed.

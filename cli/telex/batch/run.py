@@ -26,7 +26,7 @@ from telex.batch.journal import (
     read_known,
 )
 from telex.batch.plan import Pending, candidates, make_plan
-from telex.batch.progress import Progress
+from telex.batch.progress import BatchProgress
 from telex.chat import report_budget, report_limits
 from telex.exit_codes import ExitCode, Interrupts, Stop
 from telex.humanize import plural
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from provider_core.batches import Result, Row, Run
     from provider_core.chat.fallback import Fallback
     from telex.app import App
-    from telex.batch.plan import Options, Plan
+    from telex.batch.plan import BatchOptions, BatchPlan
 
 _WINDOW: Final = 1000
 """Rows that ``--ordered`` may have in memory if the output is a stream."""
@@ -46,7 +46,7 @@ _BAD_SHOWN: Final = 5
 """Rows that cannot be used, of which --dry-run shows why."""
 
 
-def run(app: App, options: Options) -> None:
+def run(app: App, options: BatchOptions) -> None:
     """Run ``telex batch``. Raises ``Stop`` with the exit code of an incomplete batch, and errors of the core."""
     with contextlib.ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
@@ -64,7 +64,9 @@ def run(app: App, options: Options) -> None:
         _Batch(app, plan, options, folder, name, interrupts, stack).run()
 
 
-def _dry_run(app: App, plan: Plan, options: Options, folder: OutputFolder | None, name: str | None) -> None:
+def _dry_run(
+    app: App, plan: BatchPlan, options: BatchOptions, folder: OutputFolder | None, name: str | None
+) -> None:
     """Print what a run would do: its rows, an estimate of tokens and cost, and the first request."""
     from provider_core.attachments import estimate_tokens
     from provider_core.types import Usage
@@ -113,8 +115,8 @@ class _Batch:
     def __init__(
         self,
         app: App,
-        plan: Plan,
-        options: Options,
+        plan: BatchPlan,
+        options: BatchOptions,
         folder: OutputFolder | None,
         name: str | None,
         interrupts: Interrupts,
@@ -139,7 +141,7 @@ class _Batch:
             )  # fmt: skip
         stack.callback(self._output.close)
         self._pending = Pending(plan, options, self._output.known, folder)
-        self._progress = Progress(
+        self._progress = BatchProgress(
             app.console,
             before=lambda: self._pending.done,
             fraction=lambda: plan.source.fraction if self._jobs is None else None,
@@ -313,7 +315,7 @@ class _Batch:
         return f"mlr --{format_} filter 'is_not_empty($error)' {shlex.quote(name)}"
 
 
-def _job_file(output: str, options: Options) -> JobFile | None:
+def _job_file(output: str, options: BatchOptions) -> JobFile | None:
     """The file that remembers the jobs of an output file; None without ``--via provider``.
 
     Raises ``click.UsageError`` if jobs would go on and be paid for although nobody fetches their results.

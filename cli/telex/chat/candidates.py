@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provider_core.options import Layer, template_layer
-from provider_core.resolve import Name, expand
+from provider_core.resolve import ModelName, expand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +60,7 @@ def candidate(
     app: App, given: Mapping[str, Any], template: Template | None, target: Target
 ) -> tuple[Candidate]:
     """The model with the options for it."""
-    return (app.runtime.with_options(Name(name=str(target)), target, command_line(given, template)),)
+    return (app.runtime.with_options(ModelName(name=str(target)), target, command_line(given, template)),)
 
 
 def options_of_the_chat(found: Sequence[Candidate], *, continued: bool) -> dict[str, Any]:

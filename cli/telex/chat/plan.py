@@ -14,8 +14,7 @@ from provider_core import limits
 from provider_core.chat import ChatPlan
 from provider_core.errors import CoreError, InvalidInputError, ModelError
 from provider_core.events import append_messages
-from provider_core.options import Candidate
-from provider_core.options import Options as MergedOptions
+from provider_core.options import Candidate, MergedOptions
 from provider_core.types import Message, Request, TextPart
 from telex.chat import HistoryRecorder, ModelPlan, Plan
 from telex.chat.input import Attaching, fill_template, read_prompt, report_attachments

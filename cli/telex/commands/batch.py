@@ -209,10 +209,10 @@ def command(app: App, /, **given: Any) -> None:
     With --via provider, jobs of the provider's Batch API run the rows, and continue after Ctrl-C: repeat the command to
     wait for them and to fetch the results. The jobs are listed in a file next to the output, such as out.jsonl.jobs.
     """
-    from telex.batch.plan import Options
+    from telex.batch.plan import BatchOptions
     from telex.batch.run import run
 
-    run(app, Options(**given))
+    run(app, BatchOptions(**given))
 
 
 # --- jobs ------------------------------------------------------------------------------------------------------

@@ -304,7 +304,7 @@ def _zsh_quoted(text: str) -> str:
 # --- installation: where the shell looks for scripts, without changing the user's own startup files ------------------
 
 
-class Place(Struct):
+class ScriptPlace(Struct):
     """Where the script belongs, and what the user must do so that the shell reads it ("" for nothing)."""
 
     path: Path
@@ -318,7 +318,7 @@ _TIMEOUT = 5.0
 """Seconds that a shell's startup files may take."""
 
 
-def find(shell: str, environ: Mapping[str, str], *, prefixes: Sequence[str] = PREFIXES) -> Place:
+def find(shell: str, environ: Mapping[str, str], *, prefixes: Sequence[str] = PREFIXES) -> ScriptPlace:
     """The place of this shell's script in the user's home folder; bash and zsh are run to find out.
 
     Raises ``SettingsError`` if there is no home folder.
@@ -334,7 +334,7 @@ def find(shell: str, environ: Mapping[str, str], *, prefixes: Sequence[str] = PR
             return _zsh_place(home, environ)
         case _:
             config = _folder(environ, "XDG_CONFIG_HOME", home / ".config")
-            return Place(path=config / "fish" / "completions" / FILES["fish"])
+            return ScriptPlace(path=config / "fish" / "completions" / FILES["fish"])
 
 
 def put(path: Path, text: str) -> str:
@@ -354,12 +354,12 @@ def put(path: Path, text: str) -> str:
     return f"Wrote {path}." if before is None else f"Replaced {path}, which had other contents."
 
 
-def _bash_place(home: Path, environ: Mapping[str, str], prefixes: Sequence[str]) -> Place:
+def _bash_place(home: Path, environ: Mapping[str, str], prefixes: Sequence[str]) -> ScriptPlace:
     own = environ.get("BASH_COMPLETION_USER_DIR", "").partition(":")[0]
     data = _folder(environ, "XDG_DATA_HOME", home / ".local" / "share")
     path = (Path(own) if own else data / "bash-completion") / "completions" / "telex"
     if _output("bash", environ, "declare -F _comp_load _completion_loader __load_completion"):
-        return Place(path=path)
+        return ScriptPlace(path=path)
     loaders = [Path(prefix) / "share/bash-completion/bash_completion" for prefix in prefixes]
     loader = next((each for each in loaders if each.exists()), None)
     if loader is not None:
@@ -368,10 +368,10 @@ def _bash_place(home: Path, environ: Mapping[str, str], prefixes: Sequence[str])
         todo = (
             f"The package bash-completion was not found. Without it, add to ~/.bashrc: . {_short(path, home)}"
         )
-    return Place(path=path, todo=todo)
+    return ScriptPlace(path=path, todo=todo)
 
 
-def _zsh_place(home: Path, environ: Mapping[str, str]) -> Place:
+def _zsh_place(home: Path, environ: Mapping[str, str]) -> ScriptPlace:
     output = _output("zsh", environ, "print -r -- ${+functions[compdef]}; print -rl -- $fpath")
     completes, folders = output[:1] == ["1"], [Path(line) for line in output[1:] if line]
     folder = next(
@@ -392,7 +392,7 @@ def _zsh_place(home: Path, environ: Mapping[str, str]) -> Place:
     if not completes and (output or "compinit" not in settings):
         todo.append("autoload -Uz compinit && compinit")
     where = "before the line with compinit" if completes else "at the end"
-    return Place(
+    return ScriptPlace(
         path=folder / FILES["zsh"], todo=f"Add to ~/.zshrc, {where}:\n  " + "\n  ".join(todo) if todo else ""
     )
 

@@ -29,7 +29,7 @@ from telex.render.live import Screen, SuspendHandler
 from telex.render.markdown import Layout
 from telex.render.messages import attachment_lines, status_line, usage_line
 from telex.render.text import SPINNER_FRAMES, SPINNER_PERIOD, estimated_tokens, reasoning_summary
-from telex.wrapping import Row, cells, chop, wrap
+from telex.wrapping import ScreenRow, cells, chop, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,7 +120,7 @@ class ColumnsRenderer(MultiRenderer):
     def _paint(self, *, last: bool = False) -> None:
         columns = self._columns
         drafts = [column.read() for column in columns]
-        final: list[Row] = []
+        final: list[ScreenRow] = []
         width = self._console.width()
         if width != self._width:
             # Rows of the old width are printed as they are, and all columns continue below them.
@@ -134,7 +134,7 @@ class ColumnsRenderer(MultiRenderer):
         counts = [len(column.rows) for column in columns if column.open]
         ready = min(counts) if counts else max(len(column.rows) for column in columns)
         final += self._rows([column.rows[:ready] for column in columns])
-        live: list[Row] = []
+        live: list[ScreenRow] = []
         faint, states = self._look.sgr("faint"), [column.status() for column in columns]
         if last:
             final += self._lines(states, faint) if any(states) else []
@@ -153,15 +153,15 @@ class ColumnsRenderer(MultiRenderer):
         """The width of a column."""
         return max(1, (self._width - _GAP * (self._count - 1)) // self._count)
 
-    def _lines(self, texts: Sequence[str], sgr: str) -> list[Row]:
+    def _lines(self, texts: Sequence[str], sgr: str) -> list[ScreenRow]:
         """The rows of one text for each column."""
         rows = [[text[start:end] for start, end in wrap(text, self._cells())] for text in texts]
         return self._rows([_styled(each, self._look, sgr) for each in rows])
 
-    def _rows(self, columns: Sequence[Sequence[Row]]) -> list[Row]:
-        return [self._joined(parts) for parts in zip_longest(*columns, fillvalue=Row("", 0))]
+    def _rows(self, columns: Sequence[Sequence[ScreenRow]]) -> list[ScreenRow]:
+        return [self._joined(parts) for parts in zip_longest(*columns, fillvalue=ScreenRow("", 0))]
 
-    def _joined(self, parts: Sequence[Row]) -> Row:
+    def _joined(self, parts: Sequence[ScreenRow]) -> ScreenRow:
         """The rows of all columns as one."""
         bar = self._look.paint("│", self._look.sgr("faint"))
         text, used = parts[0]
@@ -173,7 +173,7 @@ class ColumnsRenderer(MultiRenderer):
                 text += f"\x1b[{start - _GAP + 2}G"
             text += f"{bar} {part}"
             used = start + size
-        return Row(text, used)
+        return ScreenRow(text, used)
 
 
 class _Column:
@@ -190,7 +190,7 @@ class _Column:
     ) -> None:
         self.title = visible(str(target))
         self.open = True
-        self.rows: list[Row] = []
+        self.rows: list[ScreenRow] = []
         self._target = None if isinstance(target, str) else target
         self._options = options
         self._look = look
@@ -243,7 +243,7 @@ class _Column:
         """Make the rows to come this wide."""
         self._reasoning.width = self._text.width = width
 
-    def read(self) -> list[Row]:
+    def read(self) -> list[ScreenRow]:
         """Add what has become final to ``rows``; return what the open rest looks like."""
         if not self.open:
             return []
@@ -281,14 +281,14 @@ class _Column:
         self.rows += self._text.end()
         self.open = False
 
-    def _end_of_reasoning(self) -> list[Row]:
+    def _end_of_reasoning(self) -> list[ScreenRow]:
         if not self._reasoned or self._options.reasoning == "hide":
             return []
         rows = self._reasoning.end()
         if self._options.reasoning == "summary":
             words = reasoning_summary(time.monotonic() - self._reasoning_since, self._reasoned)
             rows = _styled(chop(words, self._text.width), self._look, self._look.sgr("faint"))
-        return [*rows, Row("", 0)]
+        return [*rows, ScreenRow("", 0)]
 
 
 class PlainRows:
@@ -304,18 +304,18 @@ class PlainRows:
     def feed(self, text: str) -> None:
         self._text += visible(text)
 
-    def final(self) -> list[Row]:
+    def final(self) -> list[ScreenRow]:
         """The rows that have become final since the last call."""
         *lines, open_line = self._text.split("\n")
         rows = [part for line in lines for part in self._broken(line)]
         *full, self._text = self._broken(open_line)
         return _styled([*rows, *full], self._look, self._sgr)
 
-    def draft(self) -> list[Row]:
+    def draft(self) -> list[ScreenRow]:
         """The open rest; call it after ``final``."""
         return _styled(self._broken(self._text), self._look, self._sgr) if self._text else []
 
-    def end(self) -> list[Row]:
+    def end(self) -> list[ScreenRow]:
         rows = [*self.final(), *self.draft()]
         self._text = ""
         return rows
@@ -328,7 +328,7 @@ class PlainRows:
         return [line[start:end] for start, end in wrap(line, self.width)]
 
 
-def _styled(texts: Sequence[str], look: Look, sgr: str) -> list[Row]:
+def _styled(texts: Sequence[str], look: Look, sgr: str) -> list[ScreenRow]:
     """A row for each text, in one style."""
     sgr = sgr if look.sgr("markdown.strong") else ""
-    return [Row(look.paint(text, sgr) if text else "", cells(text)) for text in texts]
+    return [ScreenRow(look.paint(text, sgr) if text else "", cells(text)) for text in texts]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from telex.console import Console
-    from telex.wrapping import Row
+    from telex.wrapping import ScreenRow
 
 _FRAMES = 30.0
 """Repaints in a second, at most. A thread paints what came too fast to be painted at once."""
@@ -133,7 +133,7 @@ class MarkdownStream:
         self._layout = Layout(look or Look(), max(1, width()))
         self._screen = Screen(write, height, live=live)
         self._suspended = False
-        self._ready: list[Row] = []
+        self._ready: list[ScreenRow] = []
         """Final rows that have not been painted yet."""
         self._unpainted = False
 
@@ -216,10 +216,10 @@ class Screen:
         self._write = write
         self._height = height
         self._live = live
-        self._shown: list[Row] = []
+        self._shown: list[ScreenRow] = []
         self._width = 0
 
-    def paint(self, final: Sequence[Row], live: Sequence[Row], width: int) -> None:
+    def paint(self, final: Sequence[ScreenRow], live: Sequence[ScreenRow], width: int) -> None:
         """Print ``final`` as rows that never change, and below them as many of the last ``live`` rows as fit."""
         if not self._live:
             live = []
@@ -238,7 +238,7 @@ class Screen:
         # Only after the write: rows that an interrupted write painted are painted again.
         self._shown, self._width = list(live), width
 
-    def _difference(self, old: list[Row], new: list[Row], width: int) -> str:
+    def _difference(self, old: list[ScreenRow], new: list[ScreenRow], width: int) -> str:
         same = 0
         for before, after in zip(old, new, strict=False):
             if before != after:
@@ -269,7 +269,7 @@ def _up(rows: int) -> str:
     return (f"\x1b[{rows}A" if rows else "") + "\r"
 
 
-def _continuation(before: Row, after: Row) -> str:
+def _continuation(before: ScreenRow, after: ScreenRow) -> str:
     """The text to append to ``before`` to make it ``after``; "" if it has to be painted again."""
     if not before.text or not after.text.startswith(before.text):
         return ""

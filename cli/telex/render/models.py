@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from provider_core.catalog import ModelListing
     from provider_core.catalog.servers import RefreshResult
-    from provider_core.options import Options
+    from provider_core.options import MergedOptions
     from provider_core.prices import ModelPrice, Price
     from provider_core.types import Model, Target
     from telex.console import Console
@@ -72,7 +72,7 @@ class ListedModel(NamedTuple):
         }
 
 
-def options_as_json(options: Options) -> dict[str, Any]:
+def options_as_json(options: MergedOptions) -> dict[str, Any]:
     """Each option of a model's chats, with its source."""
     return {
         place: {"value": _value(options, place), "source": source}
@@ -80,7 +80,7 @@ def options_as_json(options: Options) -> dict[str, Any]:
     }
 
 
-def _value(options: Options, place: str) -> Any:
+def _value(options: MergedOptions, place: str) -> Any:
     """The value of an option; secrets in headers are masked."""
     table, _, name = place.partition(".")
     if table == "headers":
@@ -248,7 +248,7 @@ _SOURCES = {
 
 
 def card(
-    console: Console, row: ListedModel, options: Options, more: Mapping[str, str], *, more_prices: str
+    console: Console, row: ListedModel, options: MergedOptions, more: Mapping[str, str], *, more_prices: str
 ) -> None:
     """Print what is known about a model, a line for each fact that is not empty, and the options of its chats.
 

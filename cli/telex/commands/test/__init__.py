@@ -80,6 +80,6 @@ def command(app: App, /, **given: Any) -> None:
     In a pipe, each line has STATUS (passed, failed, error or not run), FILE, NAME, MODEL, SECONDS, COST and REASONS,
     separated by tabs.
     """
-    from telex.commands.test.run import Options, run
+    from telex.commands.test.run import TestOptions, run
 
-    run(app, Options(**given))
+    run(app, TestOptions(**given))

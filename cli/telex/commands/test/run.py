@@ -40,7 +40,7 @@ _UNUSED: Final = 30 * 86_400
 """Seconds after which a saved answer that no run has used is deleted."""
 
 
-class Options:
+class TestOptions:
     """The command line of ``telex test``, an attribute for each option."""
 
     paths: tuple[str, ...]
@@ -58,7 +58,7 @@ class Options:
         self.__dict__.update(given)
 
 
-class Job(Struct):
+class CaseRequest(Struct):
     """A request of the run: a case with one model, or a question to the judge about the answer to it."""
 
     target: Target
@@ -81,7 +81,7 @@ class SavedAnswer(Struct):
 class _JobPlanner(RowPlanner):
     """Plans the jobs: the number of a row is that of its job."""
 
-    jobs: Sequence[Job] = ()
+    jobs: Sequence[CaseRequest] = ()
 
     def model(self, row: Row) -> str | None:
         return str(self.jobs[row.number - 1].target)
@@ -96,7 +96,7 @@ class _JobPlanner(RowPlanner):
         )
 
 
-def run(app: App, options: Options) -> None:
+def run(app: App, options: TestOptions) -> None:
     """Run ``telex test``. Raises ``Stop`` if not all cases pass, and errors of the core."""
     if options.junit is not None and not Path(options.junit).parent.is_dir():
         raise click.UsageError(f"--junit {options.junit}: there is no such folder")
@@ -116,7 +116,7 @@ def run(app: App, options: Options) -> None:
 class _Run:
     """One run of the command."""
 
-    def __init__(self, app: App, options: Options, cases: Sequence[Case]) -> None:
+    def __init__(self, app: App, options: TestOptions, cases: Sequence[Case]) -> None:
         self._app = app
         self._options = options
         self._targets: dict[str, Target] = {}
@@ -124,7 +124,7 @@ class _Run:
         self._spent = Decimal(0)
         self._error: CoreError | None = None
         """What ended the run."""
-        self._jobs: list[Job] = []
+        self._jobs: list[CaseRequest] = []
         self._outcomes: list[Outcome] = []
         for case in cases:
             for name in options.models or case.models or ("",):
@@ -132,7 +132,7 @@ class _Run:
                 index = len(self._outcomes)
                 self._outcomes.append(Outcome(case=case, model=str(target)))
                 request = replace(case.request, model=target.model)
-                self._jobs.append(Job(target=target, request=request, case=case, index=index))
+                self._jobs.append(CaseRequest(target=target, request=request, case=case, index=index))
                 if case.expected.judge:
                     self._judge(case)  # it has to be known before anything is sent
         self._reporter = Reporter(app.console, self._outcomes, as_json=options.as_json, quiet=options.quiet)
@@ -148,7 +148,7 @@ class _Run:
         if not options.quiet:
             report_limits(app, (job.target for job in self._jobs), options.max_cost, app.console.note)
         try:
-            questions: list[Job] = []
+            questions: list[CaseRequest] = []
             for job, answer in self._answers(self._jobs, lanes):
                 outcome = self._checked(job, answer)
                 if outcome.status == "passed" and job.case.expected.judge:
@@ -193,7 +193,9 @@ class _Run:
 
     # --- answers -------------------------------------------------------------------------------------------
 
-    def _answers(self, jobs: Sequence[Job], lanes: Lanes) -> Iterator[tuple[Job, SavedAnswer | CoreError]]:
+    def _answers(
+        self, jobs: Sequence[CaseRequest], lanes: Lanes
+    ) -> Iterator[tuple[CaseRequest, SavedAnswer | CoreError]]:
         """The answer to each job, or its error: saved ones first, then those of requests as they come."""
         missing = []
         for job in jobs:
@@ -207,7 +209,9 @@ class _Run:
         if missing:
             yield from self._asked(missing, lanes)
 
-    def _asked(self, jobs: Sequence[Job], lanes: Lanes) -> Iterator[tuple[Job, SavedAnswer | CoreError]]:
+    def _asked(
+        self, jobs: Sequence[CaseRequest], lanes: Lanes
+    ) -> Iterator[tuple[CaseRequest, SavedAnswer | CoreError]]:
         limit = self._options.max_cost
         batch = BatchRun(
             (Row(number=number, id=number) for number in range(1, len(jobs) + 1)),
@@ -239,7 +243,7 @@ class _Run:
         elif batch.ended_by == "error":
             self._error = batch.error or CoreError("the run ended early")
 
-    def _answer(self, job: Job, result: Result) -> SavedAnswer | CoreError:
+    def _answer(self, job: CaseRequest, result: Result) -> SavedAnswer | CoreError:
         """The answer of a result, which is saved if it is complete; or why there is none."""
         answer = result.answer
         if answer is None or not result.ok:
@@ -253,7 +257,7 @@ class _Run:
 
     # --- checks --------------------------------------------------------------------------------------------
 
-    def _checked(self, job: Job, answer: SavedAnswer | CoreError) -> Outcome:
+    def _checked(self, job: CaseRequest, answer: SavedAnswer | CoreError) -> Outcome:
         outcome = self._outcomes[job.index]
         if isinstance(answer, CoreError):
             # A schema is part of what is expected; other errors say nothing about the answer.
@@ -274,13 +278,13 @@ class _Run:
             seconds=answer.seconds,
         )
 
-    def _questions(self, job: Job, outcome: Outcome) -> Iterator[Job]:
+    def _questions(self, job: CaseRequest, outcome: Outcome) -> Iterator[CaseRequest]:
         judge, prompt = self._judge(job.case), str(job.request.messages[-1].content)
         for statement in job.case.expected.judge:
             request = judge_request(judge.model, prompt, outcome.answer, statement)
             yield replace(job, target=judge, request=request, statement=statement)
 
-    def _ask_judges(self, questions: Sequence[Job], lanes: Lanes) -> None:
+    def _ask_judges(self, questions: Sequence[CaseRequest], lanes: Lanes) -> None:
         left = Counter(question.index for question in questions)
         verdicts: dict[int, set[str]] = {}
         for question, answer in self._answers(questions, lanes):
@@ -313,7 +317,7 @@ class SavedAnswers:
         self._folder = folder
         self._fresh = fresh
 
-    def find(self, job: Job) -> SavedAnswer | None:
+    def find(self, job: CaseRequest) -> SavedAnswer | None:
         """The saved answer to the same request; None if there is none, or none is wanted."""
         if self._fresh:
             return None
@@ -329,7 +333,7 @@ class SavedAnswers:
             return None  # it is asked for again
         return SavedAnswer(text=text, cost=cost, seconds=seconds)
 
-    def add(self, job: Job, answer: SavedAnswer) -> None:
+    def add(self, job: CaseRequest, answer: SavedAnswer) -> None:
         """Save an answer, if the folder can be written."""
         cost = None if answer.cost is None else f"{answer.cost:f}"
         stored = {"text": answer.text, "cost": cost, "seconds": answer.seconds}
@@ -345,7 +349,7 @@ class SavedAnswers:
                     if path.stat().st_mtime < time.time() - _UNUSED:
                         path.unlink()
 
-    def _path(self, job: Job) -> Path:
+    def _path(self, job: CaseRequest) -> Path:
         from provider_core.request import build_body
 
         provider = job.target.provider

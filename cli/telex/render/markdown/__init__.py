@@ -15,7 +15,7 @@ from telex.console import visible
 from telex.render.highlighting import Highlighter
 from telex.render.markdown.elements import DECIDING, Drawing, code_line, code_rule, console, drawn
 from telex.render.markdown.parser import blocks, closed, parse_inline
-from telex.wrapping import Row
+from telex.wrapping import ScreenRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,7 +76,7 @@ class Layout:
         """The text from the first line on that is not final."""
         self._parse_from = 0
         """The rest is parsed again when it has this length."""
-        self._draft: tuple[int, int, list[Row]] = (0, 0, [])
+        self._draft: tuple[int, int, list[ScreenRow]] = (0, 0, [])
         self._references: References = {}
         self._begun = False
         self._console = console(look)
@@ -97,17 +97,17 @@ class Layout:
         """Take the next piece; it is parsed by ``final``."""
         self._new += text
 
-    def final(self) -> list[Row]:
+    def final(self) -> list[ScreenRow]:
         """The rows that have become final since the last call."""
         self._read()
         return self._advance()
 
-    def end(self) -> list[Row]:
+    def end(self) -> list[ScreenRow]:
         """The rows of the open rest, at the end of the text."""
         self._read(end=True)
         return self._advance(end=True)
 
-    def draft(self) -> list[Row]:
+    def draft(self) -> list[ScreenRow]:
         """The rows of the open block if the text ended here; call it after ``final``."""
         if self._fence is not None:
             return self._draft_of_code(self._fence)
@@ -150,8 +150,8 @@ class Layout:
         self._rest += new.replace("\r\n", "\n").replace("\r", "\n")
         self._new = held
 
-    def _advance(self, *, end: bool = False) -> list[Row]:
-        rows: list[Row] = []
+    def _advance(self, *, end: bool = False) -> list[ScreenRow]:
+        rows: list[ScreenRow] = []
         while True:
             before = self._rest, self._fence
             if self._fence is not None:
@@ -167,7 +167,7 @@ class Layout:
 
     # --- code, line by line ------------------------------------------------------------------------------------
 
-    def _code(self, fence: _Fence, *, end: bool) -> list[Row]:
+    def _code(self, fence: _Fence, *, end: bool) -> list[ScreenRow]:
         *lines, rest = self._rest.split("\n")
         if end and rest:
             lines, rest = [*lines, rest], ""
@@ -188,18 +188,18 @@ class Layout:
         self._rest = rest if closed is None else "\n".join([*lines[closed + 1 :], rest])
         return rows
 
-    def _code_rows(self, fence: _Fence, lines: Iterable[list[Piece]], width: int | None) -> list[Row]:
+    def _code_rows(self, fence: _Fence, lines: Iterable[list[Piece]], width: int | None) -> list[ScreenRow]:
         rows = [drawn(row) for line in lines for row in Segment.split_lines(code_line(line, width))]
         if not rows or fence.begun:
             return rows
-        space = [Row("", 0)] if self._begun else []
+        space = [ScreenRow("", 0)] if self._begun else []
         return [
             *space,
             *map(drawn, Segment.split_lines(code_rule(fence.highlighter, self.width, fence.info))),
             *rows,
         ]
 
-    def _draft_of_code(self, fence: _Fence) -> list[Row]:
+    def _draft_of_code(self, fence: _Fence) -> list[ScreenRow]:
         highlighter = fence.highlighter.clone()
         lines: list[list[Piece]] = []
         if not _UNDECIDED_IN_CODE.fullmatch(self._rest):
@@ -208,7 +208,7 @@ class Layout:
 
     # --- everything else ---------------------------------------------------------------------------------------
 
-    def _blocks(self, *, end: bool) -> list[Row]:
+    def _blocks(self, *, end: bool) -> list[ScreenRow]:
         """Print what is final of the rest, up to the first block that is printed in parts."""
         text = self._rest
         size = text.rfind("\n") + 1
@@ -283,9 +283,11 @@ class Layout:
             opening.info,
         )
 
-    def _print(self, found: list[_Block], lines: list[str], cut: int, references: References) -> list[Row]:
+    def _print(
+        self, found: list[_Block], lines: list[str], cut: int, references: References
+    ) -> list[ScreenRow]:
         """The rows of blocks that are final, up to line ``cut``."""
-        rows: list[Row] = []
+        rows: list[ScreenRow] = []
         tokens = [token for block in found for token in block.tokens]
         if tokens:
             drawing = self._drawing(tokens, lines, references)
@@ -311,14 +313,14 @@ class Layout:
         drawing.number, drawing.columns = self._number, self._columns
         return drawing
 
-    def _space(self, tokens: list[Token]) -> list[Row]:
+    def _space(self, tokens: list[Token]) -> list[ScreenRow]:
         """An empty row, if one belongs between what has been printed and these tokens."""
         first = tokens[0].type
         continued = self._columns is not None and first == "table_open"
         gap = self._gap or (tokens[0].map or (0, 0))[0] > 0
         if not self._begun or continued or (first == self._joined and not gap):
             return []
-        return [Row("", 0)]
+        return [ScreenRow("", 0)]
 
 
 def _top(tokens: list[Token]) -> list[_Block]:

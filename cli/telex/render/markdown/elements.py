@@ -20,7 +20,7 @@ from rich.theme import Theme
 from telex.console import visible
 from telex.render.highlighting import Highlighter
 from telex.render.styles import STYLES, Colour
-from telex.wrapping import Row, cells, chop, wrap
+from telex.wrapping import ScreenRow, cells, chop, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -69,10 +69,10 @@ class Drawing(base.Markdown):
         self.last_columns: Columns | None = None
         """How the last table was drawn."""
 
-    def rows(self, width: int, *, narrow: bool) -> list[Row]:
+    def rows(self, width: int, *, narrow: bool) -> list[ScreenRow]:
         """Rows of at most ``width`` cells; lines of code are longer unless they have to be ``narrow``, too."""
         options = self.console.options.update(width=width, overflow="fold" if narrow else "ignore")
-        rows: list[Row] = []
+        rows: list[ScreenRow] = []
         tokens, self.parsed = self.parsed, []
         end = -1
         for token in tokens:
@@ -85,7 +85,7 @@ class Drawing(base.Markdown):
                 del lines[0]  # Rich's, before a block with others in it
             start, stop = first.map or (0, 0)
             if rows and lines and not (first.type == "definition" and end == start):
-                rows.append(Row("", 0))
+                rows.append(ScreenRow("", 0))
             rows += map(drawn, lines)
             end = stop if first.type == "definition" else -1
             self.parsed, self.columns, self.number = [], None, None
@@ -119,7 +119,7 @@ def styled(sgr: str) -> Style:
     return decoder.style
 
 
-def drawn(line: Iterable[Segment]) -> Row:
+def drawn(line: Iterable[Segment]) -> ScreenRow:
     """One row out of its segments, without spaces at its end."""
     segments = list(line)
     while segments and not segments[-1].text.rstrip(" "):
@@ -129,7 +129,7 @@ def drawn(line: Iterable[Segment]) -> Row:
         shown = part.rstrip(" ") if number == len(segments) else part
         plain += shown
         text += style.render(shown) if style and not shown.isspace() else shown
-    return Row(text.replace("\x1b[0m", "\x1b[m"), cells(plain))
+    return ScreenRow(text.replace("\x1b[0m", "\x1b[m"), cells(plain))
 
 
 def _lines(renderable: Any, options: ConsoleOptions, console: Console) -> Iterable[list[Segment]]:
