@@ -74,7 +74,7 @@ class Budget:
         self._read: tuple[float, tuple[Spending, ...]] | None = None
 
     def spending(self) -> tuple[Spending, ...]:
-        """What was spent of each limit. May raise ``HistoryError``."""
+        """The amount spent of each limit. May raise ``HistoryError``."""
         now = self._clock()
         if self._read is None or not self._read[0] <= now < self._read[0] + self.interval:
             ledger = self._ledger()

@@ -429,8 +429,8 @@ class Retries:
     def decide(self, error: errors.CoreError) -> Retrying | errors.CoreError:
         """The retry after ``error``; or the error to raise.
 
-        A time that the server names is waited for exactly, but 0 is ignored. If the budget does not allow that, there
-        is no retry, and the error names the time.
+        A delay that the server names is observed exactly, but 0 is ignored. If the budget does not allow the delay,
+        the error is returned, and names the time.
         """
         if self._made >= max_retries_for(error, self._network.retries):
             return error

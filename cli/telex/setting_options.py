@@ -20,7 +20,7 @@ _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 
 def add_options(rows: Iterable[ProviderField], command: _Command) -> _Command:
-    """Add an option for each row. Its value has the row's name; one that is not given is None, or empty."""
+    """Add an option for each row, with the row's name. Without the option, its value is None, or empty."""
     for row in reversed(tuple(rows)):
         how: dict[str, Any] = {"metavar": row.metavar}
         match row.type:

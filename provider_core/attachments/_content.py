@@ -225,7 +225,7 @@ def check_size(size: int, name: str, limit: int, what: str) -> None:
 # --- PDFs and web pages ----------------------------------------------------------------------------------------
 
 _ENVIRONMENT: Final = ("PATH", "HOME", "SYSTEMROOT", "TEMP", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONHOME")
-"""What Python may need to find its modules. The rest, such as keys, is no concern of a library that reads files."""
+"""Variables that Python may need to find its modules. A library that reads files gets no others, such as keys."""
 
 
 Span: TypeAlias = tuple[int, int | None]

@@ -44,7 +44,7 @@ class TextFolder(Struct):
     files: tuple[TextFile, ...]
     skipped: Mapping[str, int] = field(default_factory=dict)
     """How many were skipped as "binary", "linked", "special" (pipes, sockets, devices), "hidden or ignored" and
-    "unreadable". What is in a folder that is skipped is not counted."""
+    "unreadable". A folder that is skipped counts as one, whatever it contains."""
     unreadable: tuple[str, ...] = ()
     """Names with reasons."""
 

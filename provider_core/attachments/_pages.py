@@ -52,7 +52,7 @@ _ENCODING: Final = re.compile(
     r"(?i)utf-?8|utf-?16(?:[lb]e)?|us-ascii|ascii|(?:iso-?|iso_)8859-?\d{1,2}(?:-[ie])?|latin-?\d|(?:windows-|cp)\d{3,4}"
     r"|koi8-[ru]|euc-?(?:jp|kr)|shift[-_]?jis|sjis|iso-2022-jp|gb2312|gbk|gb18030|big5(?:-hkscs)?|tis-620|macintosh"
 )
-"""Encodings of web pages. Python knows others that are no encodings of text, or that take very long."""
+"""Encodings of web pages. Some others that Python knows do not encode text, or take very long."""
 _LATIN: Final = re.compile(r"(?i)us-ascii|ascii|iso-?_?8859-?1|latin-?1")
 """Names that browsers read as Windows-1252: encoding.spec.whatwg.org."""
 _META: Final = re.compile(

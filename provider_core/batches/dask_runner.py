@@ -4,7 +4,7 @@ A task has rows, the plan of the batch, and the names of models. It has no key, 
 finds the provider in the settings of its own machine, and its key by the same rules as any other telex there. Results
 come back without these, too.
 
-If a worker is lost, Dask runs its tasks on another one. The rows of a task are then asked again, also those that the
+If a worker is lost, Dask runs its tasks on another one. All rows of a task are then sent again, also those that the
 worker had done: a result counts when the caller has it.
 """
 
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from provider_core.types import Request
 
 _CHUNK: Final = 32
-"""Rows of a task: what is asked again if a worker is lost, and what comes back together."""
+"""Rows of a task. They are sent again if a worker is lost, and their results come back together."""
 _AHEAD: Final = 2
-"""Tasks for each thread of the workers: one that runs, and one that waits."""
+"""Tasks for each thread of the workers: one runs while another waits."""
 _LOOK: Final = 1.0
 """Seconds between two looks at the workers."""
 _TICK: Final = 0.2

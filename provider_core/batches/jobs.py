@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _PIECE: Final = 1 << 18
 _ANSWER: Final = 10_000_000
-"""Bytes of an answer of the API that is no file."""
+"""Bytes of an answer of the API, except for files."""
 _PAGE: Final = 100
 _PAGES: Final = 50
 """How far back a batch is looked for in the provider's list."""
@@ -108,7 +108,7 @@ class JobFile:
 
     @property
     def running(self) -> list[Job]:
-        """The jobs whose batch goes on, as far as is known here."""
+        """The jobs whose batch has not ended, by its last known state."""
         return [job for job in self.jobs.values() if job.id and not job.has_ended]
 
     @property

@@ -1,8 +1,8 @@
 """Lanes: the models that share the rows of a batch, and how fast requests to each may start.
 
-Concurrency adapts to the server, waits that it asks for are kept, and limits per minute are spread. Nothing here waits
-by itself or knows threads: the runner asks when a request may start, and reports how it ended. Times are seconds of the
-monotonic clock.
+Concurrency adapts to the server, delays that it asks for are observed, and limits per minute are spread. The module
+neither waits nor starts threads: the runner asks when a request may start, and reports how it ended. Times are seconds
+of the monotonic clock.
 """
 
 from __future__ import annotations
@@ -298,7 +298,7 @@ class Lanes:
     def open(self, models: Sequence[Fallback]) -> list[Lane]:
         """The lanes of models, the preferred first: one for each address of a provider.
 
-        A model that cannot be asked is left out. Raises ``ApiKeyError`` and others if none can.
+        A model that cannot be asked is omitted. Raises ``ApiKeyError`` and others if none can.
         """
         found: list[Lane] = []
         failed: CoreError | None = None

@@ -323,7 +323,7 @@ class ProviderRun(Run):
                     part.file.close()
 
     def _submit(self, part: Part) -> Iterator[None]:
-        """Upload a file, and create its job. What was made is saved after each step, and before the first."""
+        """Upload a file, and create its job. The job is saved before the first step and after each one."""
         part.file.close()
         job = replace(part.job, rows=part.rows)
         self._jobs.save(job)
@@ -399,7 +399,7 @@ class ProviderRun(Run):
         return found
 
     def _is_too_expensive(self, plan: ChatPlan) -> bool:
-        """Whether the row would exceed the limit on costs, as far as its prompt and its token limit tell."""
+        """Whether the row would exceed the limit on costs, estimated from its prompt and its token limit."""
         limit = self._limits.max_cost
         if limit is None or self._prices is None:
             return False

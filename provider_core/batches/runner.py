@@ -90,7 +90,7 @@ class BatchLimits(Struct):
     max_errors: int | None = None
     """Rows that failed."""
     max_cost: Decimal | None = None
-    """US dollars, as far as costs are known. What is in flight is expected to cost what others did."""
+    """US dollars; unknown costs do not count. Rows in flight are expected to cost as much as the others did."""
     deadline: float | None = None
     """Seconds after which no row is started. Those in flight have 30 seconds more."""
 
@@ -120,12 +120,12 @@ class Run:
         self.error: CoreError | None = None
         """The error that ended it."""
         self.activity: str = ""
-        """What is being waited for, if it is not the requests in flight."""
+        """Names what the batch waits for, unless that is the requests in flight."""
         self.done: int = 0
         """Results that the caller has."""
         self.failed: int = 0
         self.spent: Decimal | None = None
-        """US dollars, as far as they are known; None if no cost is."""
+        """US dollars, the sum of all known costs; None if no cost is known."""
         self._rows = iter(rows)
         self._limits = limits or BatchLimits()
         self._clock = clock
@@ -178,7 +178,7 @@ class _Job:
         self.started: float = 0.0
         self.requests: list[AnswerEnded] = []
         self.failed: list[Lane] = []
-        """Lanes that are not to be asked again, because others can be asked instead."""
+        """Lanes that do not get this row a second time, because others can be asked instead."""
 
 
 class BatchRun(Run):
@@ -442,7 +442,7 @@ class BatchRun(Run):
         return final
 
     def _asks_again(self, job: _Job, lane: Lane, result: Result, started: float, now: float) -> bool:
-        """Tell the lane how a request failed. Returns whether the row is asked again: here, later, or elsewhere."""
+        """Tell the lane how a request failed. Returns whether the row is retried: here, later, or elsewhere."""
         error, retries = result.error, lane.target.provider.network.retries
         again, dead, pause = True, False, 0.0
         if rate_error(error):

@@ -31,7 +31,7 @@ _OVERLAP: Final = 8
 _COMPARED: Final = 64
 """Characters by which the possible places of a repetition are found."""
 _WORD: Final = 3
-"""The fewest letters of a last word whose repetition counts: without a blank between them, the two are no words."""
+"""The fewest letters of a last word whose repetition counts: "skysky" is not a word."""
 _SEARCHED: Final = 8000
 """Characters at the end of the text so far in which a repetition may begin, besides its very beginning."""
 _PLACES: Final = 50

@@ -30,7 +30,7 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _KEY_HEADERS = frozenset({"authorization", "api-key", "x-api-key", "proxy-authorization"})
 
 _read: dict[Path, tuple[tuple[int, int], Preset | SettingsError]] = {}
-"""What was read of each file, with its time and size."""
+"""The presets read from files, with the time and the size of each file."""
 
 
 def read(folder: Path, built_in: Mapping[str, Preset]) -> dict[str, Preset | SettingsError]:

@@ -1,6 +1,6 @@
 """The body and headers of a request: as the provider requires, and without the fields that its server refuses.
 
-What is changed for a server is a ``FieldDropped``, here called a workaround: a field of the body that is omitted, or
+A change for a server is a ``FieldDropped``, here called a workaround: a field of the body that is omitted, or
 sent under the name ``swapped_for``, or sent with ``value``; with ``beside``, only in a body that has the field of this
 name too. ``lasting`` is whether the server refuses the field in any request; only those are remembered.
 """
@@ -69,7 +69,7 @@ _MESSAGE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "tool_images": ("user",),
     REASONING: ("reasoning_content", "never"),
 }
-"""Workarounds of messages, with what they are swapped for. These are no fields of the body, so no user can set them."""
+"""Workarounds of messages, with what they are swapped for. The body has no such fields, so users cannot set them."""
 
 _SWAPPED_FOR: Final[Mapping[str, tuple[str | None, ...]]] = {
     **_MESSAGE_FIELDS,

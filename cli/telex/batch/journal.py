@@ -5,8 +5,8 @@ synchronised with the disk, so that a power failure loses at most the rows of th
 removed when the batch is resumed. A row that failed has a line, too. When it is run again, its new line is appended,
 and the old one is removed at the end of the batch: the file then has one line for each row.
 
-Beside the file is another, with ".state" after its name: what the results were made with. It is locked while a batch
-writes.
+Next to the file is another, with ".state" after its name. It has the options that the results were made with, and is
+locked while a batch writes.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class KnownRows:
     def places(self, *, ordered: bool, is_whole: bool) -> Iterator[tuple[int, int]]:
         """Offset and length of the last line of each row, in the order of the file, or of the input.
 
-        If the input ``is_whole``, rows that failed and that it does not have are left out.
+        If the input ``is_whole``, failed rows that it does not contain are omitted.
         """
         where = "offset IS NOT NULL AND (ok OR found)" if is_whole else "offset IS NOT NULL"
         order = "number, offset" if ordered else "offset"
@@ -127,7 +127,7 @@ def _hash(key: str) -> int:
 
 
 def read_known(name: str | None, layout: ResultLayout) -> KnownRows:
-    """The rows of an output file, as far as it can be read. Nothing is written."""
+    """The rows of an output file, up to the first line that cannot be read. Nothing is written."""
     known = KnownRows()
     if name is not None:
         with contextlib.suppress(OSError, ValueError), Path(name).open("rb") as file:

@@ -251,6 +251,6 @@ class ResultLayout:
 
 
 def _cost(result: Result) -> Decimal | None:
-    """What all requests for a row cost together, as far as it is known."""
+    """The sum of the known costs of the requests for a row; None if no cost is known."""
     known = [cost.amount for request in result.requests if (cost := request.answer.cost) is not None]
     return sum(known[1:], known[0]) if known else None

@@ -129,7 +129,7 @@ class BatchProgress:
         return " · ".join(parts)
 
     def summary(self, run: Run, *, skipped: int, show_failed: str) -> None:
-        """Print what came of the batch, of which ``skipped`` rows or more were left out.
+        """Print the outcome of the batch, which did not run ``skipped`` rows or more.
 
         ``show_failed`` is the command that shows the rows that failed.
         """

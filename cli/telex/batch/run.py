@@ -318,7 +318,7 @@ class _Batch:
 def _job_file(output: str, options: BatchOptions) -> JobFile | None:
     """The file that remembers the jobs of an output file; None without ``--via provider``.
 
-    Raises ``click.UsageError`` if jobs would go on and be paid for although nobody fetches their results.
+    Raises ``click.UsageError`` if jobs would continue, and be paid for, while no command fetches their results.
     """
     found = JobFile(Path(f"{output}{JOBS}"))
     cancel = f"telex batch cancel {shlex.quote(output)}"

@@ -104,7 +104,7 @@ def run(app: App, options: Options) -> Plan | None:
 
 
 def _copy(app: App, plan: Plan, answer: Answer) -> None:
-    """Copy the answer as it was printed; raises ``ClipboardError``."""
+    """Copy the text that was printed for the answer; raises ``ClipboardError``."""
     from telex.clipboard import copy
 
     text = answer.text

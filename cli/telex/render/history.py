@@ -189,7 +189,7 @@ def turn_object(turn: SavedTurn, *, title: str) -> dict[str, Any]:
     """One turn. ``messages`` are the new ones of the request, in OpenAI's form; the rest is as in ``chat --json``.
 
     ``continues`` is whether the text continues that of the turn before, which was cut. ``verdict`` is null while there
-    is no answer and no error: it is still coming, or its process was killed.
+    is neither an answer nor an error: the answer is still arriving, or its process was killed.
     """
     answer = turn.answer
     return {

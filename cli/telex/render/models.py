@@ -47,7 +47,7 @@ class ListedModel(NamedTuple):
         return "user" if self.model.id in self.listing.declared else self.listing.source
 
     def as_json(self) -> dict[str, Any]:
-        """What is known, as an object."""
+        """The row as an object of ``--json``."""
         model, price = self.model, self.price
         context, max_output, guessed = _limits(model)
         return {

@@ -160,7 +160,7 @@ def _checked(session: Session, name: str, words: Sequence[str]) -> tuple[Place, 
     for problem in problems.values():
         raise CommandError(problem.message.removeprefix(f"{path}: "))
     found = value_at(checked, place.keys)
-    return place, value if found is None else found  # a default is left out
+    return place, value if found is None else found  # ``checked`` has no value that is the default
 
 
 def _apply(session: Session, name: str, value: Any) -> None:
