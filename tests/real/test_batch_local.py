@@ -81,8 +81,15 @@ def test_the_embedded_model_answers_rows_one_after_the_other(telex: Telex, model
     assert len(ran.text.splitlines()) == 3
 
 
+LEFT_OUT = "The other rows are not asked because of --limit, --sample or --retry-failed."
+
+
+@pytest.mark.parametrize(
+    ("more", "part", "notes"),
+    [((), r" \(\d+%\)", []), (("--limit", "150"), "", []), (("--sample", "150"), "", [LEFT_OUT])],
+)
 def test_a_terminal_shows_one_line_that_the_summary_replaces(
-    telex: Telex, server: Scripted, tmp_path: Path
+    telex: Telex, server: Scripted, tmp_path: Path, more: tuple[str, ...], part: str, notes: list[str]
 ) -> None:
     telex.provider("lab", server.url)
     hold = threading.Event()
@@ -92,8 +99,8 @@ def test_a_terminal_shows_one_line_that_the_summary_replaces(
     rows = tmp_path / "rows.txt"
     rows.write_text("".join(f"{number}\n" for number in range(200)))
     command = [str(COMMAND), "batch", str(rows), "-m", "lab", "-j", "4", "-o", str(tmp_path / "out.jsonl")]
-    with Pty(command, env=telex.env, columns=100) as terminal:
-        terminal.wait_for(r"^30 done \(\d+%\) · .* \$0\.3 · .*4 in flight$")
+    with Pty([*command, *more], env=telex.env, columns=100) as terminal:
+        terminal.wait_for(rf"^30 done{part} · .* \$0\.3 · .*4 in flight$")
         assert len(terminal.rows) == 1
         terminal.type("\x03")
         terminal.wait_for(r"stopping: waiting for 4, Ctrl-C again: stop now$")
@@ -102,6 +109,7 @@ def test_a_terminal_shows_one_line_that_the_summary_replaces(
         assert terminal.rows == [
             "34 rows complete in " + terminal.rows[0].removeprefix("34 rows complete in "),
             "306 tokens in, 306 out, $0.34.",
+            *notes,
             "Interrupted. Repeat the command to do the rest.",
         ]
     inside = Inside(telex.home)

@@ -412,6 +412,12 @@ class Pending:
         self.is_whole = False
         """Whether the input was read to its end."""
 
+    @property
+    def fraction(self) -> float | None:
+        """The part of the input that was read; None if it is not to be read row by row to its end."""
+        is_partial = self._options.limit is not None or self._options.sample is not None
+        return None if is_partial else self._plan.source.fraction
+
     def __iter__(self) -> Iterator[Row]:
         options = self._options
         found = self._found()

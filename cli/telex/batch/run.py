@@ -144,7 +144,7 @@ class _Batch:
         self._progress = BatchProgress(
             app.console,
             before=lambda: self._pending.done,
-            fraction=lambda: plan.source.fraction if self._jobs is None else None,
+            fraction=lambda: self._pending.fraction if self._jobs is None else None,
             quiet=options.quiet,
         )
         self._note = (lambda _: None) if options.quiet else self._progress.note
