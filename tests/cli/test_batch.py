@@ -7,6 +7,7 @@ import io
 import json
 import os
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,24 @@ def test_options_of_chat_set_the_requests(lab: Lab) -> None:
     body = lab.server.asked[0].body
     assert [each["content"] for each in body["messages"]] == ["For us", "Sort: x"]
     assert (body["temperature"], body["max_tokens"], body["top_p"], body["stream"]) == (0.5, 9, 0.5, False)
+
+
+def test_a_template_names_the_model_unless_the_command_line_does(lab: Lab) -> None:
+    folder = lab.paths.templates
+    folder.mkdir(parents=True)
+    (folder / "ask.md").write_text("+++\nmodel = 'lab/t'\nschema = 'n int'\n+++\nCount: {{ stdin }}")
+    lab.server.will(lambda asked: Answer(answer('{"n": 5}')))
+    for more, model in (((), "t"), (("-m", "lab/m"), "m")):
+        ran = lab("batch", "--template", "ask", *more, stdin=b"x\n")
+        assert ran.code == 0, ran.err
+        assert (lines(ran.text)[0]["json"], lab.server.asked[-1].body["model"]) == ({"n": 5}, model)
+
+
+def test_requests_and_tokens_a_minute_are_limited(lab: Lab) -> None:
+    for option, value in (("--rpm", "600"), ("--tpm", "3000")):  # an answer takes 5 tokens
+        begun = time.monotonic()
+        assert lab.batch(option, value, "-j", "1", stdin=b"1\n2\n3\n4\n5\n6\n").code == 0
+        assert time.monotonic() - begun >= 0.49
 
 
 def test_the_first_code_block_is_extracted(lab: Lab) -> None:
@@ -243,6 +262,8 @@ def test_each_file_is_answered_in_a_file_of_its_name(lab: Lab) -> None:
         (["a.md", "A.md"], "would both be written to"),
         (["a.md", "a.md"], "is named twice"),
         (["{tmp}/out/a.md"], "is an input, and would be overwritten"),
+        ([".."], "'..' is not the name of a file"),
+        ([".telex-batch.jsonl"], "uses names that begin with .telex-batch itself"),
     ],
 )
 def test_two_inputs_never_share_an_output(lab: Lab, names: list[str], words: str) -> None:
@@ -386,6 +407,9 @@ def test_a_line_that_telex_did_not_write_is_reported_and_kept(lab: Lab, name: st
         cells = io.StringIO()
         csv.writer(cells).writerow(bad.values())
         forged.append(json.dumps(bad) if name == "out.jsonl" else cells.getvalue().strip())
+    if name == "out.csv":
+        Path(name).write_text(f"no{written}")
+        assert f"{name} has other columns" in lab.batch("-o", name, stdin=b"x\n").err
     for line in forged:
         Path(name).write_text(f"{written}{line}\n")
         ran = lab.batch("-o", name, stdin=b"x\n")
@@ -515,6 +539,12 @@ MISTAKES = [
     ("--input-format csv", b"a,a\n1,2\n", "two columns called a"),
     ("-o no/such/out.jsonl", b"x\n", "cannot write no/such/out.jsonl"),
     ("-o .", b"x\n", "cannot write .: Is a directory"),
+    ("--fresh", b"x\n", "--fresh requires --output"),
+    ("--var a=b", b"x\n", "--var requires --template or a prompt"),
+    ("-o x --fresh --retry-failed", b"x\n", "--fresh and --retry-failed cannot be used together"),
+    ("--each-file Hi --input-format csv", b"x\n", "--input-format and --each-file cannot be used together"),
+    ("--via dask --scheduler tcp://x:1 --tpm 2", b"x\n", "--via dask and --tpm cannot be used together"),
+    ("-x --schema a", b"x\n", "--extract and a schema cannot be used together"),
     ("- {{b}} --input-format csv", b"a;b\n1;2\n", "mlr --icsv --ifs ';' --ocsv cat"),
     ("--via dask", b"x\n", "--via dask requires --scheduler"),
     ("--scheduler tcp://x:1", b"x\n", "--scheduler requires --via dask"),
@@ -562,6 +592,12 @@ def test_exit_codes(lab: Lab, reply: Any, arguments: tuple[str, ...], code: int,
     assert words in ran.err
     if code in (4, 5) or "--max-errors" in arguments:
         assert "Repeat the command to do the rest." in ran.err
+
+
+def test_quiet_reports_only_what_failed(lab: Lab) -> None:
+    lab.server.will(lambda asked: refusal(400) if b"bad" in asked.raw else echo(asked))
+    assert lab.batch("-q", stdin=b"good\n").err == ""
+    assert "1 row is not complete:" in lab.batch("-q", stdin=b"good\nbad\n").err
 
 
 def test_a_server_that_is_not_there_is_exit_7(lab: Lab) -> None:
@@ -646,6 +682,14 @@ def test_without_a_terminal_a_line_every_ten_seconds_shows_the_progress(
     run.in_flight, run.resting, now = 0, 42.0, 40.0
     progress.show(run)
     assert "waiting 42 s: rate limited or overloaded" in capsys.readouterr().err
+    unknown = BatchProgress(Console(environ={}), quiet=False, clock=lambda: now)
+    run.done, run.in_flight, now = 40, 4, 55.0
+    unknown.show(run)
+    assert capsys.readouterr().err == "40 done · 31 failed · 2.7 rows/s · 4 in flight\n"
+    run.stop()
+    unknown.show(run)
+    unknown.show(run)
+    assert capsys.readouterr().err == "Stopping: 4 requests in flight. Ctrl-C again: stop now.\n"
     progress.summary(run, skipped=0, show_failed="jq")
     assert "       3  RateLimitError (429): slow down\n" in capsys.readouterr().err
 

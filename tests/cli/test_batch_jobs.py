@@ -123,6 +123,34 @@ def test_cancel_ends_a_job_and_fresh_starts_over(inside: Inside, api: BatchApi) 
     assert (ran.code, len(api.batches), len(rows())) == (6, 2, 3), ran.err
 
 
+def test_jobs_that_cannot_be_cancelled_are_told_apart(
+    inside: Inside, api: BatchApi, server: Scripted
+) -> None:
+    for name, words in (
+        ("in.jsonl", "has no jobs at a provider"),
+        ("none.jsonl", "is not an output of telex batch"),
+    ):
+        ran = inside("batch", "cancel", name)
+        assert (ran.code, words in ran.err) == (2, True), ran.err
+    api.stays = "in_progress"
+    assert inside(*COMMAND, "--deadline", "1s").code == 7
+    before = inside.settings.read_text()
+    inside.configure(before.replace("/v1", "/v2"))
+    ran = inside("batch", "cancel", "out.jsonl")
+    assert (ran.code, f"batch0 was created at {server.url}, and the address of lab is now" in ran.err) == (
+        2,
+        True,
+    )
+    inside.configure(before)
+    api.batches.clear()
+    ran = inside("batch", "cancel", "out.jsonl.jobs")
+    assert (ran.code, "lab does not have batch0 any more: it is forgotten." in ran.err) == (0, True)
+    assert not Path("out.jsonl.jobs").exists()
+    api.stays = ""
+    assert inside(*COMMAND).code == 6
+    assert len(rows()) == 3
+
+
 def test_a_job_without_results_belongs_to_the_prompt_that_it_was_made_with(
     inside: Inside, api: BatchApi
 ) -> None:

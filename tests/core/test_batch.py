@@ -189,6 +189,37 @@ def test_retry_after_holds_all_rows_back(lab: Lab) -> None:
     assert times[1] - times[0] >= 0.69
 
 
+def test_a_limit_that_the_server_reports_holds_all_rows_back(lab: Lab) -> None:
+    times: list[float] = []
+
+    def serve(asked: Asked) -> Answer:
+        times.append(time.monotonic())
+        headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "700ms"}
+        return Answer(answer("x"), headers=headers if len(times) == 1 else {})
+
+    lab.server.will(serve)
+    assert all(result.ok for result in lab.results(["a", "b"], workers=1))
+    assert times[1] - times[0] >= 0.65
+
+
+def test_tokens_that_were_not_estimated_count_for_the_rows_after(lab: Lab) -> None:
+    lab.server.will(answer("x", usage={"prompt_tokens": 30, "completion_tokens": 10}))
+    begun = time.monotonic()
+    assert all(result.ok for result in lab.results(map(str, range(3)), workers=1, tpm=4000))
+    assert time.monotonic() - begun >= 1.15
+
+
+def test_requests_in_flight_at_the_deadline_have_some_time_more(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_GRACE", 0.3)
+    lab.server.will(lambda asked: Answer([Pause(60)]) if b"slow" in asked.raw else echo(asked))
+    begun = time.monotonic()
+    found = list(lab.batch(["a", "slow"], workers=2, limits=BatchLimits(deadline=0.5)))
+    assert ([result.row.text for result in found], lab.runs[0].ended_by) == (["a"], "deadline")
+    assert 0.79 <= time.monotonic() - begun < 30
+
+
 @pytest.mark.parametrize(
     ("step", "error"),
     [(refusal(401), errors.AuthenticationError), (refusal(402), errors.QuotaError),

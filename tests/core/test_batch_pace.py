@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from provider_core.batches.lanes import FIRST, MOST, Lane, Lanes, Throttle, model_of, seconds
+from provider_core.chat.fallback import Fallback
 from provider_core.client import Client, OpenProvider
-from provider_core.errors import ConnectError, MissingKeyError, RateLimitError
+from provider_core.errors import ConnectError, MissingKeyError, ModelError, RateLimitError
 from provider_core.types import Provider, Target
 
 if TYPE_CHECKING:
@@ -54,6 +55,19 @@ def test_a_rate_limit_halves_once_for_the_requests_of_its_moment_and_recovers() 
     for moment in range(200, 260, 2):
         made.refused(float(moment), moment - 1.0, None)
     assert made.limit == 1
+
+
+def test_after_a_rate_limit_more_requests_are_tried_once_a_second() -> None:
+    made = lane(most=64)
+    made.refused(10.0, 9.0, None)
+    made.refused(12.0, 11.0, None)
+    assert made.limit == 16
+    limits = []
+    for moment in (13.0, 13.5, 13.9, 14.0, 14.9, 15.0):
+        for _ in range(3 * made.limit):  # more than a round
+            made.succeeded(moment)
+        limits.append(made.limit)
+    assert limits == [25, 25, 25, 26, 26, 27], "first up to three quarters of 32"
 
 
 def test_a_time_that_the_server_names_is_a_rest_for_all() -> None:
@@ -166,13 +180,16 @@ def provider(name: str, url: str = "http://127.0.0.1:9", **fields: Any) -> Provi
 
 def opened(*providers: Provider, **how: Any) -> list[Lane]:
     runtime: Any = Providers()
+    unknown = Fallback(name="x", target=None, error=ModelError("x is not a model", model="x", code="unknown"))
     with Lanes(runtime, find=lambda _: [], **how) as made:
-        return made.open([model_of(Target(provider=each, model="m")) for each in providers])
+        return made.open([unknown, *(model_of(Target(provider=each, model="m")) for each in providers)])
 
 
 def test_a_model_that_cannot_be_asked_is_left_out_unless_there_is_no_other() -> None:
     lanes = opened(provider("none", ""), provider("a"), provider("b"))
-    assert [(str(each.target), each.rank) for each in lanes] == [("a/m", 1), ("b/m", 2)]
+    assert [(str(each.target), each.rank) for each in lanes] == [("a/m", 2), ("b/m", 3)]
+    with pytest.raises(ModelError, match="x is not a model"):
+        opened()
     for providers in ((provider("none", ""),), (provider("x", ""), provider("none", ""))):
         with pytest.raises(MissingKeyError, match="none has no key"):
             opened(*providers)

@@ -156,6 +156,33 @@ def test_a_line_is_judged_as_an_answer_is(
     assert isinstance(result.error, error)
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ({"response": None, "error": None}, "the provider returned no answer for the row"),
+        ({"response": None, "error": {"message": "too odd"}}, "too odd"),
+        ({"response": {"status_code": 429}, "error": {"message": "too many"}}, "too many"),
+        ({"response": {"status_code": 200}}, "the provider returned no answer for the row"),
+        ({"response": {"status_code": "x", "body": "odd"}}, "odd"),
+    ],
+)
+def test_a_line_without_an_answer_is_a_failed_row(world: World, line: dict[str, Any], words: str) -> None:
+    def odd(_: Asked) -> Answer:
+        id_ = json.loads(world.api.files["file0"])["custom_id"]
+        others = [
+            b"broken",
+            b"[]",
+            b'{"custom_id": 5}',
+            json.dumps({**line, "custom_id": "unknown"}).encode(),
+        ]
+        return Answer([b"\n".join([*others, json.dumps({**line, "custom_id": id_}).encode()])])
+
+    world.api.faults = [("GET /files/.*", odd)]
+    (result,) = world.results(["a"])
+    assert result.verdict is Verdict.FAILED
+    assert words in str(result.error)
+
+
 def test_json_that_does_not_match_fails_without_a_second_request(world: World) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     world.api.run = lambda body: completion('{"n": 1}' if "good" in str(body) else '{"n": "x"}')
@@ -347,6 +374,23 @@ def test_a_run_that_is_stopped_creates_no_job(world: World) -> None:
     run.stop("error", errors.BudgetError("the budget is spent", code="budget_day"))
     assert list(run) == []
     assert world.api.batches == {}
+    world.assert_each_row_is_paid_for_once()
+
+
+def test_rows_of_a_file_that_was_deleted_before_its_job_was_created_are_sent_again(world: World) -> None:
+    world.api.faults = [("POST /batches", refused(500, "not now"))]
+    run = world.run()
+    run._sleep = lambda _: run.stop()
+    assert list(filter(None, run)) == []
+    world.api.faults = [("POST /batches", refused(400, "no such file"))]
+    world.assert_each_row_is_paid_for_once()
+
+
+def test_a_job_at_another_address_is_not_given_up(world: World) -> None:
+    list(until(world.run(), "in progress"))
+    at, world.provider = world.provider.base_url, replace(world.provider, base_url="http://127.0.0.1:9/v1")
+    world.assert_ends(InvalidInputError, f"has a job at lab ({at}), which this batch does not use")
+    world.provider = replace(world.provider, base_url=at)
     world.assert_each_row_is_paid_for_once()
 
 

@@ -34,6 +34,7 @@ def test_the_fraction_of_a_small_file_counts_the_rows_that_were_taken(tmp_path: 
         reader = RowReader(file, "csv")
         found = [reader.fraction for _ in reader]
     assert found == [pytest.approx(13 / 21), 1.0]
+    assert RowReader(io.BufferedReader(io.BytesIO(b"a"))).fraction is None
 
 
 # --- reading -----------------------------------------------------------------------------------------------
@@ -199,6 +200,9 @@ def test_each_file_is_a_row_and_one_that_cannot_be_read_is_a_bad_row(tmp_path: P
     assert rows[1].error is not None
     assert [(row.number, row.key) for row in rows] == [(1, str(good)), (2, str(tmp_path / "none"))]
     assert [row.number for row in rows_of(["a", {"text": "b"}])] == [1, 2]
+    number: Any = 5
+    with pytest.raises(TypeError, match="a row is a text or a mapping, not int"):
+        list(rows_of([number]))
 
 
 # --- planning ----------------------------------------------------------------------------------------------
@@ -319,6 +323,13 @@ def test_columns_set_the_request_of_their_row() -> None:
         ),
         ({"messages": [{"role": "user", "content": [{"type": "file"}]}]}, "", "part of an unknown type"),
         ({"prompt": "x", "temperature": "hot"}, "", "the column temperature is not a number"),
+        ({"prompt": "x", "temperature": True}, "", "the column temperature is not a number"),
+        ({"prompt": "x", "temperature": -1}, "", "the column temperature is not a number"),
+        ({"prompt": "x", "temperature": "inf"}, "", "the column temperature is not a number"),
+        ({"prompt": "x", "max_tokens": 0}, "", "the column max_tokens is not a whole number"),
+        ({"prompt": "x", "max_tokens": True}, "", "the column max_tokens is not a whole number"),
+        ({"messages": [{"role": "user"}]}, "", "message 1 of the column messages has no text"),
+        ({"messages": ["x"]}, "", "message 1 of the column messages needs a role"),
         ({"prompt": "x", "max_tokens": 1.5}, "", "the column max_tokens is not a whole number"),
         ({"prompt": "x", "params": "[1]"}, "", "the column params is not a JSON object"),
         ({"prompt": "x", "params": {"model": "y"}}, "", "the column params cannot set model"),
