@@ -117,11 +117,14 @@ class Interrupts:
                 self._before[number] = signal.signal(number, self.held.on_signal)
         if self._before and sys.platform != "win32":
             self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self.held.on_alarm)
+            self.held.report, sys.unraisablehook = sys.unraisablehook, self.held.on_unraisable
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if sys.unraisablehook == self.held.on_unraisable:
+            sys.unraisablehook = self.held.report
         self._before.clear()
 
 
@@ -135,6 +138,7 @@ class _Held:
         """The signal that was raised already: work that is held from then on is not to take long."""
         self._first_at = 0.0
         """When the first signal arrived, in seconds of the monotonic clock."""
+        self.report = sys.unraisablehook
 
     def __enter__(self) -> None:
         self._depth += 1
@@ -165,8 +169,16 @@ class _Held:
     def on_alarm(self, number: int, _: FrameType | None) -> None:
         """Stop held work that takes too long. An alarm that the parent process has set ends the command."""
         ours = self._raised if self._pending is None else self._pending
-        if self._depth or ours is None:
+        if self._depth or ours is None or ours == self._pending:
             self._raise(number if ours is None else ours)
+
+    def on_unraisable(self, found: sys.UnraisableHookArgs) -> None:
+        """Raise a signal again that came in a callback, as of a weak reference, where Python ignores exceptions."""
+        if sys.platform != "win32" and isinstance(found.exc_value, (KeyboardInterrupt, Terminated)):
+            self._pending = self._raised
+            signal.setitimer(signal.ITIMER_REAL, 0.001)
+        else:
+            self.report(found)
 
     def _raise(self, number: int) -> NoReturn:
         self._depth, self._pending = 0, None
