@@ -17,9 +17,9 @@ KEY = "sk-test-0123456789abcdef"
 def call(url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"{}", **network: Any) -> Call:
     """A POST to ``url`` with a key, patient enough for a slow machine unless ``network`` says otherwise."""
     waits: dict[str, Any] = {
-        "connect_timeout": 5.0,
-        "first_byte_timeout": 5.0,
-        "idle_timeout": 5.0,
+        "connect_timeout": 60.0,
+        "first_byte_timeout": 60.0,
+        "idle_timeout": 60.0,
         **network,
     }
     fields = {"authorization": f"Bearer {KEY}", "content-type": "application/json", **(headers or {})}

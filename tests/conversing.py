@@ -46,7 +46,7 @@ class Talk(Pty):
             self.__exit__()
             raise
 
-    def until(self, holds: Callable[[], object], seconds: float = 20) -> None:
+    def until(self, holds: Callable[[], object], seconds: float = 100) -> None:
         """Read until ``holds`` does."""
         deadline = time.monotonic() + seconds
         while not holds():

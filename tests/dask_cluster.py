@@ -20,6 +20,14 @@ distributed = pytest.importorskip("distributed")
 KEY = "sk-canary-of-the-worker"
 
 
+def written(path: Path) -> bool:
+    """Whether the file is there and whole: it is created before it is written."""
+    try:
+        return bool(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return False
+
+
 class Cluster:
     """A scheduler; its workers know the provider ``lab`` at ``url``, and have its key."""
 
@@ -36,8 +44,7 @@ class Cluster:
         arguments = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(place))
         self.start("dask_scheduler", *arguments)
         try:
-            # The scheduler creates the file before it writes what stands in it.
-            assert within(60, lambda: place.exists() and place.stat().st_size > 0)
+            assert within(60, lambda: written(place))
             self.address: str = json.loads(place.read_text())["address"]
         except BaseException:
             self.__exit__()
@@ -71,4 +78,4 @@ class Cluster:
         for process in reversed(self.processes):
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+            process.wait(60)

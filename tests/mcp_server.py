@@ -180,7 +180,10 @@ class Server:
             case "echo":
                 say(request, text(json.dumps(given)))
             case "wait":
-                time.sleep(n)
+                if n < 0:  # for the next message
+                    self.hear(json.loads(sys.stdin.buffer.readline()))
+                else:
+                    time.sleep(n)
                 say(request, text("waited"))
             case "hang":
                 time.sleep(600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import json
 import os
 import subprocess
@@ -10,10 +11,12 @@ import sysconfig
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from scripted import Scripted
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "telex"
 
@@ -21,7 +24,8 @@ COMMAND = Path(sysconfig.get_path("scripts")) / "telex"
 GUARD = Path(__file__).parent / "guard"
 
 
-_started: list[subprocess.Popen[bytes]] = []
+_started: list[subprocess.Popen[Any]] = []
+Text = TypeVar("Text", str, bytes)
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,12 @@ class Telex:
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
         }
-        process = subprocess.Popen([str(self.command), *arguments], env=env, **{**defaults, **options})  # type: ignore[call-overload]
-        _started.append(process)
-        return process  # type: ignore[no-any-return]
+        return ending(
+            subprocess.Popen([str(self.command), *arguments], env=env, **{**defaults, **options})  # type: ignore[call-overload]
+        )
 
     def __call__(
-        self, *arguments: str, stdin: bytes | None = None, timeout: float = 60, **options: object
+        self, *arguments: str, stdin: bytes | None = None, timeout: float = 200, **options: object
     ) -> Ran:
         if stdin is not None:
             options["stdin"] = subprocess.PIPE
@@ -102,8 +106,13 @@ class Telex:
         return Ran(process.returncode, out or b"", (err or b"").decode())
 
 
+def ending(process: subprocess.Popen[Text]) -> subprocess.Popen[Text]:
+    """The process, which ends with the test even if that fails: a later test would get the warning of a lost one."""
+    _started.append(process)
+    return process
+
+
 def end_processes() -> None:
-    """End what ``start`` started, after a test that failed before it did; a later test would get the warnings."""
     while _started:
         with _started.pop() as process:
             if process.poll() is None:
@@ -146,6 +155,37 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def idle(pid: int) -> bool:
+    """Whether all threads of the process wait, each time one looks: it has taken all that was sent to it."""
+    for _ in range(5):
+        time.sleep(0.02)
+        try:
+            states = [
+                each.read_text().rpartition(")")[2].split()[0]
+                for each in Path(f"/proc/{pid}/task").glob("*/stat")
+            ]
+        except OSError:  # a thread has ended meanwhile
+            return False
+        if set(states) != {"S"}:
+            return False
+    return True
+
+
+def took(process: subprocess.Popen[bytes], server: Scripted, requests: int = 1) -> bool:
+    """Whether the process has taken so many answers, up to their first pauses, and waits for the rest."""
+    return sum(asked.sent.is_set() for asked in server.asked) >= requests and idle(process.pid)
+
+
+def unread(pipe: int) -> int:
+    """The bytes in a pipe."""
+    import fcntl
+    import termios
+
+    size = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, size)
+    return size[0]
 
 
 def within(seconds: float, holds: Callable[[], bool]) -> bool:

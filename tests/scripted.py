@@ -73,6 +73,8 @@ class Asked:
     raw: bytes
     closed: threading.Event = field(default_factory=threading.Event)
     """Set when the client closed the connection while the answer was being sent."""
+    sent: threading.Event = field(default_factory=threading.Event)
+    """Set when the answer was sent, up to its first pause."""
 
     @property
     def body(self) -> Any:
@@ -155,6 +157,7 @@ class Scripted:
         for piece in reply.body:
             match piece:
                 case Pause(until=until):
+                    asked.sent.set()
                     self._pause(connection, asked, until)
                 case Cut(reset=reset):
                     if reset:
@@ -166,6 +169,7 @@ class Scripted:
                     connection.sendall(piece)
         if chunked:
             connection.sendall(b"0\r\n\r\n")
+        asked.sent.set()
         return chunked
 
     def _pause(self, connection: socket.socket, asked: Asked, until: float | threading.Event) -> None:

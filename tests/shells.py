@@ -104,7 +104,11 @@ class Shell(Pty):
         self._shown = {}
         env = {**env, "TERM": "xterm", "HOME": str(home), **more}
         super().__init__([*around, *argv], env=env, columns=140, lines=100, cwd=cwd)
-        self.wait_until(lambda text: text == "$", "prompt", seconds=30)
+        try:
+            self.wait_until(lambda text: text == "$", "prompt")
+        except BaseException:
+            self.__exit__()
+            raise
 
     @property
     def text(self) -> str:
@@ -122,7 +126,7 @@ class Shell(Pty):
             self.type("\x1b[?1;2c")  # newer fish asks what the terminal is, and waits for the answer
         return found
 
-    def wait_until(self, seen: Callable[[str], bool], what: str, seconds: float = 10) -> str:
+    def wait_until(self, seen: Callable[[str], bool], what: str, seconds: float = 100) -> str:
         """Read until ``seen`` is true for the screen, and return the screen."""
         deadline = time.monotonic() + seconds
         while not seen(self.text):

@@ -223,14 +223,14 @@ class Pty:
         self._stream.feed(data)
         return bool(data)
 
-    def wait_for(self, pattern: str, seconds: float = 20) -> None:
+    def wait_for(self, pattern: str, seconds: float = 100) -> None:
         """Read until ``pattern`` is to be seen on the screen."""
         deadline = time.monotonic() + seconds
         while not re.search(pattern, self.text, re.MULTILINE):
             assert time.monotonic() < deadline, f"{pattern!r} never came:\n{self.text}"
             self.read(0.05)
 
-    def wait(self, seconds: float = 20) -> int:
+    def wait(self, seconds: float = 100) -> int:
         """Read until the command has ended; its exit code."""
         deadline = time.monotonic() + seconds
         while self.process.poll() is None:

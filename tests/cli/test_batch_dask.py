@@ -36,7 +36,7 @@ def test_a_killed_batch_on_a_cluster_is_resumed_without_a_key_on_this_machine(
         )  # fmt: skip
         process = telex.start(*command, cwd=tmp_path)
         out = tmp_path / "out.jsonl"
-        assert within(30, lambda: out.exists() and out.read_bytes().count(b"\n") >= 32)
+        assert within(60, lambda: out.exists() and out.read_bytes().count(b"\n") >= 32)
         process.kill()
         process.communicate()
         before = out.read_bytes().count(b"\n")

@@ -87,9 +87,9 @@ def test_ctrl_c_leaves_the_job_running_and_the_command_comes_back_to_it(
 ) -> None:
     api.stays = "in_progress"
     process = telex.start(*COMMAND, cwd=tmp_path)
-    assert within(20, lambda: api.requests.count("GET /batches/batch0") > 2)
+    assert within(60, lambda: api.requests.count("GET /batches/batch0") > 2)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     for words in (b"lab has 1 job of this batch: batch0.", b"telex batch cancel out.jsonl"):
         assert words in err

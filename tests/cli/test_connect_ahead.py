@@ -6,16 +6,17 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 from inprocess import Inside
+from running import idle, within
 from scripted import answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from running import Telex
 
@@ -26,7 +27,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(20)
+        listening.settimeout(60)
         yield listening
 
 
@@ -57,7 +58,7 @@ def test_the_connection_is_open_before_stdin_ends_and_takes_the_request(
     telex: Telex, listener: socket.socket
 ) -> None:
     telex.provider("lab", url(listener))
-    with telex.start("chat", "--timeout", "10", "hi", stdin=subprocess.PIPE) as process:
+    with telex.start("chat", "--timeout", "60", "hi", stdin=subprocess.PIPE) as process:
         connection, _ = listener.accept()
         with connection:
             assert process.stdin is not None
@@ -75,13 +76,13 @@ def test_a_key_command_runs_while_the_connection_is_made(telex: Telex, listener:
     ready = telex.home / "accepted"
     command = f"sh -c 'while [ ! -e {ready} ]; do sleep 0.01; done; echo sk-1'"
     telex.provider("lab", url(listener), key=None, key_command=command)
-    with telex.start("chat", "--timeout", "10", "hi") as process:
+    with telex.start("chat", "--timeout", "60", "hi") as process:
         connection, _ = listener.accept()
         with connection:
             ready.touch()
             assert b"Bearer sk-1" in request_on(connection)
             connection.sendall(HEAD + REPLY)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert is_left_alone(listener)
 
 
@@ -102,7 +103,7 @@ def test_a_command_that_ends_early_closes_its_connection(
     assert telex("chat", *arguments).code == code
     connection, _ = listener.accept()
     with connection:
-        connection.settimeout(20)
+        connection.settimeout(60)
         assert connection.recv(1) == b""
 
 
@@ -127,14 +128,22 @@ def test_a_command_that_sends_nothing_opens_no_connection(
     assert is_left_alone(listener)
 
 
+def connecting(pid: int) -> bool:
+    """Whether the process has a socket."""
+    try:
+        return any(str(each.readlink()).startswith("socket:") for each in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # it was closed meanwhile
+        return False
+
+
 def test_ctrl_c_does_not_wait_for_a_host_that_accepts_no_connection(telex: Telex, deaf: int) -> None:
-    telex.provider("lab", f"http://127.0.0.1:{deaf}/v1")
+    telex.provider("lab", f"http://127.0.0.1:{deaf}/v1", connect_timeout=60)
     with telex.start("chat", "hi") as process:
-        time.sleep(1.0)
+        assert within(60, lambda: connecting(process.pid) and idle(process.pid))
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
-        assert time.monotonic() - began < 2
+        out, err = process.communicate(timeout=60)
+        assert time.monotonic() - began < 30
     assert (process.returncode, out) == (130, b"")
     assert b"Interrupted." in err
     assert b"Traceback" not in err

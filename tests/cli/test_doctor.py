@@ -684,7 +684,6 @@ def pipe(path: Path) -> Path:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-@pytest.mark.timeout(20)
 def test_a_pipe_in_place_of_any_file_does_not_block(doctor: Doctor, tmp_path: Path) -> None:
     doctor.configure(SETTINGS + STORED)
     for name in ("data/history.db", "cache/completion/stamp", "cache/models/lab.json", "cache/keyring"):

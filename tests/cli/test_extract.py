@@ -56,7 +56,7 @@ def test_a_long_answer_takes_little_time() -> None:
     started = time.perf_counter()
     words = "some words\n" * 50_000
     assert first_block(f"{words}\n```\n{code}```\n{code}") == code
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 30
 
 
 FENCE = "```"

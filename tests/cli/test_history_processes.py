@@ -87,7 +87,7 @@ def test_full_disk_is_a_warning_after_the_answer(lab: Telex, server: Scripted) -
         resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
 
     process = lab.start("chat", "Large?", preexec_fn=small_files)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, f"{text}\n".encode())
     assert b"Warning: this chat is not saved" in err
     assert [turn["text"] for turn in turns(lab)] == ["Yes.", ""]
@@ -105,7 +105,7 @@ def test_closed_pipe_is_not_an_error(lab: Telex, server: Scripted, command: str)
     os.close(write)
     os.read(read, 1)
     os.close(read)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode in (0, 141)
     assert b"Traceback" not in err
     assert b"telex:" not in err

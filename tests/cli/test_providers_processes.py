@@ -204,14 +204,14 @@ def test_terminal_shows_tables(telex: Kept, server: Scripted) -> None:
 
 
 def test_ctrl_c_ends_a_test_and_restores_the_screen(telex: Kept, server: Scripted) -> None:
-    server.will(by_path(chat=[Pause(30)]))
+    server.will(by_path(chat=[Pause(60)]))
     telex.provider("lab", server.url)
     with telex.at("providers", "test", "lab") as terminal:
         terminal.wait_for("✓ .* ms")
         started = time.monotonic()
         terminal.type("\x03")
         assert terminal.wait() == 130
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 30
         assert not terminal.screen.cursor.hidden
         assert "PROVIDER" not in terminal.text  # what was painted meanwhile is gone
         assert terminal.modes == terminal.modes_before
@@ -284,7 +284,7 @@ class Keyring(Base):
         time.sleep(0.01)
     assert telex.secrets == {"lab": KEY}
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert telex.keys == {}
     assert not telex.settings.exists()

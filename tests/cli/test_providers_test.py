@@ -100,7 +100,7 @@ def test_different_failures_exit_1(telex: Inside, server: Scripted, second: Scri
 
 
 def test_providers_are_tested_at_the_same_time(telex: Inside, server: Scripted, second: Scripted) -> None:
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=60)
 
     def meet(_: object) -> object:
         both.wait()
@@ -114,12 +114,12 @@ def test_providers_are_tested_at_the_same_time(telex: Inside, server: Scripted, 
 
 
 def test_silent_server_is_given_up_after_the_timeout(telex: Inside, server: Scripted) -> None:
-    server.will(by_path(chat=[Pause(30)]))
+    server.will(by_path(chat=[Pause(60)]))
     configure(telex, lab=server.url)
     started = time.monotonic()
     ran = telex("providers", "test", "--timeout", "0.4")
     assert ran.code == 7
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_disabled_provider_is_tested_only_by_name(telex: Inside, server: Scripted, second: Scripted) -> None:

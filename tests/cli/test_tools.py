@@ -35,7 +35,7 @@ def desk(telex: Telex, server: Scripted) -> Desk:
 @pytest.fixture(autouse=True)
 def _nothing_is_left_running(tmp_path: Path) -> Any:
     yield
-    assert within(6, lambda: running(tmp_path / "home") == [])
+    assert within(60, lambda: running(tmp_path / "home") == [])
 
 
 def last_results(server: Scripted) -> list[str]:
@@ -357,9 +357,9 @@ def test_a_signal_ends_the_servers_and_all_that_they_started(
         child = spawned(process)
         assert alive(child)
         process.send_signal(getattr(signal, number))
-        rest, _ = process.communicate(timeout=20)
+        rest, _ = process.communicate(timeout=60)
     assert process.returncode == code
-    assert within(5, lambda: running(desk.home) == [] and not alive(child))
+    assert within(60, lambda: running(desk.home) == [] and not alive(child))
     if number != "SIGKILL":
         end = json.loads(rest.splitlines()[-1])
         assert (end["type"], end["verdict"]) == ("end", "interrupted")
@@ -370,7 +370,7 @@ def test_what_had_ended_before_an_interrupt_is_kept(desk: Desk, server: Scripted
     with desk.start("chat", "--jsonl", "--tools", "lab", *ANY, "hi") as process:
         child = spawned(process)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     server.will(answer("Fine."))
     assert desk("chat", "-c", "Go on.").code == 0
     assert roles(server.asked[0]) == ["user", "assistant", "tool", "tool", "assistant", "user"]
@@ -387,9 +387,9 @@ def test_nothing_is_left_behind_a_reader_that_goes_away(desk: Desk, server: Scri
         assert process.stdout is not None
         assert process.stdout.readline() == b"One.\n"
         process.stdout.close()
-        assert process.wait(20) == 141
+        assert process.wait(60) == 141
     child = int(results(server.asked[1])[0])
-    assert within(5, lambda: running(desk.home) == [] and not alive(child))
+    assert within(60, lambda: running(desk.home) == [] and not alive(child))
 
 
 # --- images in results --------------------------------------------------------------------------------------
@@ -417,5 +417,5 @@ def test_a_call_written_as_text_is_shown_with_a_note(desk: Desk, server: Scripte
         assert ("The model wrote a call of lab/echo as plain text;" in ran.err) is note
         assert ("call_as_text" in ran.text) is note
     server.will(answer(leaked))
-    both, _ = desk.start("chat", "--tools", "lab", "hi", stderr=subprocess.STDOUT).communicate(timeout=30)
+    both, _ = desk.start("chat", "--tools", "lab", "hi", stderr=subprocess.STDOUT).communicate(timeout=60)
     assert f"{leaked}\nThe model wrote" in both.decode(), "the note begins a line of its own"

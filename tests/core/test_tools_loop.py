@@ -94,12 +94,12 @@ def test_a_field_that_is_left_out_of_every_request_is_reported_once() -> None:
 
 
 def test_calls_of_one_answer_run_at_the_same_time_and_are_answered_in_order() -> None:
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=60)
     first_done = threading.Event()
 
     def slow(arguments: Any, stop: threading.Event) -> str:
         both.wait()
-        assert first_done.wait(20)
+        assert first_done.wait(60)
         return "slow"
 
     def fast(arguments: Any, stop: threading.Event) -> str:
@@ -564,12 +564,12 @@ def test_a_late_call_is_stopped_and_answered_and_no_other_call_is() -> None:
     hung = threading.Event()
 
     def hang(arguments: Any, stop: threading.Event) -> str:
-        if stop.wait(30):
+        if stop.wait(60):
             hung.set()
         return "too late"
 
     def work(arguments: Any, stop: threading.Event) -> str:
-        assert hung.wait(30)
+        assert hung.wait(60)
         return f"stopped: {stop.is_set()}"
 
     steps = [calling(call("box__hang", id="a"), call("other__work", id="b", index=1)), answer("Sorry.")]
@@ -609,7 +609,7 @@ def test_closing_the_iterator_stops_every_call_that_runs() -> None:
     stopped: list[str] = []
 
     def hang(arguments: Any, stop: threading.Event) -> str:
-        if stop.wait(30):
+        if stop.wait(60):
             stopped.append(arguments["n"])
         return ""
 
@@ -619,7 +619,7 @@ def test_closing_the_iterator_stops_every_call_that_runs() -> None:
         Box(hang=hang),
         watch=lambda event: isinstance(event, ToolStarted) and event.planned.call.id == "c",
     )
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert sorted(stopped) == ["a", "b"], "the third was announced, and had not begun"
 
 

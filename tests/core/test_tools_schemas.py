@@ -307,7 +307,7 @@ def test_references_that_unfold_without_end_accept_everything() -> None:
     schema = {"$ref": "#/$defs/s0", "$defs": {**steps, "s60": {"type": "object"}}}
     began = time.monotonic()
     assert mismatch({}, schema) == ""
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize(

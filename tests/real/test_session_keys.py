@@ -131,7 +131,7 @@ def test_a_terminal_that_is_closed_ends_it(talk: Begin) -> None:
     terminal = talk()
     os.close(terminal._follower)
     os.close(terminal.leader)
-    terminal.process.wait(10)
+    terminal.process.wait(60)
 
 
 def test_line_survives_suspend_and_resume(telex: Telex, talk: Begin, server: Scripted) -> None:
@@ -335,7 +335,7 @@ def test_a_resize_in_the_middle_of_a_line_keeps_the_line(talk: Begin, server: Sc
 
 
 def test_a_dumb_terminal_reads_plain_lines(talk: Begin, server: Scripted) -> None:
-    server.will(answer("Blue."), answer("Two."), [*sse(delta("Half of")), Pause(30), DONE], answer("Yes."))
+    server.will(answer("Blue."), answer("Two."), [*sse(delta("Half of")), Pause(60), DONE], answer("Yes."))
     with talk(TERM="dumb") as terminal:
         terminal.say("by day?")
         terminal.type("one\\\r")

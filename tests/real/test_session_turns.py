@@ -88,7 +88,7 @@ def test_screen_has_only_prompts_and_answers(talk: Begin, server: Scripted) -> N
 
 
 def test_ctrl_c_saves_the_answer(telex: Telex, talk: Begin, server: Scripted) -> None:
-    server.will([*sse(delta("Half of ")), Pause(30), DONE], answer("Yes."))
+    server.will([*sse(delta("Half of ")), Pause(60), DONE], answer("Yes."))
     with talk() as terminal:
         terminal.send("Tell me.")
         terminal.wait_for("Half of")
@@ -104,7 +104,7 @@ def test_ctrl_c_saves_the_answer(telex: Telex, talk: Begin, server: Scripted) ->
 
 
 def test_kill_9_loses_no_earlier_turn(telex: Telex, talk: Begin, server: Scripted) -> None:
-    server.will(answer("Blue."), [*sse(delta("Half of")), Pause(30), DONE], answer("Yes."))
+    server.will(answer("Blue."), [*sse(delta("Half of")), Pause(60), DONE], answer("Yes."))
     with talk() as terminal:
         terminal.say("By day?")
         terminal.send("At sunset?")

@@ -43,6 +43,6 @@ def test_ctrl_c_ends_the_embedded_server_too(two: Telex) -> None:
     process.stdout.read(20)
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)  # the pipes are closed when no child holds them any more
+    process.communicate(timeout=60)  # the pipes are closed when no child holds them any more
     assert process.returncode == 130
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30

@@ -194,13 +194,13 @@ def trickle(words: list[str], pause: float = 0.01) -> list[Any]:
 
 
 def test_ctrl_c_leaves_what_has_come(chat: Callable[..., Pty], server: Scripted) -> None:
-    serve(server, a=[*sse(delta("half of **a")), Pause(30), DONE], b=answer("all of b"), c=[Pause(30), DONE])
+    serve(server, a=[*sse(delta("half of **a")), Pause(60), DONE], b=answer("all of b"), c=[Pause(60), DONE])
     with chat("lab/a", "moon/b", "venus/c", columns=130) as terminal:
         terminal.wait_for("half of a")
         begun = time.monotonic()
         terminal.type("\x03")
         assert terminal.wait() == 130
-        assert time.monotonic() - begun < 5  # the pauses would last far longer
+        assert time.monotonic() - begun < 30  # the pauses would last far longer
         assert terminal.modes == terminal.modes_before
     first, second, third = columns_of(terminal.rows, 3)
     assert (first[-1], third[-1]) == ("lab/a · interrupted", "venus/c · interrupted")

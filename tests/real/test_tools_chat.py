@@ -34,7 +34,7 @@ def desk(telex: Telex, server: Scripted) -> Telex:
 @pytest.fixture(autouse=True)
 def _nothing_is_left_running(tmp_path: Path) -> Any:
     yield
-    assert within(6, lambda: running(tmp_path / "home") == [])
+    assert within(60, lambda: running(tmp_path / "home") == [])
 
 
 def chat(telex: Telex, *arguments: str, columns: int = 80, **env: str) -> Pty:
@@ -265,7 +265,7 @@ def test_ctrl_c_at_the_question_saves_what_came(desk: Telex, server: Scripted, w
         began = time.monotonic()
         pty.type("\x03")
         assert pty.wait() == 130
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 30
         assert pty.rows[-1] == "Interrupted."
         assert pty.modes == pty.modes_before
     server.will(answer("Fine."))
@@ -308,4 +308,4 @@ def test_a_conversation_keeps_its_servers_and_approvals(desk: Telex, server: Scr
         talk.say("fifth")
         assert roles(server.asked[-1]) == before[:-4]
         assert talk.leave() == 0
-    assert within(6, lambda: running(desk.home) == [])
+    assert within(60, lambda: running(desk.home) == [])
