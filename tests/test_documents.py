@@ -71,6 +71,17 @@ def test_every_path_that_is_named_is_there() -> None:
         assert [path for path in named if not (ROOT / path).exists() and "NAME" not in path] == []
 
 
+def test_the_tour_names_what_its_files_define() -> None:
+    tour = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = re.findall(r"`(\w+/[\w/]+\.py)`,\s+`([\w.]+)`|`(\w+)`\s+(?:in|\()\s*`(\w+/[\w/]+\.py)`", tour)
+    assert len(named) > 20
+    for one, its, other, of in named:
+        text, names = (ROOT / (one or of)).read_text("utf-8"), (its or other).split(".")
+        assert all(re.search(rf"^\s*(def |class )?{name}\b[ (:]", text, re.MULTILINE) for name in names), (
+            names
+        )
+
+
 def test_every_command_line_can_be_understood() -> None:
     """In blocks of commands; the README's examples and those of ``--help`` are run, too."""
     lines = [
