@@ -280,7 +280,7 @@ def _request_hint(error: e.CoreError, provider: Provider | None) -> str | None:
             return "Raise --max-cost to allow more."
         case e.BudgetError(code=str(code)):
             once = f"TELEX_BUDGET__{code.upper()}={math.ceil(error.spent * 2)} telex chat …"
-            change = f"telex config set budget.{code} DOLLARS (see telex help costs)"
+            change = f"telex config set budget.{code} USD (see telex help costs)"
             return f"To raise it for one command: {once}\nTo change it: {change}."
         case e.ContentPolicyError():
             return "Rephrase the prompt."

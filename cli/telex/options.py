@@ -253,6 +253,13 @@ params_option = click.option(
     multiple=True,
     help="Set a field of the request body. VALUE is JSON, or else a string. Repeatable.",
 )
+jobs_option = click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Maximum number of requests in flight for each model. [default: adapts to the server, up to 64]",
+)
 effort_option = click.option(
     "--reasoning-effort", metavar="LEVEL", help="How much the model reasons: none, low, medium, high, …"
 )

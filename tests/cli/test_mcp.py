@@ -289,7 +289,7 @@ def test_secret_is_stored_and_given_to_its_server(telex: Inside) -> None:
 
 def test_unused_secret_is_reported(telex: Inside) -> None:
     ran = telex("mcp", "set-secret", "lab", "--stdin", stdin=b"x")
-    assert "Nothing uses it yet. Where a server's env names keyring:lab" in ran.err
+    assert "Nothing uses it yet. A server whose --env refers to keyring:lab gets it" in ran.err
     assert telex("mcp", "set-secret", "lab", "--remove").code == 0
     assert telex.stored("secret:lab") is None
 

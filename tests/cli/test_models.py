@@ -207,7 +207,7 @@ def test_failed_refresh_keeps_the_old_list_and_reports_it(
     ran = telex("models", "list", "--refresh", "-P", "lab")
     assert (ran.code, ran.out) == (4 if words == "requires an API key" else 0, b"lab/old-one\n")
     assert words in ran.err
-    assert "Its list of 2 hours ago stays." in ran.err
+    assert "Its list of 2 hours ago is unchanged." in ran.err
 
 
 @pytest.mark.parametrize(

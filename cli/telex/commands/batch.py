@@ -17,6 +17,7 @@ from telex.main import Command, CommandWithVerbs
 from telex.options import (
     Name,
     effort_option,
+    jobs_option,
     max_cost_option,
     max_tokens_option,
     network_options,
@@ -163,13 +164,7 @@ COMMANDS = {
     is_flag=True,
     help="Print the number of rows, estimated tokens and cost, and the first request; send nothing.",
 )
-@click.option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(1, 1000),
-    metavar="N",
-    help="Maximum number of requests in flight for each model. [default: adapts to the server, up to 64]",
-)
+@jobs_option
 @click.option("--rpm", type=click.IntRange(min=1), metavar="N", help="Start at most N requests a minute.")
 @click.option("--tpm", type=click.IntRange(min=1), metavar="N", help="Use at most about N tokens a minute.")
 @click.option("--max-errors", type=click.IntRange(min=1), metavar="N", help="Stop when N rows have failed.")

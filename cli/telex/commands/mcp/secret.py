@@ -112,8 +112,8 @@ def _set(app: App, name: str, *, from_stdin: bool, url: str | None, remove: bool
         app.console.note(f"It is sent to {' and '.join(map(str, destinations))}, and nowhere else.")
     elif not users:
         app.console.note(
-            f"Nothing uses it yet. Where a server's env names keyring:{name}, it is given to that server. "
-            "For a header, run this again once the header names it, or with --for URL."
+            f"Nothing uses it yet. A server whose --env refers to keyring:{name} gets it. For a header, repeat this "
+            "command when the header is set up, or use --for URL."
         )
 
 

@@ -199,7 +199,7 @@ def _report(app: App, result: RefreshResult) -> None:
     if isinstance(result.error, KeyDestinationError):
         words += f"\n{code_and_hint(result.error, result.provider)[1]}"
     if result.cached_at is not None:
-        words += f" Its list of {age(time.time() - result.cached_at)} ago stays."
+        words += f" Its list of {age(time.time() - result.cached_at)} ago is unchanged."
     app.console.note(words)
 
 

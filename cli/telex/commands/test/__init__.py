@@ -9,7 +9,7 @@ import click
 from telex.app import pass_app
 from telex.exit_codes import ASKING, ExitCode
 from telex.main import Command
-from telex.options import Name, max_cost_option, network_options
+from telex.options import Name, jobs_option, max_cost_option, network_options
 
 if TYPE_CHECKING:
     from telex.app import App
@@ -56,13 +56,7 @@ if TYPE_CHECKING:
     help="Write the results as JUnit XML, for CI systems.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
-@click.option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(1, 1000),
-    metavar="N",
-    help="Maximum number of requests in flight for each model. [default: adapts to the server, up to 64]",
-)
+@jobs_option
 @max_cost_option("Stop before the run costs more. Unknown costs do not count.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the cases that do not pass, and errors.")
 @network_options
