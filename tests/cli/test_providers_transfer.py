@@ -106,6 +106,7 @@ def test_conflict_imports_nothing(telex: Inside) -> None:
         (b"<html>", "is not valid TOML or JSON"),
         (b"", "does not contain any providers"),
         (b"[1]", "does not contain any providers\n  It must have tables [providers.NAME]"),
+        (b'[{"name": "lab"}, 2]', "does not contain any providers\n  It must have tables [providers.NAME]"),
         (b'{"providers": {"a": 5}}', "is not a table"),
         (b'{"mcpServers": {}}', "For MCP servers: telex mcp import"),
         (b'{"providers": {', "Expecting property name"),

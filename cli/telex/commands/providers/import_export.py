@@ -218,9 +218,15 @@ def _read(app: App, file: str) -> dict[str, dict[str, Any]]:
     text = (app.console.read_stdin() or "") if file == "-" else files.read_text(file)
     name = "stdin" if file == "-" else file
     try:
-        data: dict[str, Any] = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+        try:
+            found = json.loads(text)
+        except ValueError:
+            if text.lstrip().startswith("{"):
+                raise
+            found = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise click.UsageError(f"{name} is not valid TOML or JSON: {error}\n{_EXPECTED}") from None
+    data: dict[str, Any] = found if isinstance(found, dict) else {}
     tables = data.get("providers")
     if not isinstance(tables, dict) or not tables:
         servers = "mcpServers" in data or "servers" in data
