@@ -7,6 +7,7 @@ A pattern is compiled when it is first used, and most commands use few.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
@@ -133,6 +134,37 @@ _S = TypeVar("_S", bound=Struct)
 def replace(value: _S, /, **changes: Any) -> _S:
     """A copy with other values of some fields, as ``dataclasses.replace`` makes it, without importing that module."""
     return type(value)(**{name: getattr(value, name) for name in type(value)._fields} | changes)
+
+
+_KINDS: Mapping[str, Any] = {
+    "str": str, "Role": str, "CostSource": str, "str | tuple[Part, ...]": (str, tuple), "Mapping[str, Json]": Mapping,
+    "int": int, "float": (int, float), "Decimal": object, "bool": bool,
+}  # fmt: skip
+"""The types of annotations; others are not checked."""
+_LIMITS: Mapping[str, tuple[float, float]] = {
+    "int": (-(2**63), 2**63 - 1),  # the integers of SQLite
+    "float": (0, 253_402_300_799),  # until the year 10000
+    "Decimal": (0, 10**30),
+}
+
+
+def checked(value: _S) -> _S:
+    """``value``, which was made from a file that may contain anything.
+
+    Raises TypeError if a field has another type than its annotation, and ValueError if a number is absurd. For a
+    ``Decimal`` that is not a number, it raises ArithmeticError.
+    """
+    for name, annotation in type(value).__annotations__.items():
+        found, kind = getattr(value, name), annotation.removesuffix(" | None")
+        if kind not in _KINDS or (found is None and kind != annotation):
+            continue
+        if not isinstance(found, _KINDS[kind]):
+            raise TypeError(name)
+        if kind in _LIMITS and not _LIMITS[kind][0] <= found <= _LIMITS[kind][1]:
+            raise ValueError(name)
+        if kind == "Decimal" and found.adjusted() < -99:  # it would be printed with that many zeros
+            raise ValueError(name)
+    return value
 
 
 class _Pattern:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from provider_core import files, presets
 from provider_core.errors import FileError, InvalidInputError, NotFoundError, ProtocolError
 from provider_core.presets import BatchApi
-from provider_core.structs import Struct, replace
+from provider_core.structs import Struct, checked, replace
 from provider_core.testing import FakeTransport, Scripted
 
 if TYPE_CHECKING:
@@ -84,12 +84,10 @@ class JobFile:
         except OSError as error:
             raise FileError(f"{path} cannot be read", path=path, reason=error.strerror or "") from None
         try:
-            self.jobs = {each["token"]: Job(**each) for each in json.loads(content)["telex_jobs"]}
-            for name, kind in Job.__annotations__.items():
-                if any(type(getattr(job, name)).__name__ != kind for job in self.jobs.values()):
-                    raise TypeError
+            jobs = [checked(Job(**each)) for each in json.loads(content)["telex_jobs"]]
         except (ValueError, TypeError, LookupError, RecursionError):
             raise FileError(f"{path} is damaged", path=path, reason="damaged") from None
+        self.jobs = {job.token: job for job in jobs}
 
     def save(self, *jobs: Job) -> None:
         """Add or replace jobs, and write the file durably. Raises ``FileError``."""

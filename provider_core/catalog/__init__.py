@@ -20,7 +20,7 @@ from provider_core.types import Model
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
-    from typing import Self
+    from typing import Any, Self
 
     from provider_core.errors import SettingsError
     from provider_core.settings import Paths
@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 
 # --- the saved list of a server -------------------------------------------------------------------------------
 
-_FIELDS = (
-    "id", "name", "context", "context_is_maximum", "max_output", "reasoning", "tools", "vision", "audio", "kind",
-    "price",
-)  # fmt: skip
-"""The fields of a model that are stored. The file has a list for each, so that their names are stored once."""
+_TEXT, _COUNT, _FLAG, _TABLE = {str}, {int, type(None)}, {bool, type(None)}, {dict, type(None)}
+_FIELDS: Mapping[str, Any] = {
+    "id": _TEXT, "name": _TEXT, "context": _COUNT, "context_is_maximum": _FLAG, "max_output": _COUNT,
+    "reasoning": _FLAG, "tools": _FLAG, "vision": _FLAG, "audio": _FLAG, "kind": _TEXT, "price": _TABLE,
+}  # fmt: skip
+"""The fields of a model that are stored, with their types. The file has a list for each, so that their names are
+stored once."""
 
 _MAX_CLOCK_SKEW = 86_400.0
 """Seconds that the time of a list may be in the future, as clocks are set back."""
@@ -71,6 +73,8 @@ def read_cached(folder: Path, provider: Provider) -> CachedModelList | None:
         if (
             content["source"] != [provider.base_url, provider.preset or ""]
             or not 0 <= fetched_at <= time.time() + _MAX_CLOCK_SKEW
+            or not isinstance(first, str | None)
+            or any(set(map(type, columns[name])) - types for name, types in _FIELDS.items())
         ):
             return None
         rows = zip(*(columns[name] for name in _FIELDS), strict=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from provider_core.errors import NetworkError, ProviderError
 from provider_core.history import _records
-from provider_core.structs import Struct, field
+from provider_core.structs import Struct, checked, field
 from provider_core.types import Usage
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ class Ledger:
         with self._database.reading() as connection:
             rows = () if connection is None else connection.execute(query, values).fetchall()
             entries = [LedgerEntry(**dict(zip(("at", *names), row, strict=True))) for row in rows]
-            return [_records.checked(entry) for entry in entries]
+            return [checked(entry) for entry in entries]
 
 
 def forget_conversations(
@@ -274,4 +274,4 @@ def _total(key: str, requests: int, *sums: float) -> UsageTotal:
         cost=Decimal(cost) / _UNIT,
         unpriced=unpriced,
     )
-    return _records.checked(total)
+    return checked(total)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from provider_core.structs import Struct, field
+from provider_core.structs import Struct, checked, field
 from provider_core.types import (
     AudioPart,
     FilePart,
@@ -103,32 +103,6 @@ class SearchHit(Struct):
 
 
 # --- reading the tables --------------------------------------------------------------------------------------
-
-_KINDS: Mapping[str, Any] = {
-    "str": str, "Role": str, "CostSource": str, "str | tuple[Part, ...]": (str, tuple), "Mapping[str, Json]": Mapping,
-    "int": int, "float": (int, float), "Decimal": object, "bool": bool,
-}  # fmt: skip
-"""The types of annotations."""
-_LIMITS: Mapping[str, tuple[float, float]] = {
-    "int": (-(2**63), 2**63 - 1),  # the integers of SQLite
-    "float": (0, 253_402_300_799),  # until the year 10000
-    "Decimal": (0, 10**30),
-}
-_Stored = TypeVar("_Stored", bound=Struct)
-
-
-def checked(stored: _Stored) -> _Stored:
-    """``stored``; raises TypeError or ValueError if a column or a key of JSON has another type, or an absurd number."""
-    for name, annotation in type(stored).__annotations__.items():
-        value, kind = getattr(stored, name), annotation.removesuffix(" | None")
-        if kind not in _KINDS or (value is None and kind != annotation):
-            continue
-        if not isinstance(value, _KINDS[kind]):
-            raise TypeError(name)
-        if kind in _LIMITS and not _LIMITS[kind][0] <= value <= _LIMITS[kind][1]:
-            raise ValueError(name)
-    return stored
-
 
 # With max(), the other columns are from the row with the largest value (sqlite.org/lang_select.html, "bare columns").
 _CONVERSATIONS = """

@@ -241,7 +241,9 @@ def test_incomplete_answers_and_damaged_files_are_not_used(lab: Lab) -> None:
     lab.answers = {}
     assert lab.test().code == 0
     (saved,) = (lab.paths.cache / "tests").iterdir()
-    for content in ("{", "[]", '{"text": "x"}', '{"text": 5, "cost": null, "seconds": 1}'):
+    odd = [("5", "null", "1"), ('"x"', '"1E+999999999"', "1"), ('"x"', '"NaN"', "1"), ('"x"', "null", "NaN")]
+    forged = [f'{{"text": {text}, "cost": {cost}, "seconds": {seconds}}}' for text, cost, seconds in odd]
+    for content in ("{", "[]", "[" * 200_000, '{"text": "x"}', *forged):
         saved.write_text(content)
         before = len(lab.asked)
         assert (lab.test().code, len(lab.asked)) == (0, before + 1)

@@ -320,6 +320,8 @@ def test_file_that_is_not_a_cached_list_is_ignored(tmp_path: Path, content: byte
     [
         *({"models": models} for models in (None, [{"id": "a"}], {"id": ["a"]}, {**COLUMNS, "id": ["a", "b"]})),
         *({"fetched_at": when} for when in ("yesterday", -1, float("nan"), time.time() * 2)),
+        *({"models": {**COLUMNS, name: [5.0]}} for name in COLUMNS),
+        *({"first": first} for first in (True, 5, ["a"])),
         {"source": None},
     ],
 )  # fmt: skip

@@ -388,6 +388,7 @@ def test_what_only_a_newer_release_knows_is_left_out(path: Path) -> None:
         """turns SET usage = '{"cost": "much", "source": "server", "partial": false}'""",
         """turns SET usage = '{"cost": "NaN", "source": "server", "partial": false}'""",
         """turns SET usage = '{"cost": "1E+999999", "source": "server", "partial": false}'""",
+        """turns SET usage = '{"cost": "1E-999999999", "source": "server", "partial": false}'""",
         """turns SET timing = '{"total": "long"}'""",
         """turns SET timing = '{"total": NaN}'""",
         "messages SET text = x'ff'",

@@ -19,7 +19,7 @@ from provider_core.batches.lanes import Lanes, model_of
 from provider_core.budget import dollars
 from provider_core.chat import ChatPlan
 from provider_core.errors import BudgetError, CoreError, FileError, SchemaMismatchError
-from provider_core.structs import Struct, replace
+from provider_core.structs import Struct, checked, replace
 from provider_core.structured import failures, judge_request, verdict_of
 from provider_core.types import Request
 from telex.batch import Accounts
@@ -324,14 +324,11 @@ class SavedAnswers:
         path = self._path(job)
         try:
             found = json.loads(files.read_bytes(path))
-            text, cost, seconds = found["text"], found["cost"], found["seconds"]
-            if not isinstance(text, str):
-                return None
-            cost, seconds = cost and Decimal(cost), seconds and float(seconds)
+            answer = checked(SavedAnswer(**found | {"cost": found["cost"] and Decimal(found["cost"])}))
             path.touch()
-        except (FileError, OSError, ValueError, KeyError, TypeError, ArithmeticError):
+        except (FileError, OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
             return None  # it is asked for again
-        return SavedAnswer(text=text, cost=cost, seconds=seconds)
+        return answer
 
     def add(self, job: CaseRequest, answer: SavedAnswer) -> None:
         """Save an answer, if the folder can be written."""
