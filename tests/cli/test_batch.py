@@ -572,6 +572,14 @@ def test_a_mistake_is_reported_before_anything_is_sent(
     assert words in ran.err
 
 
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
+def test_a_command_with_a_mistake_can_be_repeated_without_it(lab: Lab, name: str) -> None:
+    assert lab.batch("-", "{{ nothing }}", "-o", name, stdin=ROWS).code == 2
+    ran = lab.batch("-", "{{ body }}", "-o", name, stdin=ROWS)
+    assert ran.code == 0, ran.err
+    assert len(Path(name).read_text().splitlines()) == 2 + name.endswith("csv")
+
+
 @pytest.mark.parametrize(
     ("reply", "arguments", "code", "words"),
     [
@@ -606,6 +614,7 @@ def test_a_server_that_is_not_there_is_exit_7(lab: Lab) -> None:
     assert (ran.code, "Repeat the command" in ran.err, "no rows" in ran.err) == (7, True, False)
     ran = lab.batch("-o", "out.csv", stdin=b"")
     assert (ran.code, ran.err) == (0, "The input has no rows.\n")
+    assert Path("out.csv").read_text().startswith("id,row,text,")
 
 
 def test_requests_are_counted_in_the_ledger_and_the_budget_applies(lab: Lab) -> None:

@@ -204,7 +204,6 @@ class Journal:
                 self._read()
             else:
                 self._write_state(hashes)
-                self._append(layout.header)
         except BaseException:
             self.close()
             raise
@@ -250,7 +249,6 @@ class Journal:
                         f"{self.path} has other columns\nUse another file, or add --fresh."
                     )
                 os.ftruncate(self._file, 0)  # torn
-                self._append(header)
                 return
             file.seek(0)
             self._end = len(header)
@@ -267,19 +265,20 @@ class Journal:
 
     def add(self, result: Result) -> None:
         """Append the line of a row. Raises ``OutputError``."""
-        line, offset = self._layout.line(result), self._end
+        line, row = self._layout.line(result), result.row
         self._append(line)
-        row = result.row
         self.known.add(
             Entry(
                 key=row.key, row_hash=self._layout.row_hash(row), number=row.number, ok=result.ok,
-                offset=offset, length=len(line),
+                offset=self._end - len(line), length=len(line),
             )
         )  # fmt: skip
         if time.monotonic() - self._synced > _SYNC:
             self._sync()
 
     def _append(self, line: bytes) -> None:
+        if not self._end:  # not before: a mistake in the prompt shows in the first row
+            line = self._layout.header + line
         try:
             os.lseek(self._file, self._end, os.SEEK_SET)
             data = memoryview(line)
@@ -302,6 +301,8 @@ class Journal:
         If the input ``is_whole``, failed rows that it does not have any more, such as a line that was corrected, are
         removed.
         """
+        if not self._end:
+            self._append(b"")
         self._sync()
         end = len(self._layout.header)
         for offset, length in self.known.places(ordered=self._ordered, is_whole=is_whole):
