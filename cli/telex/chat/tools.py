@@ -17,6 +17,7 @@ from provider_core.events import Approve, ApproveWith, Refuse
 from provider_core.structs import replace
 from provider_core.tools.schemas import mismatch
 from telex.console import as_json
+from telex.humanize import plural
 from telex.render import messages
 
 if TYPE_CHECKING:
@@ -214,8 +215,7 @@ class Approver:
         if not self._prompt.is_available:
             return 0
         self._pause()
-        times = "1 request" if turns == 1 else f"{turns} requests"
-        question = f"{target} still calls tools after {times}. How many more (Enter for none)? "
+        question = f"{target} still calls tools after {plural(turns, 'request')}. How many more (Enter for none)? "
         while typed := self._prompt.ask(question):
             if typed.isascii() and typed.isdecimal():
                 return int(typed[:9])
