@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
+from running import within
 from scripted import Answer, Asked, Cut, Pause, Scripted
 from scripted_proxy import HttpProxy, SocksProxy
 
@@ -124,6 +125,30 @@ def test_a_server_over_http_is_a_toolbox(server: Scripted) -> None:
     assert {asked.headers["user-agent"] for asked in server.asked} == {f"telex/{__version__}"}
     assert server.asked[-1].method == "DELETE", "the session is ended"
     assert server.asked[-1].headers["mcp-session-id"] == SESSION
+
+
+def test_a_server_announces_other_tools(server: Scripted) -> None:
+    announced, ended, lists = (
+        threading.Event(),
+        threading.Event(),
+        [[TOOL], [TOOL, {**TOOL, "name": "touch"}]],
+    )
+    serve = serving()
+
+    def changing(asked: Asked) -> Answer:
+        if asked.method == "GET":
+            message = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
+            return Answer([Pause(announced), f"data: {json.dumps(message)}\n\n".encode(), Pause(ended)])
+        lists_tools = asked.method == "POST" and asked.body["method"] == "tools/list"
+        return result(asked, {"tools": lists.pop(0)}) if lists_tools else serve(asked)
+
+    server.will(changing)
+    with McpServers([web(server)], environ=ENVIRON) as started:
+        (box,) = started.toolboxes
+        assert [each.tool.name for each in box.tools] == ["look"]
+        announced.set()
+        assert within(20, lambda: [each.tool.name for each in box.tools] == ["look", "touch"])
+        ended.set()
 
 
 @pytest.mark.parametrize(

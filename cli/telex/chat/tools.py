@@ -215,7 +215,9 @@ class Approver:
         if not self._prompt.is_available:
             return 0
         self._pause()
-        question = f"{target} still calls tools after {plural(turns, 'request')}. How many more (Enter for none)? "
+        question = (
+            f"{target} still calls tools after {plural(turns, 'request')}. How many more (Enter for none)? "
+        )
         while typed := self._prompt.ask(question):
             if typed.isascii() and typed.isdecimal():
                 return int(typed[:9])
