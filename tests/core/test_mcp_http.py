@@ -127,6 +127,17 @@ def test_a_server_over_http_is_a_toolbox(server: Scripted) -> None:
     assert server.asked[-1].headers["mcp-session-id"] == SESSION
 
 
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_an_error_of_the_protocol_is_the_answer_to_a_call(server: Scripted, status: int) -> None:
+    error = {"code": -32602, "message": "no such place"}
+    server.will(
+        serving(lambda asked: in_json({"jsonrpc": "2.0", "id": asked.body["id"], "error": error}, status))
+    )
+    with McpServers([web(server)], environ=ENVIRON) as started:
+        answer = run(started.toolboxes[0])
+    assert (answer.text, answer.is_error) == ("no such place", True)
+
+
 def test_a_server_announces_other_tools(server: Scripted) -> None:
     announced, ended, lists = (
         threading.Event(),
