@@ -36,7 +36,7 @@ class KeyStoreConformance:
         store.delete("nobody")
         assert (store.get("one"), store.get("two")) == (None, "b")
 
-    def test_a_key_is_kept_as_it_is(self, store: KeyStore) -> None:
+    def test_a_key_is_stored_unchanged(self, store: KeyStore) -> None:
         key = "sk-" + "".join(map(chr, range(33, 127))) * 20 + " with spaces"
         store.set("one", key)
         assert store.get("one") == key
@@ -68,7 +68,7 @@ class TransportConformance:
             assert b"".join(reply.chunks()) == b"late"
 
     @pytest.mark.parametrize("status", [302, 401, 429, 500])
-    def test_an_error_s_status_is_no_exception_and_its_body_is_there(self, world: World, status: int) -> None:
+    def test_an_error_status_raises_nothing_and_its_body_can_be_read(self, world: World, status: int) -> None:
         world.will(refuses(status, "no", code="c", retry_after=2))
         with world.transport.send(call(world.url)) as reply:
             body = json.loads(b"".join(reply.chunks()))
@@ -126,7 +126,7 @@ class TransportConformance:
                 statuses.append((reply.status, b"two" in b"".join(reply.chunks())))
         assert statuses == [(503, False), (200, False), (200, True), (200, True)]
 
-    def test_it_is_told_when_the_request_is_sent(self, world: World) -> None:
+    def test_a_callback_reports_when_the_request_is_sent(self, world: World) -> None:
         world.will(says("one"))
         steps: list[str] = []
         wanted = Call(method="POST", url=call(world.url).url, headers={}, body=b"{}", trace=steps.append)

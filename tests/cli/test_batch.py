@@ -167,7 +167,7 @@ def test_json_without_fields_has_one_column(lab: Lab) -> None:
     assert [row["json"] for row in csv.DictReader(io.StringIO(ran.text))] == ["[1, 2]", ""]
 
 
-def test_a_table_beside_files_has_no_answers(lab: Lab) -> None:
+def test_a_table_next_to_files_has_no_answers(lab: Lab) -> None:
     Path("a.md").write_text("one")
     ran = lab.batch("--each-file", "a.md", "Translate.", "--output-dir", "new", "-o", "out.csv")
     assert (ran.code, Path("new/a.md").read_text()) == (0, "one\n\nTranslate.\n")
@@ -386,7 +386,7 @@ def test_a_file_of_somebody_else_is_never_touched(lab: Lab) -> None:
 @pytest.mark.parametrize(
     "state", ["", "x", "[]", '{"telex_batch": [[1, 2]]}', '{"telex_batch": 1}', "[" * 5000]
 )
-def test_an_output_whose_state_is_damaged_is_kept(lab: Lab, state: str) -> None:
+def test_an_output_whose_state_is_damaged_is_unchanged(lab: Lab, state: str) -> None:
     assert lab.batch("-o", "out.jsonl", stdin=b"x\n").code == 0
     before = Path("out.jsonl").read_bytes()
     Path("out.jsonl.state").write_text(state)
@@ -397,7 +397,7 @@ def test_an_output_whose_state_is_damaged_is_kept(lab: Lab, state: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
-def test_a_line_that_telex_did_not_write_is_reported_and_kept(lab: Lab, name: str) -> None:
+def test_a_line_that_telex_did_not_write_is_reported_and_unchanged(lab: Lab, name: str) -> None:
     assert lab.batch("-o", name, stdin=b"x\n").code == 0
     written = Path(name).read_text()
     (good,) = lines(written) if name == "out.jsonl" else csv.DictReader(written.splitlines())
@@ -593,7 +593,9 @@ def test_a_command_with_a_mistake_can_be_repeated_without_it(lab: Lab, name: str
          ("--max-cost", "0.1", "-j", "1"), 5, "(--max-cost)"),
     ],
 )  # fmt: skip
-def test_exit_codes(lab: Lab, reply: Any, arguments: tuple[str, ...], code: int, words: str) -> None:
+def test_failed_rows_set_the_exit_code(
+    lab: Lab, reply: Any, arguments: tuple[str, ...], code: int, words: str
+) -> None:
     lab.server.will(reply)
     ran = lab.batch("-o", "out.jsonl", *arguments, stdin="".join(f"{n}\n" for n in range(12)).encode())
     assert ran.code == code, ran.err

@@ -123,9 +123,7 @@ def test_cancel_ends_a_job_and_fresh_starts_over(inside: Inside, api: BatchApi) 
     assert (ran.code, len(api.batches), len(rows())) == (6, 2, 3), ran.err
 
 
-def test_jobs_that_cannot_be_cancelled_are_told_apart(
-    inside: Inside, api: BatchApi, server: Scripted
-) -> None:
+def test_cancel_says_why_a_job_cannot_be_cancelled(inside: Inside, api: BatchApi, server: Scripted) -> None:
     for name, words in (
         ("in.jsonl", "has no jobs at a provider"),
         ("none.jsonl", "is not an output of telex batch"),
@@ -144,7 +142,7 @@ def test_jobs_that_cannot_be_cancelled_are_told_apart(
     inside.configure(before)
     api.batches.clear()
     ran = inside("batch", "cancel", "out.jsonl.jobs")
-    assert (ran.code, "lab does not have batch0 any more: it is forgotten." in ran.err) == (0, True)
+    assert (ran.code, "lab does not have batch0 any more; it is no longer listed." in ran.err) == (0, True)
     assert not Path("out.jsonl.jobs").exists()
     api.stays = ""
     assert inside(*COMMAND).code == 6
@@ -179,7 +177,7 @@ def test_any_batch_of_a_provider_is_shown_and_cancelled_by_its_id(inside: Inside
 @pytest.mark.parametrize(
     "jobs", ["1", '[{"token"', "[1]", '[{"token": "t"}]', JOB.replace('"rows": 1', '"rows": []')]
 )
-def test_a_damaged_file_of_jobs_is_reported_and_kept(inside: Inside, api: BatchApi, jobs: str) -> None:
+def test_a_damaged_file_of_jobs_is_reported_and_unchanged(inside: Inside, api: BatchApi, jobs: str) -> None:
     Path("out.jsonl.jobs").write_text(f'{{"telex_jobs": {jobs}}}')
     ran = inside(*COMMAND)
     assert (ran.code, api.requests) == (1, [])

@@ -164,7 +164,7 @@ def test_a_reader_that_goes_away_ends_the_batch(lab: Telex, server: Scripted, tm
     process.stderr.close()
 
 
-def test_an_ordered_stream_writes_what_is_behind_a_row_that_was_abandoned(
+def test_an_ordered_stream_writes_the_rows_after_one_that_was_abandoned(
     lab: Telex, server: Scripted, tmp_path: Path
 ) -> None:
     server.will(Answer([Pause(60)]), *([Answer(answer("x"))] * 12), Answer([Pause(60)]))

@@ -311,7 +311,9 @@ def test_reasoning_goes_to_stderr(lab: Inside, server: Scripted) -> None:
         (refusal("broken", 500), 6, b"", "broken"),
     ],
 )  # fmt: skip
-def test_exit_codes(lab: Inside, server: Scripted, body: Any, code: int, out: bytes, words: str) -> None:
+def test_the_end_of_an_answer_sets_the_exit_code(
+    lab: Inside, server: Scripted, body: Any, code: int, out: bytes, words: str
+) -> None:
     server.will(body)
     ran = lab("chat", "--retries", "0", "hi")
     assert (ran.code, ran.out) == (code, out), ran.err

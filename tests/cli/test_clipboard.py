@@ -122,7 +122,7 @@ def test_too_long_text_is_not_sent_to_the_terminal(programs: Path) -> None:
     assert screen.getvalue() == ""
 
 
-def test_tmux_is_told_to_pass_the_sequence_on(programs: Path) -> None:
+def test_in_tmux_the_sequence_is_passed_through(programs: Path) -> None:
     with on_terminal(PATH=str(programs), TMUX="/s,1,0") as (screen, console):
         assert copy(console, TEXT) == SENT
     assert screen.getvalue() == "\x1bPtmux;\x1b" + OSC_52 + "\x1b\\"

@@ -70,7 +70,7 @@ def test_the_script_is_installed_once(inside: Inside, tmp_path: Path, shell: str
     assert [other.name for other in path.parent.iterdir()] == [path.name]
 
 
-def test_an_older_script_is_replaced_and_a_link_is_kept(inside: Inside, tmp_path: Path) -> None:
+def test_an_older_script_is_replaced_and_a_link_stays_a_link(inside: Inside, tmp_path: Path) -> None:
     path, linked = tmp_path / PLACES["fish"], tmp_path / "dotfiles.fish"
     linked.write_text("# older\n")
     path.parent.mkdir(parents=True)

@@ -89,7 +89,9 @@ def test_the_file_is_changed_only_if_asked(talk: Dialogue, telex: Telex) -> None
         ("/set budget.day -1", "telex: budget.day"),
     ],
 )
-def test_invalid_settings(talk: Dialogue, telex: Telex, server: Scripted, line: str, error: str) -> None:
+def test_an_invalid_set_is_an_error_and_changes_nothing(
+    talk: Dialogue, telex: Telex, server: Scripted, line: str, error: str
+) -> None:
     before = telex.settings.read_text()
     rows = talk(lines=[line, "Which?"])
     assert any(row.startswith(error) for row in rows), rows

@@ -101,9 +101,7 @@ def test_web_search_of_an_alias_skips_models_without_one(lab: Inside, server: Sc
     assert [asked.body["plugins"] for asked in server.asked] == [[{"id": "web"}]]
 
 
-def test_web_search_that_the_server_refuses_is_an_error_and_not_left_out(
-    lab: Inside, server: Scripted
-) -> None:
+def test_web_search_that_the_server_refuses_is_an_error(lab: Inside, server: Scripted) -> None:
     lab.provider("router", server.url, preset="openrouter")
     refusal = b'{"error": {"message": "Unknown parameter: plugins", "param": "plugins"}}'
     server.will(Answer([refusal], 400, {"content-type": "application/json"}))

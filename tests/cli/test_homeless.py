@@ -39,7 +39,7 @@ NO_SHELLS_HOME = "there is no home folder for a shell's settings: set HOME"
         ("completion bash --install", {"HOME"}, NO_SHELLS_HOME),
     ],
 )
-def test_user_without_a_home_is_told_what_to_set(
+def test_without_a_home_folder_the_error_says_what_to_set(
     telex: Telex, arguments: str, unset: set[str], said: str
 ) -> None:
     # As whom it acts stays, since tests may run from where nobody else can read.

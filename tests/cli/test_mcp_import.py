@@ -66,7 +66,7 @@ VSCODE = """{
 }"""
 
 
-def test_file_of_claude(telex: Inside, tmp_path: Path) -> None:
+def test_servers_in_the_file_of_claude_are_imported(telex: Inside, tmp_path: Path) -> None:
     path = tmp_path / "claude_desktop_config.json"
     path.write_text(CLAUDE)
     ran = telex("mcp", "import", str(path))

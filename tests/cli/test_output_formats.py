@@ -403,7 +403,7 @@ def test_a_dry_run_prints_the_request_that_would_be_sent(lab: Inside, server: Sc
     assert {name: shown["headers"][name] for name in same} == {name: sent.headers[name] for name in same}
 
 
-def test_a_dry_run_asks_nobody_and_saves_nothing(lab: Inside, server: Scripted, tmp_path: Path) -> None:
+def test_a_dry_run_sends_and_saves_nothing(lab: Inside, server: Scripted, tmp_path: Path) -> None:
     trace = tmp_path / "asked-for-a-key"
     lab.provider("command", server.url, key=None, key_command=f"touch {trace}; echo sk-x")
     lab.provider("unset", server.url, key=None, key_env="NOT_SET")

@@ -66,7 +66,9 @@ def cost_of(
         ("openai/gpt-4o-mini", (0.000369, "genai-prices")),
     ],
 )
-def test_cost_of_an_answer(lab: Inside, server: Scripted, model: str, cost: tuple[Any, Any]) -> None:
+def test_an_answer_has_the_cost_of_its_model(
+    lab: Inside, server: Scripted, model: str, cost: tuple[Any, Any]
+) -> None:
     assert cost_of(lab, server, "-m", model) == cost
 
 
@@ -88,7 +90,7 @@ def test_own_prices_override_lists_and_the_server_overrides_all(lab: Inside, ser
         assert (ran.code, "--price-in" in ran.err) == (2, True)
 
 
-def test_header_of_litellm(lab: Inside, server: Scripted) -> None:
+def test_the_cost_in_litellms_header_is_used(lab: Inside, server: Scripted) -> None:
     header = {"x-litellm-response-cost": "0.0042", "content-type": "text/event-stream"}
     server.will(Answer(answer("Hi.", usage=USAGE), headers=header))
     usage = json.loads(lab("chat", "--json", "-m", "lab/plain", "hi").out)["usage"]

@@ -328,7 +328,7 @@ def test_models_lead_only_to_providers_in_the_users_settings(
         assert model_asked(server) == model
 
 
-def test_targets_that_are_not_the_users_are_left_out_and_names_of_providers_stay(
+def test_targets_that_are_not_the_users_are_omitted_and_names_of_providers_stay(
     project: Project, server: Scripted
 ) -> None:
     text = '[aliases]\nfast = ["groq/x", "lab/m", "evil/y"]\nlab = "lab/usual"\n'

@@ -223,7 +223,7 @@ def test_address_at_which_the_api_answers_is_proposed(telex: Inside, server: Scr
 # --- names, addresses, headers, models ---------------------------------------------------------------------
 
 
-def test_names(telex: Inside) -> None:
+def test_only_valid_names_of_providers_are_saved(telex: Inside) -> None:
     for name in ("a b", "-a", "a-", "ä", "a/b", "a" * 65, "local", "ALL", "none", "default"):
         ran = telex("providers", "add", "--base-url", URL, "--no-key", "--no-verify", "--", name)
         assert ran.code == 2, name
@@ -241,7 +241,9 @@ def test_names(telex: Inside) -> None:
         ("https://host/v1?api_key=hunter22", "", "the base URL must not contain a key"),
     ],
 )
-def test_addresses(telex: Inside, pasted: str, saved: str, dropped: str) -> None:
+def test_a_pasted_address_is_saved_without_its_endpoint_or_refused(
+    telex: Inside, pasted: str, saved: str, dropped: str
+) -> None:
     ran = unverified(telex, url=pasted)
     assert (ran.code, dropped in ran.err, "hunter22" in ran.err) == (0 if saved else 2, True, False)
     assert entries(telex.settings).get("lab", {}).get("base_url", "") == saved
@@ -391,7 +393,7 @@ def test_server_that_wants_a_key_is_not_set_up(telex: Inside, server: Scripted) 
     assert command in discover(telex, server).err
 
 
-def test_nothing_found_is_no_error(telex: Inside, server: Scripted) -> None:
+def test_finding_no_server_is_not_an_error(telex: Inside, server: Scripted) -> None:
     server.will(refusal(404))
     ran = discover(telex, server)
     assert (ran.out, "No model server found" in ran.err) == (b"", True)

@@ -105,7 +105,7 @@ def test_every_setting_has_an_option_that_changes_it_alone(telex: Inside, row: A
         assert row.name not in lab(telex)
 
 
-def test_unset(telex: Inside) -> None:
+def test_unset_removes_a_setting_or_one_field_of_a_table(telex: Inside) -> None:
     edit(telex, "--display-name", "x", "--header", "X-Org: a", "--header", "X-Team=b", "--proxy", "none")
     assert edit(telex, "--unset", "display_name", "--unset", "header.x-org").code == 0
     assert (lab(telex).get("display_name"), lab(telex)["headers"]) == (None, {"X-A": "1", "X-Team": "b"})
@@ -268,7 +268,7 @@ def test_saved_model_list_is_renamed_and_removed(telex: Inside) -> None:
     assert beside.exists(), "such a name leads to no deletion elsewhere"
 
 
-def test_broken_keyring(telex: Inside) -> None:
+def test_a_broken_keyring_exits_4_and_removes_nothing(telex: Inside) -> None:
     telex.store = FakeKeyStore(lab=KEY, broken="the keyring is locked: no prompter")
     ran = telex("providers", "remove", "lab", "--yes")
     assert ran.code == 4

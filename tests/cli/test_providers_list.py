@@ -112,7 +112,7 @@ def test_empty_list_says_how_to_begin(tmp_path: Path) -> None:
     assert telex("providers", "list", "--json").out == b"[]\n"
 
 
-def test_show(telex: Inside) -> None:
+def test_show_prints_the_settings_and_what_uses_the_provider(telex: Inside) -> None:
     ran = telex("providers", "show", "commanded")
     fields = dict(line.split("\t", 1) for line in ran.text.splitlines())
     assert fields == fields | {

@@ -114,7 +114,7 @@ def test_the_usual_folders_are_found_without_another_package(lab: Telex) -> None
     assert seen.packages == {"click"}
 
 
-def test_what_stands_in_for_a_module_of_click_is_replaced_when_more_of_it_is_used() -> None:
+def test_the_stub_of_a_module_of_click_is_replaced_when_more_of_it_is_used() -> None:
     code = """
 import sys
 from telex.__main__ import _cleandoc, _import_click

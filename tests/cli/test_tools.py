@@ -365,7 +365,7 @@ def test_a_signal_ends_the_servers_and_all_that_they_started(
         assert (end["type"], end["verdict"]) == ("end", "interrupted")
 
 
-def test_what_had_ended_before_an_interrupt_is_kept(desk: Desk, server: Scripted) -> None:
+def test_results_that_arrived_before_an_interrupt_are_saved(desk: Desk, server: Scripted) -> None:
     server.will(TWO_CALLS)
     with desk.start("chat", "--jsonl", "--tools", "lab", *ANY, "hi") as process:
         child = spawned(process)
@@ -379,7 +379,7 @@ def test_what_had_ended_before_an_interrupt_is_kept(desk: Desk, server: Scripted
     assert missing.startswith("There is no result")
 
 
-def test_nothing_is_left_behind_a_reader_that_goes_away(desk: Desk, server: Scripted) -> None:
+def test_no_server_outlives_a_reader_that_closes_the_pipe(desk: Desk, server: Scripted) -> None:
     server.will(
         calling(call("lab__spawn"), text="One."), [*sse(delta("Two.")), Pause(0.3), *answer("Three.")]
     )

@@ -148,7 +148,7 @@ def test_today_begins_at_midnight(lab: Inside) -> None:
     ]
 
 
-def test_an_empty_ledger_is_said_and_no_file_is_made(lab: Inside) -> None:
+def test_an_empty_ledger_is_reported_and_no_file_is_made(lab: Inside) -> None:
     ran = lab("usage")
     assert (ran.code, ran.text, ran.err) == (0, "", "The ledger has no requests in this period.\n")
     assert lab("usage", "--model", "m").err == "The ledger has no matching requests in this period.\n"

@@ -319,7 +319,7 @@ def test_pattern_matches_as_in_a_shell_with_globstar(here: Path, pattern: str, e
         ("3-900", "three\x0c\nfour", "a.py, lines 3-4"),
     ],
 )
-def test_lines_of_a_file(here: Path, span: str, text: str, title: str) -> None:
+def test_lines_of_a_file_are_loaded_with_a_title(here: Path, span: str, text: str, title: str) -> None:
     write(a_dot_py="one\r\ntwo\nthree\x0c\nfour")
     found = load(f"a.py:{span}")
     assert isinstance(found, TextFile)

@@ -256,7 +256,7 @@ def test_typed_private_host_is_fetched(web: Web, host: str) -> None:
         ("ff02::1", False), ("192.0.0.192", False),
     ],
 )  # fmt: skip
-def test_public_addresses(address: str, public: bool) -> None:
+def test_public_and_private_addresses_are_told_apart(address: str, public: bool) -> None:
     assert _is_public(address) == public
     assert _names_private(address) == (not public)
 

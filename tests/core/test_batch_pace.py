@@ -185,7 +185,7 @@ def opened(*providers: Provider, **how: Any) -> list[Lane]:
         return made.open([unknown, *(model_of(Target(provider=each, model="m")) for each in providers)])
 
 
-def test_a_model_that_cannot_be_asked_is_left_out_unless_there_is_no_other() -> None:
+def test_a_model_that_cannot_be_asked_is_omitted_unless_it_is_the_only_one() -> None:
     lanes = opened(provider("none", ""), provider("a"), provider("b"))
     assert [(str(each.target), each.rank) for each in lanes] == [("a/m", 2), ("b/m", 3)]
     with pytest.raises(ModelError, match="x is not a model"):

@@ -328,7 +328,7 @@ def test_new_and_changed_rows_are_sent_after_a_resumed_job(world: World) -> None
     assert world.sent == ["a", "b", "B", "c"]
 
 
-def test_answers_to_rows_that_a_run_leaves_out_are_kept_for_the_next_one(world: World) -> None:
+def test_answers_to_rows_that_a_run_skips_are_saved_for_the_next_one(world: World) -> None:
     list(until(world.run(), "in progress"))
     assert world.texts(["a"], is_whole=lambda: False) == ["a"]
     assert world.path.exists()

@@ -67,7 +67,7 @@ def test_each_format_yields_columns_or_a_text(format_: Any, data: bytes, expecte
 
 
 @pytest.mark.parametrize("value", ["null", "true", '""', "NaN", "1e999", '{"a": 1}', "[1]"])
-def test_what_is_no_text_and_no_finite_number_is_not_an_id(value: str) -> None:
+def test_only_texts_and_finite_numbers_are_ids(value: str) -> None:
     (row,) = read(f'{{"id": {value}}}\n'.encode(), "jsonl")
     assert (row.error, str(row.id).startswith("1-")) == (None, True)
 

@@ -416,7 +416,7 @@ def test_ctrl_c_during_a_wait_ends_it(world: World) -> None:
     assert world.requests == 1
 
 
-def test_a_server_that_is_silent_too_long_is_not_asked_again(server: Scripted) -> None:
+def test_a_server_that_is_silent_too_long_is_not_retried(server: Scripted) -> None:
     server.will(lambda asked: time.sleep(0.5) or Answer([b"late"]))
     with HttpTransport({}) as transport, pytest.raises(DeadlineError):
         Asker(transport, server.url, network=Network(first_byte_timeout=0.2))()

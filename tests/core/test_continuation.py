@@ -316,7 +316,9 @@ FENCED = "Here it is:\n\n```python\ndef double(number):\n    return number"
         (STORY, STORY[:60], "", "restart"),
     ],
 )
-def test_seams(before: str, rest: str, shown: str, seam: str) -> None:
+def test_text_is_joined_at_its_seam_in_pieces_of_any_size(
+    before: str, rest: str, shown: str, seam: str
+) -> None:
     for size in (1, 7, 10_000):
         pieces = [rest[at : at + size] for at in range(0, len(rest), size)]
         assert joined(before, *pieces) == (shown, seam)

@@ -353,7 +353,7 @@ def test_damaged_pages_are_found_when_they_are_read(path: Path) -> None:
         health(path)
 
 
-def test_what_only_a_newer_release_knows_is_left_out(path: Path) -> None:
+def test_data_that_only_a_newer_release_knows_is_ignored(path: Path) -> None:
     with History(path) as history:
         said(history, "question", "answer")
     run_sql(

@@ -140,7 +140,7 @@ def test_a_redirect_is_not_followed(server: Scripted, status: int) -> None:
         assert other.asked == []
 
 
-def test_cookies_are_not_kept(server: Scripted) -> None:
+def test_cookies_are_not_stored(server: Scripted) -> None:
     server.will(Answer([b"x"], headers={"set-cookie": "a=b"}))
     with HttpTransport({}) as transport:
         fetch(call(server.url), transport)

@@ -251,7 +251,7 @@ def test_files_of_certificates_that_cannot_be_used_are_reported_as_usual(
 
 
 @pytest.mark.parametrize("when", ["open", "connecting"])
-def test_a_connection_that_nobody_needs_is_closed(when: str, server: Scripted) -> None:
+def test_an_unused_connection_is_closed(when: str, server: Scripted) -> None:
     released = threading.Event()
 
     def lookup(host: str, port: int) -> Any:

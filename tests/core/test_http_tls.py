@@ -160,7 +160,7 @@ def listener() -> Iterator[socket.socket]:
         yield listening
 
 
-def test_plain_http_behind_an_https_address_is_recognised(listener: socket.socket) -> None:
+def test_plain_http_at_an_https_address_is_recognised(listener: socket.socket) -> None:
     threading.Thread(target=hang_up, args=(listener, b"HTTP/1.1 400 Bad Request\r\n\r\n")).start()
     where = f"https://127.0.0.1:{listener.getsockname()[1]}"
     with pytest.raises(TLSError) as caught:

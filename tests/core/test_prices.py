@@ -131,7 +131,7 @@ EXAMPLES: list[tuple[str, dict[str, Any] | None, dict[str, Any], str | None]] = 
 @pytest.mark.parametrize(
     ("vendor", "price", "usage", "dollars"), EXAMPLES, ids=[f"{n}-{e[0]}" for n, e in enumerate(EXAMPLES)]
 )
-def test_worked_example(
+def test_costs_equal_the_examples_of_the_vendors(
     vendor: str, price: dict[str, Any] | None, usage: dict[str, Any], dollars: str | None
 ) -> None:
     counts = read_usage({"usage": usage}) or Usage()
@@ -148,7 +148,9 @@ def test_worked_example(
         (SONNET, openai(1000, 500), None),
     ],
 )
-def test_batch_prices(price: dict[str, Any], usage: dict[str, Any], dollars: str | None) -> None:
+def test_a_batch_has_the_price_of_batches_if_it_is_known(
+    price: dict[str, Any], usage: dict[str, Any], dollars: str | None
+) -> None:
     counts = read_usage({"usage": usage})
     assert counts is not None
     assert Price.read(price).cost(counts, batch=True) == (None if dollars is None else Decimal(dollars))
@@ -163,7 +165,7 @@ def test_batch_prices(price: dict[str, Any], usage: dict[str, Any], dollars: str
         ({"x_nanogpt_pricing": {"amount": 0.0045405, "currency": "USD"}}, None),
     ],
 )
-def test_costs_beside_the_usage(chunk: dict[str, Any], choice: Any) -> None:
+def test_costs_next_to_the_usage_are_read(chunk: dict[str, Any], choice: Any) -> None:
     found = read_usage({**chunk, "usage": openai(3, 4)}, choice)
     assert found is not None
     assert (found.input, found.cost) == (3, Decimal("0.0045405"))
@@ -268,7 +270,7 @@ def test_own_table_has_complete_prices_of_presets() -> None:
             assert price.input or price.output, f"{model}: 0 in the source of the table means unknown"
 
 
-def test_former_prices() -> None:
+def test_the_time_of_the_request_decides_its_price() -> None:
     deepseek = preset_target("deepseek", "deepseek-reasoner")
     prices = Prices(lambda *_: None)
     peak, night = 1_740_000_000.0, 1_740_000_000.0 + 7 * 3600  # 21:20 and 04:20 UTC

@@ -88,7 +88,7 @@ base_url = "http://b/v1"
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
-def test_line_of_a_value(newline: str) -> None:
+def test_the_line_of_a_setting_is_found(newline: str) -> None:
     for name, line in {
         "model": 2, "usage": 7, "providers.lab": 8, "providers.lab.models": 9, "providers.box": 12,
         "providers.box.base_url": 14, "providers.fake": None, "nothing": None, "model.below": None,

@@ -98,7 +98,7 @@ def test_reference_names_a_secret(written: str, kind: str, name: str, before: st
     "written",
     ["", "keyring:", "env: A", "key:a", "http://env:8080", "a b env:C", "env:A/B", "Keyring:a", "env:A\n"],
 )
-def test_other_values_are_no_references(written: str) -> None:
+def test_other_values_are_not_references(written: str) -> None:
     assert validators.parse_reference(written) is None
 
 

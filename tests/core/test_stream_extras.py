@@ -53,7 +53,7 @@ def images(result: Read) -> list[Image]:
         ([{"citations": None}, {"citations": []}, {"citations": [7, None, {}, "no address"]}], []),
     ],
 )  # fmt: skip
-def test_sources_besides_the_choices(sent: list[Any], found: list[Any]) -> None:
+def test_sources_next_to_the_choices_are_read(sent: list[Any], found: list[Any]) -> None:
     result = chunks(*[{**delta("x"), **more} for more in sent], STOP)
     assert sources(result) == found
     assert (result.text, result.verdict) == ("x" * len(sent), Verdict.COMPLETE)

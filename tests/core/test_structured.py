@@ -320,7 +320,9 @@ JSON = (
         ({"max_seconds": 1.4}, "", "took 1.50 s, more than 1.4 s"),
     ],
 )  # fmt: skip
-def test_expectations(expected: dict[str, object], answer: str, failure: str | None) -> None:
+def test_an_answer_fails_the_expectations_that_do_not_hold(
+    expected: dict[str, object], answer: str, failure: str | None
+) -> None:
     found = list(failures(Expectations(**expected), answer, cost=Decimal("0.01"), seconds=1.5))  # type: ignore[arg-type]
     assert len(found) == (failure is not None)
     if failure is not None:
@@ -345,18 +347,18 @@ def test_long_and_hostile_texts_are_shown_short_and_printable() -> None:
         (".a[-1].b", ("a", -1, "b")), ('.["a.b"]', ("a.b",)), ('."a \\"b"[]', ('a "b', None)),
     ],
 )  # fmt: skip
-def test_paths(path: str, steps: tuple[object, ...]) -> None:
+def test_a_path_is_parsed_into_its_steps(path: str, steps: tuple[object, ...]) -> None:
     assert parse_path(path) == steps
 
 
 @pytest.mark.parametrize("path", ["a", ".a.", "..a", ".a[x]", ".a[1:2]", ".a | .b", ".[", "$$", ".a b"])
-def test_invalid_paths(path: str) -> None:
+def test_an_invalid_path_is_refused(path: str) -> None:
     with pytest.raises(InvalidInputError, match="is not a valid path"):
         parse_path(path)
 
 
 @pytest.mark.parametrize("path", [".a.b", ".a[0]", "[0]", ".b[].x", ".b[5]", ".c[]"])
-def test_paths_that_lead_nowhere(path: str) -> None:
+def test_a_path_that_is_not_in_the_value_is_an_error(path: str) -> None:
     with pytest.raises(LookupError):
         value_at({"a": 1, "b": [{"y": 1}], "c": "text"}, path)
 

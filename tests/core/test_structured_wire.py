@@ -202,7 +202,7 @@ def test_an_error_about_something_else_leaves_the_format_alone(error: Any) -> No
     [ask(None, params={"response_format": RAW}), ask(params={"response_format": {"type": "json_object"}})],
     ids=["alone", "beside a schema"],
 )
-def test_a_refused_raw_field_is_left_out(request_: Request) -> None:
+def test_a_refused_raw_field_is_omitted(request_: Request) -> None:
     adapter = RequestAdapter(MINE, request_)
     assert adapter.refused(refusal("Unsupported parameter: 'response_format'"))
     assert "response_format" not in adapter.body

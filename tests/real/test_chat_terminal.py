@@ -79,7 +79,9 @@ def test_ctrl_c_restores_the_terminal(chat: Callable[..., Pty], server: Scripted
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_signal_ends_it(chat: Callable[..., Pty], server: Scripted, number: signal.Signals) -> None:
+def test_a_signal_ends_the_chat_and_restores_the_terminal(
+    chat: Callable[..., Pty], server: Scripted, number: signal.Signals
+) -> None:
     server.will([*sse(delta("Some **bold"), delta(" text")), Pause(60), DONE])
     with chat("hi") as terminal:
         terminal.wait_for("bold")

@@ -53,7 +53,9 @@ def test_nothing_changes_without_a_choice(talk: Callable[[], Talk], server: Scri
     assert server.asked[-1].body["model"] == "model-007"
 
 
-def test_keys_of_vi(telex: Telex, server: Scripted, talk: Callable[[], Talk]) -> None:
+def test_prompts_can_be_edited_with_the_keys_of_vi(
+    telex: Telex, server: Scripted, talk: Callable[[], Talk]
+) -> None:
     telex.configure(f'editing = "vi"\n{telex.settings.read_text()}')
     with talk() as terminal:
         terminal.typed("two words")

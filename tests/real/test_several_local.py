@@ -26,7 +26,7 @@ def two(telex: Telex, model_path: Path, server: Scripted) -> Telex:
     return telex
 
 
-def test_the_embedded_servers_own_key_is_told_nobody(two: Telex) -> None:
+def test_the_embedded_servers_own_key_is_sent_to_no_one_else(two: Telex) -> None:
     for models in (("-m", "one"), ("-m", "one", "-m", "lab")):
         ran = two("chat", "-vv", *models, "-t", "0", "--max-tokens", "2", "hi")
         assert ran.code == 0, ran.err

@@ -100,7 +100,7 @@ def test_line_and_command_are_only_text_for_the_shell(shell: Lines) -> None:
 
 
 @pytest.mark.parametrize(("line", "why"), [("refuse", "no such thing"), ("hidden", "hidden characters")])
-def test_error_leaves_the_line_as_it_was(shell: Lines, line: str, why: str) -> None:
+def test_an_error_leaves_the_line_unchanged(shell: Lines, line: str, why: str) -> None:
     shell.press(line, why)
     text = shell.wait_until(lambda text: text.rstrip().endswith(f"$ {line}"), "the line again")
     assert "touch" not in text.rpartition("$ ")[2]
@@ -109,7 +109,7 @@ def test_error_leaves_the_line_as_it_was(shell: Lines, line: str, why: str) -> N
     assert shell.made == []
 
 
-def test_ctrl_c_leaves_the_line_as_it_was(shell: Lines) -> None:
+def test_ctrl_c_leaves_the_line_unchanged(shell: Lines) -> None:
     shell.fresh()
     shell.type("wait")
     shell.wait_until(lambda text: "wait" in text, "echo of the line")

@@ -181,7 +181,7 @@ def test_a_hostile_name_and_hostile_arguments_stay_in_their_rows(desk: Telex, se
 # --- changing the arguments --------------------------------------------------------------------------------
 
 
-def test_arguments_can_be_changed_and_the_model_is_told(
+def test_arguments_can_be_edited_and_the_model_gets_the_edited_ones(
     desk: Telex, server: Scripted, tmp_path: Path
 ) -> None:
     edit = editor(tmp_path / "edit", '{"n": 1', '{"n": "x"}', "[]", '{"n": 42}')

@@ -302,7 +302,7 @@ def cancel(app: App, /, *, output: str, model: str | None) -> None:
             if path is None:
                 raise
             now = replace(job, status="cancelled", id="", file="")
-            app.console.note(f"{job.provider} does not have {job.id} any more: it is forgotten.")
+            app.console.note(f"{job.provider} does not have {job.id} any more; it is no longer listed.")
         changed.append(now)
     if path is None:
         return
