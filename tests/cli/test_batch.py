@@ -276,6 +276,14 @@ def test_two_inputs_never_share_an_output(lab: Lab, names: list[str], words: str
     assert words in ran.err
 
 
+def test_the_results_are_not_written_to_the_file_of_an_answer(lab: Lab) -> None:
+    Path("a.md").write_text("x")
+    Path("out").mkdir()
+    ran = lab.batch("--each-file", "a.md", "Go.", "--output-dir", "out", "-o", "./out/a.md")
+    assert (ran.code, lab.server.asked) == (2, [])
+    assert "./out/a.md would have the answer to a.md, too" in ran.err
+
+
 def test_no_answer_leaves_the_output_folder(lab: Lab, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     for each in (outside, Path("in/deep"), Path("out")):

@@ -370,10 +370,12 @@ class OutputFolder:
 
     A relative name keeps its folders below this one; of any other, only the last part is used: no name leads out of the
     folder, whatever the input is called. ``suffix`` replaces that of the input, "" keeps it. ``names`` are all inputs:
-    raises ``click.UsageError`` if two would have the same output, or if an output is one of the inputs.
+    raises ``click.UsageError`` if two would have the same output, or if an output is one of the inputs or ``results``.
     """
 
-    def __init__(self, folder: str, names: Iterable[str], *, suffix: str = "") -> None:
+    def __init__(
+        self, folder: str, names: Iterable[str], *, suffix: str = "", results: str | None = None
+    ) -> None:
         self.path = Path(folder)
         self._suffix = suffix
         self._real = os.path.realpath(self.path)
@@ -389,6 +391,10 @@ class OutputFolder:
             if os.path.realpath(target) in inputs:
                 raise click.UsageError(
                     f"{target} is an input, and would be overwritten\nUse another --output-dir."
+                )
+            if results and os.path.realpath(target) == os.path.realpath(results):
+                raise click.UsageError(
+                    f"{results} would have the answer to {name}, too\nUse another --output."
                 )
 
     def create(self) -> None:

@@ -54,7 +54,9 @@ def run(app: App, options: BatchOptions) -> None:
         folder, name = None, options.output if options.output != "-" else None
         if options.output_dir is not None:
             suffix = "" if plan.planner.request.schema is None else ".json"
-            folder = OutputFolder(options.output_dir, plan.source.files, suffix=suffix)
+            folder = OutputFolder(
+                options.output_dir, plan.source.files, suffix=suffix, results=options.output
+            )
             name = options.output or str(folder.path / JOURNAL)
         if options.dry_run:
             _dry_run(app, plan, options, folder, name)
