@@ -301,7 +301,7 @@ def _request_hint(error: e.CoreError, provider: Provider | None) -> str | None:
             return f"{pull if provider.preset == 'ollama' else ''}{see}"
         case e.NotFoundError() if provider is not None and provider.base_url and not provider.embedded:
             return _wrong_path(error, provider)
-        case e.TokenLimitError(code=code):
+        case e.TokenLimitError(code=code) | e.ProtocolError(code="length" as code):
             full = re.search("context|window|model_?len|error_limit", code or "", re.IGNORECASE)
             return larger if full else "Raise the limit with --max-tokens, or lower --reasoning-effort."
         case e.ProtocolError(code="empty_stream"):

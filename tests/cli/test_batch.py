@@ -710,7 +710,7 @@ def test_without_a_terminal_a_line_every_ten_seconds_shows_the_progress(
     unknown.show(run)
     assert capsys.readouterr().err == "Stopping: 4 requests in flight. Ctrl-C again: stop now.\n"
     progress.summary(run, skipped=0, show_failed="jq")
-    assert "       3  RateLimitError (429): slow down\n" in capsys.readouterr().err
+    assert "       3  RateLimitError (429), such as: slow down\n" in capsys.readouterr().err
 
 
 # --- aliases -----------------------------------------------------------------------------------------------

@@ -301,6 +301,7 @@ def test_reasoning_goes_to_stderr(lab: Inside, server: Scripted) -> None:
         ([*sse(delta("half")), Cut()], 6, b"half\n", "lab"),
         (answer("so far", finish="content_filter"), 6, b"so far\n", "stopped the answer"),
         (answer(), 6, b"", "empty"),
+        (answer(finish="length"), 6, b"", "Raise the limit with --max-tokens"),
         (sse(delta("so far"), {"error": {"message": "it broke"}}), 6, b"so far\n", "it broke"),
         (sse({"error": {"message": "The key is wrong", "code": 401}}), 4, b"", "The key is wrong"),
         ([b"<html><title>Just a moment...</title><p>x"], 6, b"", "Just a moment..."),

@@ -154,7 +154,8 @@ class BatchProgress:
             for kind, count in self._errors.most_common(_MOST_ERRORS):
                 example = " ".join(self._examples.get(kind, "").split())
                 shown = example if len(example) <= _EXAMPLE else f"{example[: _EXAMPLE - 1]}…"
-                self._console.note(f"{number(count):>8}  {kind}{shown and ': '}{shown}")
+                colon = ": " if count == 1 else ", such as: "
+                self._console.note(f"{number(count):>8}  {kind}{shown and colon}{shown}")
             if show_failed:
                 self._console.note(f"To show them: {show_failed}")
         if skipped:
