@@ -98,19 +98,27 @@ def _fetch(
         with transport.send(call) as reply:
             location = reply.headers.get("location", "")
             if reply.status in (301, 302, 303, 307, 308) and location:
-                return urldefrag(urljoin(url, location)).url
+                with contextlib.suppress(ValueError):
+                    return urldefrag(urljoin(url, location)).url
+                raise refusal(name, "cannot be fetched: an address that it redirects to is not valid")
             if not 200 <= reply.status < 300:
                 raise refusal(
                     name, f"cannot be fetched: the server answered with status {reply.status}", code="status"
                 )
-            return _body(reply, name, deadline), reply.headers.get("content-type", "")
+            reply.limit_total(
+                deadline - time.monotonic()
+            )  # a server that sends something all the time, and no end
+            return _body(reply, name), reply.headers.get("content-type", "")
     except NetworkError:
         if guard.refused:
             raise guard.error(guard.refused) from None
-        raise
+        if time.monotonic() < deadline:
+            raise
+        why = f"cannot be fetched: it takes more than {limits.PAGE_TIME:.0f} seconds"
+        raise refusal(name, why, code="timeout") from None
 
 
-def _body(reply: Reply, name: str, deadline: float) -> bytes:
+def _body(reply: Reply, name: str) -> bytes:
     pieces: list[bytes] = []
     size, limit = 0, limits.PAGE
     for chunk in reply.chunks():
@@ -119,10 +127,6 @@ def _body(reply: Reply, name: str, deadline: float) -> bytes:
         size += len(chunk)
         pieces.append(chunk)
         check_size(size, name, limit, "a page")
-        if time.monotonic() > deadline:
-            raise refusal(
-                name, f"cannot be fetched: it takes more than {limits.PAGE_TIME:.0f} seconds", code="timeout"
-            )
     return b"".join(pieces)
 
 
@@ -180,7 +184,7 @@ class _Guard:
 
     def check(self, url: str) -> None:
         """Raise ``AttachmentError`` unless ``url`` may be requested; a name is checked when it is looked up."""
-        host = _host(url, self._name)
+        host = _host(url, self._name, "an address that it redirects to")
         proxy, _ = find_proxy(url, self.environ)
         self._proxy_host = proxy.host if proxy is not None else ""
         # A proxy looks the name up itself, so names that are private by themselves are all that can be refused.
@@ -209,17 +213,17 @@ class _Guard:
         return host == self._typed_host or (is_loopback(host) and is_loopback(self._typed_host))
 
 
-def _host(url: str, name: str) -> str:
+def _host(url: str, name: str, what: str = "its address") -> str:
     """The host that the transport would connect to; raises ``AttachmentError`` for an address that it may not."""
     scheme = url.partition("://")[0].lower()
     if scheme not in ("http", "https"):
         raise refusal(name, f"cannot be fetched: it redirects to {label(scheme[:20])}")
     if re.match(r"[^:]+://[^/?#\\]*@", url):
-        raise refusal(name, "cannot be fetched: its address contains a user name or password")
+        raise refusal(name, f"cannot be fetched: {what} contains a user name or password")
     try:
         return parse_url(Call(method="GET", url=url, headers={})).raw_host.lower().rstrip(".")
     except InvalidInputError:
-        raise refusal(name, "is not a valid address") from None
+        raise refusal(name, f"cannot be fetched: {what} is not valid") from None
 
 
 def _names_private(host: str) -> bool:

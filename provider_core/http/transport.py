@@ -325,6 +325,10 @@ class HttpReply:
         """From now on, accept a pause of ``seconds`` as the end of the body; None restores the idle timeout."""
         self._deadline.limit_idle(seconds, inf if seconds is None else _IDLE_TOTAL * seconds)
 
+    def limit_total(self, seconds: float) -> None:
+        """From now on, raise ``DeadlineError`` if the body has not ended in so many seconds."""
+        self._deadline.limit_total(seconds)
+
     def finish(self) -> None:
         """Read the little that may be left of the body, so that the connection can be reused."""
         if self._complete or not self._deadline.received:
