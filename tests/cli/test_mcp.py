@@ -103,6 +103,7 @@ def test_missing_command_is_reported(telex: Inside) -> None:
     [
         (["lab"], "Put the command that starts the server after --"),
         (["lab", "--url", "http://a/", "--", "x"], "a command and --url cannot be used together"),
+        (["lab", f"https://me:{SECRET}@a/mcp"], "Give the address of a server with --url."),
         (["lab", "npx", "-y", "x"], "telex mcp add NAME -- npx -y"),
         (["lab", "--env", "MODE", "--", "x"], "--env takes KEY=VALUE"),
         (["lab", "--env", f"API_KEY={SECRET}", "--", "x"], "give --env API_KEY=keyring:NAME"),

@@ -92,6 +92,8 @@ def add(
             if url is None
             else "a command and --url cannot be used together"
         )
+    if words and words[0].startswith(("http://", "https://")):
+        raise click.UsageError("the command is an address\nGive the address of a server with --url.")
     fields = {
         "command": [require_utf8(word, "the server's command") for word in words] or None,
         "url": url,
