@@ -402,7 +402,7 @@ class McpSession:
                     f"returned an error: {self._line(error.message)}"
                 )
             case ValidationError():
-                first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+                first = error.errors()[0]
                 words = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
                 return self._error(f"sent an answer that is not valid ({words})")
         words = self._line(str(error)) or type(error).__name__
