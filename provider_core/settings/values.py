@@ -157,7 +157,10 @@ def locate(name: str, written: Mapping[str, Any]) -> Place:
             known, above = list(schema.File.model_fields), ""
             if meant := close_matches(parts[0], known, most=1, cutoff=0.7):
                 known = [".".join([meant[0], *parts[1:]])]
-        raise schema.not_a_setting(name or "''", error.keys, None, known, above=above) from None
+        wrong = schema.not_a_setting(name or "''", error.keys, None, known, above=above)
+        if wrong.message.endswith("is not a setting"):
+            wrong.explain("see telex help settings")
+        raise wrong from None
 
 
 def parse(place: Place, words: Sequence[str]) -> Json:

@@ -103,7 +103,7 @@ def test_set_writes_one_value_of_its_type_and_unset_removes_it(
         ),
         ("budget.daily 5", 3, "budget.daily is not a setting; did you mean budget.day?"),
         ("alias.fast lab/m", 3, "alias.fast is not a setting; did you mean aliases.fast?"),
-        ("model.x y", 3, "model.x is not a setting"),
+        ("model.x y", 3, "model.x is not a setting (see telex help settings)\n"),
         ("reasoning loud", 3, "reasoning: must be 'show', 'hide' or 'summary'"),
         ("markdown perhaps", 3, "markdown: must be true or false"),
         ("local_threads many", 3, "local_threads: must be a whole number"),
