@@ -73,6 +73,7 @@ Attachment: TypeAlias = TextFile | TextFolder | FilePart | AudioPart
 
 _RANGE: Final = re.compile(r"(.+):([0-9]{1,9})(-([0-9]{1,9})?)?", re.DOTALL)
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_FILE_URL: Final = re.compile(r"file://(?:localhost)?(/[^?#]*)", re.IGNORECASE)
 _HEAD: Final = 512
 """Bytes that show the type of a file."""
 
@@ -199,10 +200,7 @@ _LIMITS: Final = {
 
 def _read(source: str | os.PathLike[str], what: str | None = None) -> bytes:
     """All bytes of a file, device or pipe (``<(command)``), up to the limit for ``what``, or for what it looks like."""
-    name = label(os.fspath(source))
-    if not name:
-        raise AttachmentError(f"the name of {what or 'a file'} is empty")
-    path = _find(source)
+    name, path = label(os.fspath(source)), _find(source)
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
@@ -226,10 +224,16 @@ def _read(source: str | os.PathLike[str], what: str | None = None) -> bytes:
 def _find(source: str | os.PathLike[str]) -> Path:
     """The path that ``source`` names: a path, a ``file:`` URL, or one with "~", which shells leave in "--file=~/x"."""
     path, text = Path(source), os.fspath(source)
+    if not text:  # which Path takes for the current folder
+        raise AttachmentError("the name of a file is empty")
     if os.path.lexists(path):  # Path raises for a name that is too long
         return path
     if text[:7].lower() == "file://":
-        return Path(unquote(urlsplit(text).path))
+        if found := _FILE_URL.match(text):
+            return Path(unquote(found[1]))
+        raise refusal(
+            label(text), "is not the address of a file on this machine, such as file:///home/me/notes.txt"
+        )
     if scheme := _SCHEME.match(text):
         name = re.sub("//[^/@]*@", "//", label(text))  # removes a password
         raise refusal(

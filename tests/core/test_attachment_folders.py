@@ -257,6 +257,10 @@ def test_unreadable_files_and_folders_are_named(here: Path) -> None:
         ("{a,b}" * 8, "has more than 100 alternatives"),
         ("missing", "missing cannot be read: No such file or directory"),
         ("x" * 5000, "cannot be read: File name too long"),
+        ("", "the name of a file is empty"),
+        ("file://", "file:// is not the address of a file on this machine"),
+        ("file://empty", "file://empty is not the address of a file"),
+        ("file://[/x", "is not the address of a file"),
     ],
 )
 def test_nothing_to_attach_is_an_error(here: Path, source: str, words: str) -> None:

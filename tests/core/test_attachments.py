@@ -128,7 +128,7 @@ def test_binary_file_is_refused_with_type_and_position(raw: bytes, words: str, t
 
 def test_unreadable_paths_are_refused_by_name(tmp_path: Path) -> None:
     assert refused(tmp_path).message == f"{tmp_path} is a folder, not a file"
-    assert refused("").message == "the name of a text file is empty"
+    assert refused("").message == "the name of a file is empty"
     assert (
         refused(tmp_path / "no\x1b[31m").message
         == f"{tmp_path}/no\\x1b[31m cannot be read: No such file or directory"
