@@ -66,15 +66,11 @@ class Dollars(click.ParamType["Decimal"]):
     name = "USD"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
-        from decimal import Decimal, InvalidOperation
+        from provider_core.prices import amount
 
-        try:
-            amount = Decimal(str(value).strip().removeprefix("$"))
-        except InvalidOperation:
-            amount = Decimal("NaN")
-        if not amount.is_finite() or amount <= 0:
+        if not (found := amount(value)):
             self.fail(f"{value!r} is not a positive amount of US dollars, such as 0.50", param, ctx)
-        return amount
+        return found
 
 
 def max_cost_option(help_text: str) -> Callable[[_Command], _Command]:

@@ -134,7 +134,7 @@ def read_conversations(
     connection: sqlite3.Connection, limit: int | None, where: str = ""
 ) -> tuple[SavedConversation, ...]:
     """The conversations, most recently used first."""
-    rows = _rows(connection, _CONVERSATIONS.format(where=where), -1 if limit is None else limit)
+    rows = _rows(connection, _CONVERSATIONS.format(where=where), _sql_limit(limit))
     return tuple(checked(SavedConversation(**row | {"verdict": _verdict(row["verdict"])})) for row in rows)
 
 
@@ -170,6 +170,10 @@ def _rows(connection: sqlite3.Connection, query: str, *values: object) -> list[d
     cursor = connection.execute(query, values)
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def _sql_limit(limit: int | None) -> int:
+    return -1 if limit is None else min(limit, 2**63 - 1)
 
 
 def _verdict(stored: str | None) -> Verdict | None:
@@ -314,7 +318,7 @@ def read_hits(
         return all(word in folded for word in wanted)
 
     connection.create_function("holds", 1, holds)
-    rows: list[tuple[Any, ...]] = connection.execute(_HITS, (-1 if limit is None else limit,)).fetchall()
+    rows: list[tuple[Any, ...]] = connection.execute(_HITS, (_sql_limit(limit),)).fetchall()
     seen = {row[0] for row in rows}
     rows += [
         (each.id, each.title, None, "title", each.updated, each.title)

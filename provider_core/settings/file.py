@@ -83,6 +83,8 @@ def parse(text: str, path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _unparsable(error, path, text) from None
+    except ValueError:  # Python converts no integer of more than 4,300 digits
+        raise SettingsError(f"{path}: a number in it has too many digits", path=path) from None
     except RecursionError:
         raise SettingsError(f"{path}: its values are nested too deeply", path=path) from None
 

@@ -143,7 +143,7 @@ def test_max_cost_says_that_a_price_is_unknown(lab: Inside) -> None:
     assert lab("chat", "-q", "--max-cost", "1", "hi").err == ""
 
 
-@pytest.mark.parametrize("value", ["0", "nan", ""])
+@pytest.mark.parametrize("value", ["0", "nan", "", "1e-999999999"])
 def test_max_cost_is_a_positive_amount(lab: Inside, value: str) -> None:
     ran = lab("chat", f"--max-cost={value}", "hi")
     assert ran.code == 2

@@ -369,9 +369,10 @@ def test_a_disabled_provider_needs_no_proxy(doctor: Doctor) -> None:
         (b"a = 1\n\nb = = 2\n", "*line 3: *"),
         (b"a = '\xff'", "*line 1: it is not UTF-8"),
         (b"x = " + b"[" * 20_000, "*nested too deeply*"),
+        (b"x = " + b"9" * 5_000, "*a number in it has too many digits"),
         (None, "*cannot be read: Is a directory"),
     ],
-    ids=["cut", "no value", "not UTF-8", "deep", "folder"],
+    ids=["cut", "no value", "not UTF-8", "deep", "long", "folder"],
 )
 def test_a_file_that_cannot_be_read_is_one_problem_with_its_line(
     doctor: Doctor, text: bytes | None, message: str

@@ -90,6 +90,7 @@ def test_list_has_a_line_or_object_for_each_conversation(telex: Inside, history:
         f"{two}\t2026-05-28T20:26:41Z\t1\tlab/m/1\tSecond?",
     ]
     assert lines(telex, "list", "-n", "1") == lines(telex, "list")[:1]
+    assert lines(telex, "list", "-n", str(2**63)) == lines(telex, "list")
     assert objects(telex, "list", "--json")[1] == {
         "id": two, "title": "Second?", "begun": "2026-05-28T20:26:41Z", "updated": "2026-05-28T20:26:41Z",
         "turns": 1, "model": "lab/m/1", "verdict": "complete",
@@ -215,6 +216,7 @@ def test_limited_search_names_the_option_for_more(telex: Inside, history: Filled
     assert len(ran.text.splitlines()) == 20
     assert "-n 200" in ran.err
     assert len(lines(telex, "search", "same", "-n", "200")) == 25
+    assert len(lines(telex, "search", "same", "-n", str(2**63))) == 25
 
 
 # --- export -------------------------------------------------------------------------------------------------
