@@ -176,8 +176,8 @@ class JobApi:
                     found = _read(job, row)
                     if found.status != "failed":
                         return found
-            last = rows[-1].get("id") if rows else None
-            if not page.get("has_more") or not isinstance(last, str):
+            last = _text(rows[-1], "id") if rows else ""
+            if not page.get("has_more") or not last:
                 return None
             after = f"&after={quote(last, safe='')}"
         return None
@@ -274,8 +274,9 @@ def _read(job: Job, found: dict[str, Json]) -> Job:
 
 
 def _text(found: dict[str, Json], name: str) -> str:
+    """A text; half a surrogate pair, which cannot be sent back, becomes a question mark."""
     value = found.get(name)
-    return value if isinstance(value, str) else ""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def _count(found: dict[str, Json], name: str) -> int:

@@ -272,9 +272,9 @@ class ProviderRun(Run):
                         yield None
                     if self._is_over():
                         return
-                    with suppress(ValueError, RecursionError, AttributeError):
+                    with suppress(ValueError, RecursionError, AttributeError, TypeError, LookupError):
                         line = json.loads(raw)
-                        if isinstance(line.get("custom_id"), str) and not was_left(line):
+                        if line["custom_id"].isascii() and not was_left(line):
                             yield line["custom_id"], line
 
     # --- rows ----------------------------------------------------------------------------------------------

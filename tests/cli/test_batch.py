@@ -318,7 +318,12 @@ def test_the_same_command_does_what_is_missing_or_failed_and_nothing_twice(lab: 
     command = ("-", "{{ body }}", "-o", name)
     ran = lab.batch(*command, "--limit", "2", stdin=rows)
     assert ran.code == 6
-    assert f"{name}" in ran.err, "the command that shows what failed"
+    shown = {
+        "out.jsonl": "jq -c 'select(.error)' out.jsonl",
+        "out.csv": "mlr --csv filter 'is_not_empty($error)' out.csv",
+        "out.tsv": "mlr --tsv filter 'is_not_empty($error)' out.tsv",
+    }
+    assert f"To show them: {shown[name]}\n" in ran.err
     lab.server.will(echo)
     ran = lab.batch(*command, "--ordered", stdin=rows)
     assert ran.code == 0, ran.err

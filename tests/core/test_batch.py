@@ -307,6 +307,22 @@ def test_limits_end_a_batch_early(lab: Lab, reply: Answer, limits: Any, why: str
     assert (lab.runs[0].ended_by, len(found) in counts) == (why, True), len(found)
 
 
+def test_a_limit_that_is_reached_after_the_last_row_has_begun_ends_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_TICK", 30.0)
+    is_read = threading.Event()
+
+    def rows() -> Iterator[str]:
+        yield from "ab"
+        is_read.set()
+
+    lab.server.will(lambda asked: Answer([Pause(is_read), *PRICED.body]))  # type: ignore[list-item]
+    limits = BatchLimits(max_cost=Decimal("0.02"))
+    assert len(list(lab.batch(rows(), workers=3, limits=limits))) == 2
+    assert lab.runs[0].ended_by == ""
+
+
 def test_max_cost_holds_although_the_caller_is_slow(lab: Lab) -> None:
     lab.server.will(PRICED)
     limits = BatchLimits(max_cost=Decimal("0.10"))

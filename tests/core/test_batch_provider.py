@@ -172,7 +172,9 @@ def test_a_line_without_an_answer_is_a_failed_row(world: World, line: dict[str, 
         others = [
             b"broken",
             b"[]",
+            b"{}",
             b'{"custom_id": 5}',
+            b'{"custom_id": "\\ud800"}',
             json.dumps({**line, "custom_id": "unknown"}).encode(),
         ]
         return Answer([b"\n".join([*others, json.dumps({**line, "custom_id": id_}).encode()])])
@@ -392,6 +394,11 @@ def test_a_job_at_another_address_is_not_given_up(world: World) -> None:
     world.assert_ends(InvalidInputError, f"has a job at lab ({at}), which this batch does not use")
     world.provider = replace(world.provider, base_url=at)
     world.assert_each_row_is_paid_for_once()
+
+
+def test_an_id_that_cannot_be_sent_ends_the_batch(world: World) -> None:
+    world.api.faults = [("POST /batches", reply({"id": "\ud800", "status": "in_progress"}))]
+    world.assert_ends(errors.NotFoundError, "lab seems to have no batch ?")
 
 
 def test_without_a_list_of_batches_a_job_that_may_exist_is_not_created_again(world: World) -> None:
