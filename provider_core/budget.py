@@ -29,7 +29,7 @@ _BYTES = 4
 
 
 class Spending(Struct):
-    """What all requests since the beginning of a period have cost, in US dollars."""
+    """The cost of all requests since the beginning of a period, in US dollars."""
 
     period: str
     """"day" or "month"."""

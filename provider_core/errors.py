@@ -69,7 +69,7 @@ class AttachmentError(InvalidInputError):
     name: str = ""
     """The file as the user named it."""
     looks_like: str = ""
-    """What its content looks like ("a PNG image"), "" if unknown."""
+    """A description of its content ("a PNG image"), "" if unknown."""
     image: bool = False
     """Whether it can be attached as an image."""
 

@@ -64,7 +64,7 @@ class AnswerPart(Struct):
 
 
 class Answer(Struct):
-    """What one request has brought, complete or not.
+    """The answer to one request, complete or not.
 
     ``finish`` and ``raw_finish`` are the finish reason in OpenAI's words and in the server's. ``error`` says why the
     answer is not complete, as in ``Finished``; an interrupted answer has none.
@@ -84,7 +84,7 @@ class Answer(Struct):
     logprobs: Mapping[str, Json] | None = None
     usage: Usage | None = None
     cost: Cost | None = None
-    """What the answer cost; None if that is unknown."""
+    """The cost of the answer; None if it is unknown."""
     timing: Timing = field(default_factory=Timing)
     finish: str | None = None
     raw_finish: str | None = None
@@ -365,7 +365,7 @@ def _sum(usages: Sequence[Usage]) -> Usage | None:
 
 
 class ToolAnnotations(Struct):
-    """What a tool says about itself, unverified. None: it does not say."""
+    """The claims of a tool about itself, unverified; None where it makes none."""
 
     read_only: bool | None = None
     destructive: bool | None = None

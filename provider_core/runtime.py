@@ -134,7 +134,7 @@ class Runtime:
 
     @cached_property
     def prices(self) -> Prices:
-        """What models charge and what answers cost."""
+        """The prices of models and the costs of answers."""
         from provider_core.prices import Prices
 
         def listed(provider: Provider, model: str) -> Mapping[str, Json] | None:
@@ -146,7 +146,7 @@ class Runtime:
         return Prices(listed, saved=self.paths.prices)
 
     def price(self, target: Target, usage: Usage) -> Cost | None:
-        """What an answer cost, for ``ChatRun(price=...)``: as ``prices``, which this imports when it is called."""
+        """The cost of an answer, for ``ChatRun(price=...)``: as ``prices``, which this imports when it is called."""
         return self.prices(target, usage)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What an answer is expected to be: JSON that matches a schema, or the assertions of ``telex test``."""
+"""Checks of an answer: JSON that matches a schema, and the assertions of ``telex test``."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ _TYPES: Final = {
 }  # fmt: skip
 _LIST: Final = re.compile(r"list(?:\[(.*)\])?", re.DOTALL)
 _NOT_IN_NAME: Final = re.compile(r"[][{}()?|\"]")
-"""What belongs to a type, or to JSON, that was mistyped."""
+"""Characters that belong to a type, or to JSON, that was mistyped."""
 _KNOWN_TYPES: Final = (
     "str, int, float, bool, list, list[int] and so on, a choice such as low|high; add ? to allow null"
 )

@@ -60,7 +60,7 @@ class Scripted(Struct):
 
 
 Step: TypeAlias = "Scripted | CoreError | str | Callable[[Call], Scripted]"
-"""What one call brings: a response, an error instead of one, or a function that returns the response.
+"""The outcome of one call: a response, an error instead of one, or a function that returns the response.
 
 A text is short for ``says(text)``.
 """

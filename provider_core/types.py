@@ -33,7 +33,7 @@ Auth: TypeAlias = Literal["bearer", "api-key", "none"]
 ModelKind: TypeAlias = Literal[
     "chat", "completion", "embedding", "rerank", "speech", "image", "moderation", "other"
 ]
-"""What a model is for. Only "chat" is certain to support chat completions; "image" includes video."""
+"""The purpose of a model. Only "chat" is certain to support chat completions; "image" includes video."""
 
 
 # --- requests ------------------------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ class Model(Struct):
     reasoning_levels: tuple[str, ...] = ()
     """The reasoning efforts that the model is known to support; empty if unknown."""
     price: Mapping[str, Json] | None = None
-    """What the model charges, in US dollars per million tokens: amounts as decimal text, by the names of the fields of
+    """The prices of the model, in US dollars per million tokens: amounts as decimal text, by the names of the fields of
     ``provider_core.prices.Price``, which reads it; "source" is "settings" if the user set some of them. Only what the
     settings and the server's list have."""
     kind: ModelKind = "chat"
@@ -325,7 +325,7 @@ class Provider(Struct):
     tpm: int | None = None
     """Tokens per minute, of prompts and answers."""
     options: Mapping[str, Json] = field(default_factory=dict)
-    """What the settings say about its requests: "temperature", "params" and so on."""
+    """Options of its requests from the settings: "temperature", "params" and so on."""
     model_options: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     """The same for single models, by id; with "headers" and timeouts, too."""
 
@@ -594,7 +594,7 @@ class CallAsText(Struct):
 
 
 Notice: TypeAlias = Sent | Idle | Retrying | FieldDropped | FieldIgnored | CallAsText
-"""What the core reports to a callback while it works, apart from the answer."""
+"""Reports of the core to a callback while it works, apart from the answer."""
 
 
 # --- the transport -------------------------------------------------------------------------------------------

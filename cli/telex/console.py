@@ -441,7 +441,7 @@ def many_colours(environ: Mapping[str, str]) -> bool:
 
 
 def background_by_environment(environ: Mapping[str, str]) -> Background:
-    """What COLORFGBG says ("15;0"), as rxvt, Konsole and others set it."""
+    """The background by COLORFGBG ("15;0"), which rxvt, Konsole and others set."""
     last = environ.get("COLORFGBG", "").rpartition(";")[2]
     if not last.isdecimal() or int(last) > 15:
         return ""

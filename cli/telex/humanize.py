@@ -47,7 +47,7 @@ def dollars(value: Decimal) -> str:
 
 
 def elapsed(seconds: float) -> str:
-    """What something took: "120 ms", "1.5 s"."""
+    """A short time: "120 ms", "1.5 s"."""
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 

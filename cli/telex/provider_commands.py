@@ -1,4 +1,4 @@
-"""What several commands do with providers that are set up: find one, name what refers to it, and note the default."""
+"""Functions of several commands about providers: find one, name what refers to it, and note the default."""
 
 from __future__ import annotations
 

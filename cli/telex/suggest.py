@@ -30,7 +30,7 @@ _KEY = re.compile(
     r"\b(?:sk|pk|rk|csk|nvapi|pplx|glpat|fw|xai|gsk|hf|r8|ghp|gho|tgp_v1|github_pat)[-_][\w-]{3,}(?:\.[\w-]+)*"
     r"|\bAIza[\w-]{20,}|\bAKIA\w{12,}|\beyJ[\w-]{8,}(?:\.[\w-]+)*|\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{32,128}(?:\.\w+)?\b"
 )
-"""What the keys of providers look like."""
+"""The form of providers' keys. Anything that may be one is redacted, so this matches more than ``values`` does."""
 
 
 def without_keys(text: str, arguments: Sequence[str]) -> str:

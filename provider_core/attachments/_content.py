@@ -54,7 +54,7 @@ class TextFile(Struct):
     text: str
     size: int
     part: str = ""
-    """What it is of the source: "lines 10-40", "pages 1-3"; "" for all of it."""
+    """The part of the source: "lines 10-40", "pages 1-3"; "" for all of it."""
     language: str | None = None
     """The language of the block; None: the extension of the name."""
 

@@ -239,7 +239,7 @@ def _walk(
 # --- patterns ------------------------------------------------------------------------------------------------
 
 _Part: TypeAlias = tuple["Callable[[str], object]", bool]
-"""What a pattern has between two slashes: a test of a name, and whether any number of names may match (``**``)."""
+"""The part of a pattern between two slashes: a test of a name, and whether any number of names may match (``**``)."""
 
 
 def _part(text: str, *, hidden: bool) -> _Part:
@@ -272,7 +272,7 @@ _TOKEN: Final = re.compile(
     re.DOTALL,
 )
 _ITEM: Final = re.compile(r"\[:([^\]]*):\]|\\?(.)(?:-\\?(.))?", re.DOTALL)
-"""What a set such as ``[a-f_[:digit:]]`` consists of."""
+"""The parts of a set such as ``[a-f_[:digit:]]``."""
 _CLASSES: Final = {
     "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "digit": "0-9", "lower": "a-z", "upper": "A-Z", "xdigit": "0-9A-Fa-f",
     "blank": " \t", "space": " \t\n\r", "cntrl": r"\0-\x1f\x7f", "print": " -~", "graph": "!-~",

@@ -47,7 +47,7 @@ _CONNECT: Final = 10
 
 
 class Spec(Struct):
-    """What a worker has to know of the batch besides the rows."""
+    """Everything that a worker has to know of the batch, except the rows."""
 
     version: str
     planner: RowPlanner

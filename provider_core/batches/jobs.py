@@ -288,7 +288,7 @@ def _count(found: dict[str, Json], name: str) -> int:
 
 
 def row_id(row: Row) -> str:
-    """What a row is called in a job: the same for the same row, and another if its content changes."""
+    """The id of a row in a job: the same for the same row, and another if its content changes."""
     content = json.dumps([row.key, row.text, row.columns], sort_keys=True, default=str)
     return hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 

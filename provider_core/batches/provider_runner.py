@@ -198,7 +198,7 @@ class ProviderRun(Run):
         return (yield from self._retried(create))
 
     def _retried(self, call: Callable[..., _T], *arguments: Any) -> Generator[None, None, _T]:
-        """What ``call`` returns, which may be repeated; it is, while the retry budget of the settings lasts."""
+        """The result of ``call``, which is retried until the retry budget of the settings is used up."""
         started, delay = self._clock(), _FIRST_POLL
         while True:
             try:

@@ -44,7 +44,7 @@ _CSV_ERRORS: Final = {
     "unexpected end of data": "a cell begins with a quotation mark that is not closed",
     "field larger": f"a cell is longer than {limits.BATCH_ROW // 1_000_000} MB",
 }
-"""What Python's words for programmers mean, by their beginning."""
+"""Plain words for messages of Python's ``csv``, by the beginning of the message."""
 _DEEPEST: Final = 200
 """Levels of a value. Python writes about 900, and fewer where functions have called each other."""
 

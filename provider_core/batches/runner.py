@@ -51,7 +51,7 @@ _GRACE: Final = 30.0
 
 
 class Result(Struct):
-    """What came of a row."""
+    """The outcome of a row."""
 
     row: Row
     answer: Answer | None = None
@@ -116,7 +116,7 @@ class Run:
     ) -> None:
         self.lanes: list[Lane] = list(lanes)
         self.ended_by: str = ""
-        """What ended the batch early: "stop", "errors", "cost", "deadline", "error", or "" if all rows are done."""
+        """Why the batch ended early: "stop", "errors", "cost", "deadline", "error", or "" if all rows are done."""
         self.error: CoreError | None = None
         """The error that ended it."""
         self.activity: str = ""

@@ -300,7 +300,7 @@ _USUAL_FIELDS = (
 
 
 def _price(entry: dict[str, Json], preset: Preset | None) -> dict[str, Json] | None:
-    """What the entry says that the model charges, as ``Model.price``; None if that is not known or not one price."""
+    """The prices in the entry, as ``Model.price``; None if they are not known, or vary."""
     fields, unit = _USUAL_FIELDS, 6
     if preset is not None and preset.price_fields is not None:
         fields, unit = preset.price_fields, preset.price_unit

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class ChatPlan(Struct):
-    """What one turn asks, and which model."""
+    """The model and the request of one turn, and its limits."""
 
     target: Target
     request: Request

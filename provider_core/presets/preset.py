@@ -45,7 +45,7 @@ class BatchApi(Struct):
     megabytes: int = 200
     """The largest file, in millions of bytes."""
     endpoint: str = "/v1/chat/completions"
-    """What the file calls the path of chat completions."""
+    """The path of chat completions, as the file names it."""
 
 
 class Preset(Struct):

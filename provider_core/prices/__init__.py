@@ -1,4 +1,4 @@
-"""What answers cost, in US dollars: as the server reports it, or by a price list.
+"""The costs of answers, in US dollars: as the server reports them, or by a price list.
 
 Amounts are ``Decimal``: no digit of a price is lost, and sums are exact.
 """
@@ -35,7 +35,7 @@ MOST = Decimal(1_000_000)
 
 
 class Price(Struct):
-    """What a model charges, in US dollars per million tokens; ``request`` is in US dollars for each request.
+    """The prices of a model, in US dollars per million tokens; ``request`` is in US dollars for each request.
 
     Cached and written input without a price of its own costs as much as other input, and reasoning as other output.
     """
@@ -97,7 +97,7 @@ class Price(Struct):
         return self.input is not None and self.output is not None
 
     def cost(self, usage: Usage, *, batch: bool = False) -> Decimal | None:
-        """What a request with this usage costs, in US dollars; None if a count or a price is unknown that matters.
+        """The cost of a request with this usage, in US dollars; None if a count or a price that matters is unknown.
 
         With ``batch``, it was sent through the provider's Batch API.
         """
@@ -159,7 +159,7 @@ which is free; "mixed" is a sum of several."""
 
 
 class Cost(Struct):
-    """What an answer, or several together, cost in US dollars. A cost that is unknown is None, never 0."""
+    """The cost of an answer, or of several together, in US dollars. A cost that is unknown is None, never 0."""
 
     amount: Decimal
     source: CostSource
@@ -198,7 +198,7 @@ _IN_YUAN = ("kimi-cn", "minimax-cn")
 
 
 class ModelPrice(Struct):
-    """What a model charges, and where that is known from."""
+    """The prices of a model, and their source."""
 
     price: Price
     source: CostSource
@@ -222,7 +222,7 @@ class Prices:
         self._owned: dict[tuple[str, str], ModelPrice | None] = {}
 
     def __call__(self, target: Target, usage: Usage) -> Cost | None:
-        """What an answer cost that has just ended: as the server reported it, or by the model's price."""
+        """The cost of an answer that has just ended: as the server reported it, or by the model's price."""
         return reported_cost(target, usage) or self.cost(target, usage)
 
     def prepare(self, target: Target) -> None:
@@ -240,7 +240,7 @@ class Prices:
         batch: bool = False,
         estimate: bool = False,
     ) -> Cost | None:
-        """What tokens of a model cost by its price, or None if that is unknown.
+        """The cost of tokens by the price of the model; None if that is unknown.
 
         ``at`` is when they were used, in seconds since 1970: ``genai-prices`` knows former prices, other sources only
         those of today. With ``batch``, the request is sent through the provider's Batch API. ``estimate`` marks a cost
@@ -253,7 +253,7 @@ class Prices:
         return Cost(amount=amount, source=found.source, estimate=estimate)
 
     def price(self, target: Target, *, at: float | None = None) -> ModelPrice | None:
-        """What a model charges, now or at a time in seconds since 1970."""
+        """The prices of a model, now or at a time in seconds since 1970."""
         if target.provider.embedded:
             return ModelPrice(price=FREE, source="local")
         own = self._own(target)
@@ -348,7 +348,7 @@ class _Library:
 
     @cached_property
     def installation(self) -> list[Json]:
-        """What changes when the library is replaced by another release; empty if it cannot be imported."""
+        """A text that changes when another release of the library is installed; empty if it cannot be imported."""
         with contextlib.suppress(ImportError, ValueError, OSError):
             spec = importlib.util.find_spec("genai_prices")
             if spec is not None and spec.origin is not None:

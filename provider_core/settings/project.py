@@ -83,7 +83,7 @@ class Project(Struct):
     aliases: tuple[str, ...] = ()
     """The names of its aliases, which replace those of the user."""
     settings: tuple[str, ...] = ()
-    """What the file sets, as "model lab/m" and "2 aliases", for people."""
+    """The settings of the file, as "model lab/m" and "2 aliases", for people."""
 
 
 # --- finding -------------------------------------------------------------------------------------------------

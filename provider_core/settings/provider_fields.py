@@ -81,7 +81,7 @@ REQUEST_FIELDS = (
     _row("params", "params", "Set a field of the request body. VALUE is JSON, or else a string. Repeatable.",
         "KEY=VALUE", option="param", short="-p", validator=validators.validate_params),
 )
-"""What a request asks for: settings of a provider, a model and an alias."""
+"""The options of requests: settings of a provider, a model and an alias."""
 
 _WAITS = (
     _row("connect_timeout", "seconds", "Give up when no connection is made within this many seconds.", "SECONDS"),
@@ -107,7 +107,7 @@ MODEL_FIELDS = (
     _HEADERS,
     *_WAITS,
 )
-"""What the settings say about a model, and the options of its requests."""
+"""The settings of a model, and the options of its requests."""
 
 ALIAS_FIELDS = (
     _row("system", "lines", "Set the system message.", "TEXT", short="-s"),

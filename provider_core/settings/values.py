@@ -26,7 +26,7 @@ _KEY = pattern(
     r"(?:sk|pk|rk|csk|gsk|xai|hf|r8|fw|nvapi|pplx|glpat|gh[opsu]|github_pat|tgp_v1)[-_](?=\D*\d)[A-Za-z0-9_.-]{16,}"
     r"|AIza[\w-]{20,}|AKIA\w{12,}|eyJ[\w-]{8,}(?:\.[\w-]+)+"
 )
-"""What the keys of providers look like."""
+"""The form of providers' keys."""
 
 _EXAMPLES = {
     "providers": "providers.NAME.retries",

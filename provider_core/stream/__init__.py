@@ -27,7 +27,7 @@ _ERROR_STARTS = ('{"error"', '{"detail"', '{"object":"error"', '{"object": "erro
 _KEEPALIVES = ("ping", "pong", "heartbeat", "keepalive", "keep-alive", "keep_alive")
 """Names of events whose data is ignored."""
 _BROKEN_ERROR = pattern(r'^\{"(?:error|detail)": ?"|"?\}\s*$')
-"""What surrounds the words of an error that was quoted without escaping its own quotes."""
+"""The text around the words of an error that was quoted without escaping its own quotes."""
 _BEFORE_VALUE = pattern(r"\s*(?:data:\s*)?")
 """Blanks, and the field's name once more if a proxy framed a frame."""
 

@@ -1,4 +1,4 @@
-"""What an error body says, in any of the shapes that servers use; and whether a value in a stream reports an error."""
+"""The content of an error body, in any of the shapes that servers use; and whether a value in a stream is an error."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _KEEPALIVE_WORDS = (
     r"\W*(ping|pong|heart-?beat|keep[-_ ]?alive|alive|hello|connected|waiting|queued|(\w+ )?processing)\b.{0,40}"
     r"|\[[A-Z_ -]{1,40}\]|\W*"
 )
-"""What servers send to keep a connection open, and marks such as "[START]"."""
+"""Text that servers send to keep a connection open, and marks such as "[START]"."""
 _FILTERED = ("contentFilter", "content_filter_result", "content_filter_results")
 """Fields of Zhipu and Azure with what their moderation found."""
 _JSON_START = r"[{\[]"
@@ -44,7 +44,7 @@ _FAILURE = "err|fail|exception|invalid|denied|timeout|timed_out|limit|overload|u
 
 
 class ErrorPayload:
-    """What an error body, or the value of an error frame, says; ``words`` is "" if it has none."""
+    """The content of an error body, or of the value of an error frame; ``words`` is "" if it has none."""
 
     def __init__(self, value: Json = None) -> None:
         self.code: str | None = None

@@ -1,4 +1,4 @@
-"""What finish reasons mean, and whether an answer is complete."""
+"""The meaning of finish reasons, and whether an answer is complete."""
 
 from __future__ import annotations
 

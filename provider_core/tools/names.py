@@ -24,13 +24,13 @@ _LONGEST_CALLED: Final = 300
 _LISTED = 30
 
 _SEPARATORS: Final = ("/", ".", ":", "::", "__")
-"""What models write between the names of a toolbox and its tool, although they are only given names with "__"."""
+"""Separators that models write between the names of a toolbox and its tool, although names have "__"."""
 
 _PREFIX: Final = re.compile(r"(?:functions?|tools?|default_api|mcp)(?:\.|/|::?|__)")
-"""What models put before a name: OpenAI's and Kimi's ``functions.``, Gemini's ``default_api.``."""
+"""Text that models put before a name: OpenAI's and Kimi's ``functions.``, Gemini's ``default_api.``."""
 
 _SUFFIX: Final = re.compile(r"\s*(?:<\|.*|:\d+|\(\))\Z", re.DOTALL)
-"""What they put after it: Kimi's number of the call, and Harmony's tokens, as in ``read<|channel|>commentary``."""
+"""Text that they put after it: Kimi's number of the call, and Harmony's tokens, as in ``read<|channel|>commentary``."""
 
 
 class ToolNames:

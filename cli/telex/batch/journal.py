@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 JOURNAL: Final = ".telex-batch.jsonl"
 """The file of ``--output-dir`` that has the results without their answers."""
 JOBS: Final = ".jobs"
-"""What follows the name of the output in that of the file of its jobs."""
+"""The suffix of the file of jobs, which has the name of the output before it."""
 _SYNC: Final = 1.0
 """Seconds between two synchronisations with the disk."""
 
@@ -49,7 +49,7 @@ _SYNC: Final = 1.0
 class KnownRows:
     """The rows of the output and of the input so far: in a temporary file, whatever their number.
 
-    They are known by 8 bytes of a hash. That two of a million rows have the same is as likely as one in 37 million.
+    Each row is known by a hash of 8 bytes; the probability that two of a million rows share one is 1 in 37 million.
     Methods raise ``OutputError`` if the temporary file cannot be written.
     """
 

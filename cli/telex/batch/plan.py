@@ -102,7 +102,7 @@ class BatchPlan(Struct):
     """Models that share the rows, each with those to ask if it fails."""
     layout: ResultLayout
     made_with: Mapping[str, Json]
-    """What the results depend on, each under the name that a message gives it."""
+    """Everything that the results depend on, by the name that messages give it."""
 
     @property
     def targets(self) -> list[Target]:
@@ -502,7 +502,7 @@ def _place(row: Row) -> str:
 
 
 def _hint(row: Row) -> str:
-    """What the row has, if the prompt uses none of it."""
+    """The columns of the row, for an error about a prompt that uses none of them."""
     if not row.columns:
         return "\nIt has no columns, because each row is a text. For CSV, add --input-format csv."
     if len(row.columns) == 1 and ";" in (name := next(iter(row.columns))):

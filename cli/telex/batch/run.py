@@ -271,7 +271,7 @@ class _Batch:
                 f"Warning: {plural(layout.formulas, 'cell')} with =, +, - or @ at the beginning may run as a formula "
                 "in a spreadsheet. --csv-safe puts an apostrophe before such cells."
             )
-        # Files may be named by and by.
+        # Names of files may still arrive.
         is_whole = self._pending.is_whole and not self._options.each_file
         if is_whole and (strays := self._output.known.strays()):
             console.note(
@@ -318,7 +318,7 @@ class _Batch:
 
 
 def _job_file(output: str, options: BatchOptions) -> JobFile | None:
-    """The file that remembers the jobs of an output file; None without ``--via provider``.
+    """The file that lists the jobs of an output file; None without ``--via provider``.
 
     Raises ``click.UsageError`` if jobs would continue, and be paid for, while no command fetches their results.
     """

@@ -163,7 +163,7 @@ class HistoryRecorder:
     ) -> None:
         self.saves = saves
         self.command = "chat"
-        """What sends the requests, for the ledger."""
+        """The command that sends the requests, for the ledger."""
         self.conversation = conversation
         """The id of the conversation; None until a new one was saved."""
         self.turns: list[int] = []

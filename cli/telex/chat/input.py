@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from telex.console import Console
 
 _MOST_NAMED = 5
-"""Files that cannot be read which are named."""
+"""Unreadable files that are named; more are only counted."""
 _STDIN = frozenset(("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"))
 """Names of stdin. It can be read once only."""
 
@@ -70,7 +70,7 @@ class Attaching(Struct):
 
     @classmethod
     def to(cls, app: App, targets: Iterable[Target], *, limit: int, quiet: bool) -> Attaching:
-        """So that each of the models can read them."""
+        """Attach files so that each of the models can read them."""
         from provider_core.attachments import accepts_pdf
 
         return cls(

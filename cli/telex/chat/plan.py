@@ -204,7 +204,7 @@ def _find_conversation(app: App, options: Options, *, quiet: bool) -> SavedConve
 def _find_models(
     app: App, options: Options, template: Template | None, earlier: SavedConversation | None
 ) -> list[tuple[Candidate, ...]]:
-    """The models that each ``--model`` leads to. What a single alias sets for the whole chat goes to ``options``."""
+    """The models that each ``--model`` leads to. Options of a single alias for the whole chat go to ``options``."""
     several = len(options.models) > 1
     found = [_find(app, options, template, name, earlier) for name in options.models or (None,)]
     for each in found:
@@ -233,7 +233,7 @@ def _recorder(
     *,
     title: str,
 ) -> HistoryRecorder | None:
-    """What saves the chat with a model; None if it is neither saved nor counted."""
+    """The recorder of the chat with a model; None if the chat is neither saved nor counted."""
     settings, values, name = app.runtime.settings, model.options.values, template.name if template else None
     saves = settings.history and not options.no_save
     if not (saves or settings.ledger):

@@ -54,7 +54,7 @@ class ChatFailed(Struct):
 
 
 CommandEvent: TypeAlias = StatusLine | Paused | ChatFailed
-"""What the command line adds to the events of the core."""
+"""Events that the command line adds to those of the core."""
 
 
 class Renderer(Protocol):

@@ -256,7 +256,7 @@ _STATUS = Retrying | FellBack | FieldDropped | FieldIgnored | CallAsText | Schem
 
 
 class _JsonOutput:
-    """What the renderers have in common: hints, and status lines on stderr while stdout is silent."""
+    """The common part of the renderers: hints, and status lines on stderr while stdout is silent."""
 
     def __init__(self, console: Console, explain: Explain) -> None:
         self._console = console

@@ -119,7 +119,7 @@ _CHANGES: Final[dict[tuple[str, str | None], str]] = {
     ),
     ("response_format", "none"): "does not support response_format; putting the schema into the prompt",
 }
-"""What a server does not support and telex does instead, by ``field`` and ``swapped_for``; "*" is any other value."""
+"""A missing feature of a server and its replacement, by ``field`` and ``swapped_for``; "*" is any other value."""
 
 
 def _change(event: FieldDropped) -> str:

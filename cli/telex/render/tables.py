@@ -30,7 +30,7 @@ _PHASES = {
 
 
 def render(console: Console, *things: RenderableType) -> str:
-    """What Rich makes of the things, for stdout."""
+    """The things as text that Rich has rendered for stdout."""
     colour = console.out_has_colour
     screen = _rich(
         console, colour, file=StringIO(), width=console.width(), force_terminal=colour, no_color=not colour

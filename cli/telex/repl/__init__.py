@@ -31,7 +31,7 @@ _EXCHANGES_SHOWN = 2
 _LINES_SHOWN = 3
 """Lines of each of these answers."""
 _LATER = ("provider_core.stream", "provider_core.client", "telex.render.live", "provider_core.http.transport")
-"""What the first answer takes, and the first prompt does not."""
+"""Modules that the first answer needs, and the first prompt does not."""
 
 
 def run_conversation(app: App, plan: Plan) -> None:

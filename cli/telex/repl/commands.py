@@ -40,7 +40,7 @@ class SlashCommand(Struct):
     run: Callable[..., None]
     """Called with the session, and with the argument of a command that takes one."""
     takes: str
-    """What Tab completes: the name of a kind of words; "load" is a conversation or a file."""
+    """The kind of words that Tab completes; "load" is a conversation or a file."""
     synonyms: tuple[str, ...]
     """Names in other programs, which are not shown."""
 

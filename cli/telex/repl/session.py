@@ -120,14 +120,14 @@ class Session:
         self.system = _system(self.messages) if plan.system is None else plan.system
         self.saved_to: str | None = None
         self.reader: Reader | None = None
-        """What reads the prompts, once there is one."""
+        """The reader of prompts, once there is one."""
         self.changed: dict[str, str] = {}
         """The settings that were changed for this conversation, with their values as texts."""
         self._plan = plan
         self._chat = chat
         names = plan.options.models
         self._name = names[0] if names else earlier.model if earlier is not None else None
-        """What the user called the model, such as an alias; None for the default."""
+        """The name that the user gave for the model, such as an alias; None for the default."""
         self._spent: Decimal | None = None
         self._stack = stack
         self._provider = stack.enter_context(ProviderSession(app.runtime.open_provider))

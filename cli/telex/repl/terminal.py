@@ -47,7 +47,7 @@ class PlainReader:
     def __init__(self, console: Console) -> None:
         self._console = console
         self.listed: tuple[str, ...] = ()
-        """What ``choose`` has printed last."""
+        """The last text that ``choose`` has printed."""
 
     def read(self) -> str:
         """A prompt. Raises ``EOFError`` when the user leaves."""

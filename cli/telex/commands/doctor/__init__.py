@@ -112,7 +112,7 @@ def command(app: App, ctx: click.Context, *, families: tuple[str, ...], as_json:
 
 
 def _findings(context: DoctorContext, family: str) -> Iterator[Finding]:
-    """The findings of one check, with known secrets redacted. What it cannot find out is a finding, too."""
+    """The findings of one check, with known secrets redacted. A failure to find something out is a finding, too."""
     from provider_core.errors import CoreError
     from telex.error_hints import code_and_hint
     from telex.exit_codes import internal_error

@@ -169,7 +169,7 @@ def _require_encryption(app: App, server: McpServer) -> None:
 
 
 def _missing(app: App, server: McpServer, stored: Collection[str] = ()) -> list[str]:
-    """What the user still has to do before the server can start, without opening the keyring.
+    """Steps that are left to the user before the server can start, without opening the keyring.
 
     ``stored`` are keyring entries that are known to exist.
     """

@@ -158,7 +158,7 @@ def _has_words(listing: ModelListing, model: Model, words: Sequence[str]) -> boo
 
 
 def _price(app: App, listing: ModelListing, model: Model) -> ModelPrice | None:
-    """What the model charges, if all of it is known."""
+    """The prices of the model, if all of them are known."""
     from provider_core.types import Target
 
     found = app.runtime.prices.price(Target(provider=listing.provider, model=model.id))

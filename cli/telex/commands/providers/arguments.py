@@ -118,9 +118,9 @@ class KeyChoice(Struct):
     """The new source of a key."""
 
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """What to save in the settings."""
+    """Fields to save in the settings."""
     key: str | None = field(default=None, repr=False)
-    """What to store in the keyring."""
+    """The key to store in the keyring."""
     message: str = ""
     typed: bool = False
     """Whether the key was typed at the prompt, and can be typed again."""

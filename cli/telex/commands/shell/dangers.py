@@ -55,7 +55,7 @@ _MOST: Final = 2000
 """Characters of a command that is checked; the time for that grows faster than the length."""
 
 _START: Final = r"(?:^|[\s;&|(){}`/\\!\"'=])"
-"""What can come before the name of a program: its path, too."""
+"""Text that can come before the name of a program: its path, too."""
 
 _SHELLS: Final = r"(?:(?:ba|z|da|k|a|c|tc|fi|pw)?sh|powershell|python[\d.]*|perl|ruby|node|php|osascript|nu)"
 _FETCH: Final = r"(?:curl|wget|fetch|aria2c|http|https|nc|ncat|iwr|irm)"

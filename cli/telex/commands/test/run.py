@@ -123,7 +123,7 @@ class _Run:
         self._saved = SavedAnswers(app.runtime.paths.cache / "tests", fresh=options.fresh)
         self._spent = Decimal(0)
         self._error: CoreError | None = None
-        """What ended the run."""
+        """The error that ended the run."""
         self._jobs: list[CaseRequest] = []
         self._outcomes: list[Outcome] = []
         for case in cases:
