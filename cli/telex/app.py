@@ -119,8 +119,8 @@ class App:
         self.runtime.close()
 
     def report_project(self) -> None:
-        """Print once whether the project's settings are used. Of an untrusted file, which may be anybody's, only a
-        terminal hears.
+        """Print once whether the project's settings are used. An untrusted file, which may be anybody's, is
+        mentioned only on a terminal.
         """
         found = self.runtime.project
         if found is None or self._project_reported or _is_quiet():

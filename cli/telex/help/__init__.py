@@ -230,6 +230,10 @@ def _provider_settings() -> Iterator[tuple[str, str]]:
 
 
 _IN_THE_FILE = {
+    "base_urls": "Further addresses of the same models, to share the rows of a batch: an array.",
+    "key_env": "The name of the environment variable that has the key.",
+    "key_command": "The command that prints the key, run for each chat.",
+    "params": "Fields of the request body: a table, such as {top_p = 0.9}.",
     "variables": 'Parts of the preset\'s address: a table, such as {account_id = "ID"}.',
     "models": 'Models to list instead of the preset\'s: an array, such as ["qwen3-8b"] or '
     '[{id = "qwen3-8b", tools = true}]. The first is the default.',

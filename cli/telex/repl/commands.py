@@ -362,7 +362,7 @@ SLASH_COMMANDS: tuple[SlashCommand, ...] = tuple(
         ("/copy", "[N|code]", "Copy the last answer, that of prompt N, or a code block.", _copy, "", "/yank"),
         ("/save", "FILE", "Write the conversation to a Markdown file.", _save, "file", "/write /export"),
         ("/load", "ID|FILE", "Continue another conversation, or attach a file.", _load, "load", "/resume /open"),
-        ("/fork", "", "Continue in a copy; the original stays as it is.", _fork, "", "/branch"),
+        ("/fork", "", "Continue in a copy; the original is unchanged.", _fork, "", "/branch"),
         ("/compact", "", "Replace older prompts by a summary.", Session.compact, "", "/summarize /summarise"),
         ("/usage", "", "Show the tokens used.", _usage, "", "/tokens /cost /stats"),
         ("/tools", "[on|off NAME]", "List tools, or switch those of a server.", options.tools, "tools", "/tool /mcp"),
@@ -380,7 +380,7 @@ KEYS = (
     ("Ctrl-C", "Clear the prompt (Ctrl-Y restores it); stop an answer."),
     ("Ctrl-D", "Leave; so do the words exit and quit."),
     ("Tab", "Complete commands, models and files."),
-    ("Escape", 'With editing = "vi": the keys of vi.'),
+    ("Escape", 'With editing = "vi": start a command of vi.'),
 )
 """The keys of the line editor, with what they do."""
 
