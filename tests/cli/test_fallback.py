@@ -100,9 +100,9 @@ def test_no_other_model_is_asked(telex: Inside, server: Scripted, other: Scripte
 
 
 def test_a_silent_server_is_asked_once(telex: Inside, server: Scripted, other: Scripted) -> None:
-    server.will(Answer([Pause(5)]))
+    server.will(Answer([Pause(60)]))
     before = time.monotonic()
-    ran = telex("chat", "-m", "fast", "--timeout", "0.3", "--retries", "5", "hi")
+    ran = telex("chat", "-m", "fast", "--timeout", "1.5", "--retries", "5", "hi")
     assert (ran.code, ran.text) == (0, "from b\n")
     assert time.monotonic() - before < 30
     assert len(server.asked) == 1
@@ -173,7 +173,7 @@ def test_damaged_rests_are_ignored(telex: Inside, server: Scripted, other: Scrip
     server.will(refused(503, "busy"))
     assert telex("chat", "-m", "fast", "hi").text == "from b\n"
     (until,) = json.loads(telex.paths.rests.read_text()).values()
-    assert 50 < until - time.time() <= 60
+    assert 0 < until - time.time() <= 60
 
 
 def test_each_model_gets_its_own_options(telex: Inside, server: Scripted, other: Scripted) -> None:

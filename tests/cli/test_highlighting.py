@@ -45,7 +45,7 @@ def test_24_kb_of_any_language_take_little_time_and_stay_unchanged(
     render(f"```{language}\n1\n```", 80, look=LOOK)  # building a lexer's tables is not measured
     begun = time.process_time()
     shown = render(f"```{language}\n{code}```", 80, look=LOOK)
-    assert time.process_time() - begun < 0.6  # 0.3 on an idle machine
+    assert time.process_time() - begun < 3  # 0.3 on an idle machine; some never end without a limit
     assert [line.rstrip() for line in code_of(shown).splitlines() if "───" not in line] == [
         line.rstrip() for line in code.splitlines()
     ]
@@ -64,7 +64,7 @@ def test_hostile_code_that_streams_costs_no_more() -> None:
     for piece in ["```awk\n", *[f"{line}\n"] * 60, "```\n"]:
         stream.feed(piece)
     stream.close()
-    assert time.process_time() - begun < 1
+    assert time.process_time() - begun < 2  # 0.2 on an idle machine, and 3 without a limit
 
 
 def test_another_thread_shows_the_newest_line_without_the_lexer() -> None:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import sqlite3
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +16,7 @@ except ImportError:
     pytest.skip("Windows has no limits on resources", allow_module_level=True)
 
 from inprocess import Inside
-from running import COMMAND, Telex
+from running import COMMAND, Telex, idle, within
 from scripted import Scripted, answer, delta, sse
 from terminal import Pty
 
@@ -126,7 +125,7 @@ def test_removal_is_confirmed_on_a_terminal(lab: Telex, path: Path) -> None:
     assert len(turns(lab)) == 2
     with on_terminal(lab, "remove", "--all") as pty:
         pty.wait_for(r"Remove 2 conversations\?")
-        time.sleep(0.3)  # while readline starts, Python does not see signals
+        assert within(60, lambda: idle(pty.process.pid))  # while readline starts, Python does not see signals
         pty.type("\x03")
         assert pty.wait() == 130
     assert len(turns(lab)) == 2

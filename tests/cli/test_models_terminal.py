@@ -218,9 +218,8 @@ def test_pager_shows_the_list_after_the_notes(lab: Telex, env: dict[str, str]) -
     cache_list(lab, "lab", [Model(id=f"m{n}") for n in range(60)] + [Model(id="e", kind="embedding")], URL)
     with Pty([str(COMMAND), "models", "list"], env={**lab.env, **env}) as terminal:
         terminal.wait_for(r"m1[0-9]|END|More")
-        for _ in range(40):
-            if terminal.process.poll() is not None:
-                break
+        end = time.monotonic() + 60
+        while terminal.process.poll() is None and time.monotonic() < end:
             terminal.type(" q" if b"Hidden" in terminal.raw else " ")
             terminal.read(0.1)
         terminal.wait()

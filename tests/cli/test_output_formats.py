@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
@@ -248,7 +247,8 @@ def test_a_signal_before_the_request_is_reported_too(
     process: Telex, server: Scripted, form: str, number: signal.Signals
 ) -> None:
     running = process.start("chat", form, "-", stdin=subprocess.PIPE)
-    time.sleep(0.8)
+    assert running.stderr is not None
+    assert running.stderr.readline() == b"Waiting for the end of stdin.\n"
     running.send_signal(number)
     running.wait(60)
     out, _ = running.communicate()

@@ -361,7 +361,7 @@ def test_a_long_chain_of_aliases_costs_no_time() -> None:
     is_own = destinations(
         ["lab"], {**chain, "a20000": Alias(targets=("lab/m",), options={"tools": ["files"]})}
     )
-    assert time.process_time() - before < 3
+    assert time.process_time() - before < 10
     assert (is_own("a0"), is_own("lab/m")) == (False, True)
 
 

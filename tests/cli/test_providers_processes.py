@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from running import COMMAND, Telex, secrets_in
+from running import COMMAND, Telex, idle, secrets_in, within
 from scripted import Pause, Scripted
 from servers import by_path, in_json, keyed
 from terminal import Pty
@@ -166,7 +166,8 @@ def test_remove_asks_for_confirmation(telex: Kept) -> None:
     for keys, code in (("n\r", 1), ("\x03", 130), ("y\r", 0)):
         with telex.at(*words) as terminal:
             terminal.wait_for(r"Remove .*\? \[y/N\]")
-            time.sleep(0.2)  # Python's input() misses a signal between its prompt and its read
+            # Python's input() misses a signal between its prompt and its read.
+            assert within(60, lambda: idle(terminal.process.pid))
             terminal.type(keys)
             if code == 1:
                 terminal.wait_for("Nothing was removed")
@@ -263,7 +264,7 @@ class Keyring(Base):
     def set_password(self, service, username, password):
         super().set_password(service, username, password)
         Path(os.environ["TEST_MARK"]).touch()
-        time.sleep(1)
+        time.sleep(3)
 """)
     mark = telex.home.parent / "mark"
     env = {
@@ -279,9 +280,7 @@ class Keyring(Base):
         stdin=reading, env=env,
     )  # fmt: skip
     os.close(reading)
-    deadline = time.monotonic() + 30
-    while not mark.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert within(60, mark.exists)
     assert telex.secrets == {"lab": KEY}
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

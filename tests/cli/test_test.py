@@ -284,7 +284,7 @@ def test_a_judge_that_answers_nonsense_is_an_error(lab: Lab) -> None:
 
 @pytest.mark.parametrize("columns", [40, 80])
 def test_terminal_shows_marks_reasons_and_progress(lab: Lab, columns: int) -> None:
-    lab.answers = {"y": Answer([Pause(0.4), *answer("\x1b[31my")])}
+    lab.answers = {"y": Answer([Pause(1), *answer("\x1b[31my")])}
     cases = case('name = "a \\u001b[31m"\nprompt = "x"') + case("prompt = 'y'\nexpect.equals = 'z'")
     path = Path.cwd() / "cases.toml"
     path.write_text(cases)

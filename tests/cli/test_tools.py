@@ -28,7 +28,7 @@ def desk(telex: Telex, server: Scripted) -> Desk:
     """A provider called p, and a tool server called lab."""
     server.will(ECHO, DONE_NOW)
     telex.provider("p", server.url)
-    lab(telex, call_timeout=5.0)
+    lab(telex)
     return Desk(telex)
 
 

@@ -166,7 +166,7 @@ def test_slow_page_is_stopped_in_time(web: Web, monkeypatch: pytest.MonkeyPatch)
         itertools.chain([b"0\r\n"], itertools.cycle((b"X: y\r\n", Pause(0.05)))), head=head
     )
     web.pages["/line"] = Answer(itertools.cycle((b"0", Pause(0.05))), head=head)
-    web.pages["/silent"] = Answer([Pause(3)], head=b"")
+    web.pages["/silent"] = Answer([Pause(60)], head=b"")
     web.endless("/", b"x", Pause(0.05))
     for path in ("/", "/trailers", "/line", "/silent"):
         error = refused(web.at(path))

@@ -433,13 +433,13 @@ ROLE = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, 
 @pytest.mark.parametrize(
     ("body", "idle", "text", "verdict", "error"),
     [
-        pytest.param([*sse(delta("Hel")), Pause(5)], 0.2, "Hel", PARTIAL, DeadlineError, id="after text"),
+        pytest.param([*sse(delta("Hel")), Pause(60)], 0.2, "Hel", PARTIAL, DeadlineError, id="after text"),
         pytest.param([*sse(delta("Hello", finish="stop")), Pause(60)], 0.3, "Hello", COMPLETE, None, id="finish"),
         pytest.param(
             [*sse(delta("Hello"), STOP), Pause(0.5), *sse(USAGE), DONE], 9, "Hello", COMPLETE, None, id="usage"
         ),
         pytest.param(
-            [*sse(delta("Hello"), STOP), Pause(1.0), *sse(delta(" you", finish="stop")), Pause(2.6),
+            [*sse(delta("Hello"), STOP), Pause(0.3), *sse(delta(" you", finish="stop")), Pause(2.6),
              *sse(delta("!", finish="stop")), DONE],
             30, "Hello you!", COMPLETE, None, id="more text",
         ),

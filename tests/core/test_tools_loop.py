@@ -125,14 +125,14 @@ def test_at_most_8_calls_run_at_once_and_their_time_begins_when_they_run() -> No
         with lock:
             running += 1
             most = max(most, running)
-        if stop.wait(0.3):
+        if stop.wait(0.6):
             return "stopped"
         with lock:
             running -= 1
         return "done"
 
     steps = [calls_of("box__work", "abcdefghijklmnopqrst"), DONE_]
-    loop = looped(steps, Box(work=work, limits=ToolLimits(seconds=0.8)))  # three rounds of 0.3 s
+    loop = looped(steps, Box(work=work, limits=ToolLimits(seconds=1.7)))  # three rounds of 0.6 s
     assert most == 8
     assert loop.results() == ["done"] * 20
 
@@ -589,7 +589,7 @@ def test_a_call_that_does_not_stop_is_left_behind() -> None:
 
     steps = [calling(call("box__deaf", id="a")), calling(call("box__quick", id="b")), answer("Sorry.")]
     try:
-        loop = looped(steps, Box(deaf=deaf, quick=say("fine"), limits=ToolLimits(seconds=0.2)))
+        loop = looped(steps, Box(deaf=deaf, quick=say("fine"), limits=ToolLimits(seconds=1)))
     finally:
         let_go.set()
     assert loop.results()[1] == "fine"
@@ -599,9 +599,9 @@ def test_a_call_that_does_not_stop_is_left_behind() -> None:
 def test_a_call_that_ended_in_time_is_not_late_if_the_caller_is_slow() -> None:
     def watch(event: Any) -> None:
         if isinstance(event, ToolStarted) and event.planned.call.id == "b":
-            time.sleep(0.4)
+            time.sleep(1.2)
 
-    box = Box(work=say("done"), limits=ToolLimits(seconds=0.2))
+    box = Box(work=say("done"), limits=ToolLimits(seconds=1))
     assert looped([calls_of("box__work", "ab"), DONE_], box, watch=watch).results() == ["done", "done"]
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import select
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ try:
 except ImportError:
     pytest.skip("Windows has no pseudo-terminals", allow_module_level=True)
 
-from running import COMMAND, Telex
+from running import COMMAND, Telex, took, within
 from scripted import DONE, Answer, Pause, Scripted, answer, delta, sse
 from terminal import Pty
 
@@ -39,9 +40,11 @@ def chat(telex: Telex, server: Scripted) -> Callable[..., Pty]:
 
 
 def test_spinner_says_what_it_waits_for(chat: Callable[..., Pty], server: Scripted) -> None:
-    server.will([Pause(5), *answer("Blue.")])
+    goes_on = threading.Event()
+    server.will([Pause(goes_on), *answer("Blue.")])
     with chat("hi", "-q") as terminal:
-        terminal.wait_for(SPINNER + " waiting for lab, [3-5] s")
+        terminal.wait_for(SPINNER + r" waiting for lab, \d+ s")
+        goes_on.set()
         assert terminal.wait() == 0
     assert terminal.rows == ["Blue."]
 
@@ -49,8 +52,8 @@ def test_spinner_says_what_it_waits_for(chat: Callable[..., Pty], server: Script
 def test_a_wait_for_a_retry_counts_down(chat: Callable[..., Pty], server: Scripted) -> None:
     server.will(Answer([b"{}"], status=503, headers={"retry-after": "2"}), Answer(answer("Blue.")))
     with chat("hi", "-q") as terminal:
-        terminal.wait_for(SPINNER + " retry in [12] s")
         assert terminal.wait() == 0
+        assert re.search(SPINNER + " retry in [12] s", terminal.raw.decode())
     assert terminal.rows[-1] == "Blue."
     assert "attempt 2" in terminal.text
     assert re.search(SPINNER, terminal.text) is None
@@ -93,7 +96,9 @@ def test_a_signal_ends_the_chat_and_restores_the_terminal(
 
 def test_suspended_and_resumed_it_loses_nothing(telex: Telex, server: Scripted) -> None:
     telex.provider("lab", server.url)
-    pieces: list[Any] = [*sse(*[delta(line + "\n\n") for line in LINES[:5]], delta("An open ")), Pause(2.5)]
+    goes_on = threading.Event()
+    begun = sse(*[delta(line + "\n\n") for line in LINES[:5]], delta("An open "))
+    pieces: list[Any] = [*begun, Pause(goes_on)]
     server.will([*pieces, *answer("line.\n\n", LINES[7], "\n\n", LINES[8])])
     with Pty(["bash", "--norc", "-i"], env={**telex.env, "PS1": "$ "}) as terminal:
         terminal.wait_for(r"\$")
@@ -103,6 +108,7 @@ def test_suspended_and_resumed_it_loses_nothing(telex: Telex, server: Scripted) 
         terminal.wait_for("Stopped")
         terminal.type("echo in between\n")
         terminal.wait_for("^in between")
+        goes_on.set()
         terminal.type("fg\n")
         terminal.wait_for(re.escape(LINES[8]) + r"\s*\n\$")
     rows = terminal.rows
@@ -129,12 +135,15 @@ def left_in_the_input(terminal: Pty) -> bytes:
 def test_colours_fit_reported_background(
     chat: Callable[..., Pty], server: Scripted, reply: bytes, grey: int
 ) -> None:
-    server.will([Pause(0.6), *sse(delta(reasoning_content="Hm.")), *answer("Blue.")])
+    goes_on = threading.Event()
+    server.will([Pause(goes_on), *sse(delta(reasoning_content="Hm.")), *answer("Blue.")])
     with chat("hi", "--reasoning", "show", COLORFGBG="") as terminal:
         while b"\x1b]11;?" not in terminal.raw:
             assert terminal.process.poll() is None
             terminal.read(0.05)
         os.write(terminal.leader, reply)
+        assert within(60, lambda: took(terminal.process, server))
+        goes_on.set()
         assert terminal.wait() == 0
         assert terminal.modes == terminal.modes_before
         assert left_in_the_input(terminal) == b""

@@ -75,7 +75,7 @@ def session(home: Path, daemon: str) -> Iterator[Session]:
 
 
 def wait_until_answers(store: KeyringStore) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 30
     while not answers(store):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -187,13 +187,15 @@ def test_input_that_is_not_utf_8_is_refused(talk: Begin, server: Scripted) -> No
 
 
 def test_input_during_an_answer_is_read_after_it(talk: Begin, server: Scripted) -> None:
-    server.will([*sse(delta("One ")), Pause(1), *answer("two.")], answer("Three."))
+    go = threading.Event()
+    server.will([*sse(delta("One ")), Pause(go), *answer("two.")], answer("Three."))
     with talk() as terminal:
         terminal.send("first")
         terminal.wait_for("One")
         terminal.type("\x1b[5~\x1b[A\x10")  # Page Up, Up and Ctrl-P would bring an old prompt back
         terminal.type("sec\x1b[Dond\r")
         terminal.type(PASTE.format("a\nb\nc"))
+        go.set()
         terminal.wait_for(r"^Three\.")
         terminal.until(lambda: terminal.rows[-3:] == ["> a", "  b", "  c"])
         assert "One two." in terminal.rows

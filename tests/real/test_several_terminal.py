@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -210,11 +211,13 @@ def test_ctrl_c_leaves_what_has_come(chat: Callable[..., Pty], server: Scripted)
 
 
 def test_a_new_width_in_the_middle_loses_nothing(chat: Callable[..., Pty], server: Scripted) -> None:
-    quick = [*trickle(WORDS[:200])[:-2], Pause(1.5), *sse(delta("the end")), *answer()]
+    goes_on = threading.Event()
+    quick = [*trickle(WORDS[:200])[:-2], Pause(goes_on), *sse(delta("the end")), *answer()]
     serve(server, a=quick, b=trickle([f"slow{number}" for number in range(300)], 0.05))
     with chat("lab/a", "moon/b") as terminal:
         terminal.wait_for("word199")
         terminal.resize(70, 30)
+        goes_on.set()
         assert terminal.wait() == 0
     # Rows that were live may be on the screen twice, and broken where they were too wide; none is missing.
     said = set(re.findall(r"(?:word|slow)\d+", terminal.text))
