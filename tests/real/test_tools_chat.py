@@ -74,6 +74,16 @@ def test_a_call_is_shown_and_runs_when_it_is_approved(desk: Telex, server: Scrip
     assert results(server.asked[1]) == ['{"n": 1}']
 
 
+def test_the_question_is_asked_again_after_ctrl_z(desk: Telex, server: Scripted) -> None:
+    with in_shell(desk, 'telex chat --tools lab hi; echo "stopped"; fg') as pty:
+        pty.wait_for(QUESTION)
+        pty.type("\x1a")
+        pty.wait_for(f"stopped(.|\n)*{QUESTION}")
+        pty.type("y\n")
+        assert pty.wait() == 0
+    assert results(server.asked[1]) == ['{"n": 1}']
+
+
 LONG = "\n".join(f"line {number}" for number in range(30))
 WHY = "Reason to give the model"
 REFUSED = "the user refused this call"

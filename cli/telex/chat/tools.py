@@ -6,7 +6,9 @@ import contextlib
 import json
 import os
 import select
+import signal
 import sys
+import threading
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Self
 
@@ -21,7 +23,7 @@ from telex.humanize import plural
 from telex.render import messages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from provider_core.events import Decision, PlannedCall, ToolSpec
     from provider_core.settings.mcp import McpServer
@@ -318,7 +320,8 @@ class TerminalPrompt:
         _discard_input(self.terminal)  # what was typed before the question is not an answer to it
         line = b""
         try:
-            line = self._read_line(self.terminal, question)
+            with _on_continue(lambda: self._console.err(question) if self.is_available else None):
+                line = self._read_line(self.terminal, question)
         finally:
             if not line.endswith(b"\n"):
                 self._console.err("\n")
@@ -344,6 +347,19 @@ def _in_foreground(terminal: int) -> bool:
         with contextlib.suppress(OSError):
             return os.tcgetpgrp(terminal) == os.getpgrp()
     return True  # not the controlling terminal of this job, which is never stopped for reading it
+
+
+@contextlib.contextmanager
+def _on_continue(call: Callable[[], object]) -> Iterator[None]:
+    """Call ``call`` when the process continues after Ctrl-Z, whose shell has written over the screen."""
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGCONT, lambda *_: call())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCONT, before)
 
 
 def _discard_input(terminal: int) -> None:
