@@ -151,6 +151,7 @@ def test_another_conversation_is_loaded(talk: Dialogue, server: Scripted) -> Non
     (first,) = conversations(talk)
     rows = talk(lines=["Second?", f"/load {first}", "Third?", "/load nothing"])
     assert f"Continuing “First?” ({first}): 1 prompt. The model is lab/m." in rows
+    assert "Last prompt: First?" in rows
     assert sent(server) == ["user: First?", "assistant: Blue.", "user: Third?"]
     assert sorted(conversations(talk).values()) == [["First?", "Third?"], ["Second?"]]
     assert "telex: unknown conversation: 'nothing'" in rows

@@ -144,7 +144,7 @@ def test_a_folder_that_cannot_be_used_is_an_error_before_the_request(
     (tmp_path / "file").write_text("")
     ran = chat(lab, "--save-images", str(tmp_path / "file"))
     assert (ran.code, server.asked) == (2, [])
-    assert "--save-images" in ran.err
+    assert ran.err.startswith(f"telex: cannot write to {tmp_path}/file (--save-images): File exists\n")
 
 
 def test_links_and_broken_images_are_reported(lab: Inside, server: Scripted) -> None:
