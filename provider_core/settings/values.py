@@ -153,7 +153,7 @@ def locate(name: str, written: Mapping[str, Any]) -> Place:
     except tree.UnknownKeyError as error:
         known, above = error.known, f"{tree.dotted(error.keys[:-1])}." if len(error.keys) > 1 else ""
         if error.keys[0] not in schema.File.model_fields:
-            error.keys[:] = error.keys[:1] if len(error.keys) == 1 else [".".join(error.keys)]
+            error.keys[:] = [".".join(error.keys)]
             known, above = list(schema.File.model_fields), ""
             if meant := close_matches(parts[0], known, most=1, cutoff=0.7):
                 known = [".".join([meant[0], *parts[1:]])]

@@ -142,7 +142,7 @@ def test_settings_override_the_preset_field_by_field(tmp_path: Path) -> None:
 def test_every_row_of_a_provider_is_a_setting(tmp_path: Path) -> None:
     values = {
         "text": "lab", "path": "/a", "seconds": 5.0, "count": 1, "switch": False, "choice": "none",
-        "pairs": {"A": "b"}, "models": ["m"], "rate": 60, "addresses": ["http://127.0.0.1:2/v1"],
+        "pairs": {"A": "b"}, "models": [{"id": "m", "price_in": 0}], "rate": 60, "addresses": ["http://127.0.0.1:2/v1"],
         "number": 0.5, "tokens": 5, "params": {"top_k": 1},
     }  # fmt: skip
     special = {"preset": "deepseek", "base_url": "http://127.0.0.1:1", "key_env": "LAB", "proxy": "none"}
@@ -150,7 +150,9 @@ def test_every_row_of_a_provider_is_a_setting(tmp_path: Path) -> None:
     provider = preview("lab", fields, Paths.find({"TELEX_HOME": str(tmp_path)}))
     assert (provider.display_name, provider.headers["A"], provider.enabled) == ("lab", "b", False)
     assert (provider.rpm, provider.base_urls) == (60, ("http://127.0.0.1:2/v1",))
-
+    assert [(each.id, each.price) for each in provider.models] == [
+        ("m", {"input": "0", "source": "settings"})
+    ]
     assert provider.options == {row.name: values[row.type] for row in REQUEST_FIELDS} | {
         "reasoning_effort": "lab"
     }
@@ -288,6 +290,7 @@ def test_nothing_is_saved_if_the_history_setting_is_invalid(tmp_path: Path) -> N
     [
         (b'model = "a"\n[providers\n', 2),
         (b'model = "a"\n\xff\n', 2),
+        (b"\n\xff\n", 2),
         (b"a = 1\na = 2\n", 2),
         (b"a = 1\nb = [\n", 2),
         (b"a = " + b"[" * 5000, 0),
@@ -413,6 +416,7 @@ def test_nested_variables_name_tables_with_hyphens_and_new_ones(tmp_path: Path) 
     ("variable", "entry", "message"),
     [
         ("TELEX_MODEL__X", "TELEX_MODEL__X", "TELEX_MODEL takes one value"),
+        ("TELEX_PARAMS", "params", "TELEX_PARAMS is not valid JSON"),
         ("TELEX_BUDGET__DAYS", "budget", "did you mean TELEX_BUDGET__DAY?"),
         ("TELEX_LAB__KEY", "TELEX_LAB__KEY", "TELEX_LAB__KEY is not a setting"),
         ("TELEX_MODELS__KEY", "TELEX_MODELS__KEY", "TELEX_MODELS__KEY is not a setting"),

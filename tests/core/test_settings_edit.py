@@ -264,18 +264,28 @@ def test_mcp_server_is_added_replaced_and_removed(path: Path, paths: Paths) -> N
 )
 def test_line_ends_and_byte_order_mark_stay(path: Path, paths: Paths, before: bytes) -> None:
     path.write_bytes(before)
-    set_alias(path, "fast", ["lab/m"])
-    edit.put(path, {"lab": URL})
-    edit.update_provider(path, "lab", {"headers": {"X-A": "b"}})
-    edit.rename_provider(path, "lab", "lib")
-    raw = path.read_bytes()
-    assert raw.startswith(b"\xef\xbb\xbf") == before.startswith(b"\xef\xbb\xbf")
-    assert raw.count(b"\r\n") == (raw.count(b"\n") if b"\r\n" in before else 0)
+    changes: tuple[Callable[[], object], ...] = (
+        lambda: set_alias(path, "fast", ["lab/m"]),
+        lambda: edit.put(path, {"lab": URL}),
+        lambda: edit.update_provider(path, "lab", {"headers": {"X-A": "b"}}),
+        lambda: edit.rename_provider(path, "lab", "lib"),
+    )
+    for change in changes:
+        change()
+        raw = path.read_bytes()
+        assert raw.startswith(b"\xef\xbb\xbf") == before.startswith(b"\xef\xbb\xbf")
+        assert raw.count(b"\r\n") == (raw.count(b"\n") if b"\r\n" in before else 0)
     found = load(paths, {})
     assert (found.problems, str(found.aliases["fast"]), list(found.providers)) == ({}, "lib/m", ["lib"])
     edit.remove(path, "lib")
     edit.remove(path, "fast", "aliases")
     assert path.read_bytes().count(b"\n") >= before.count(b"\n")
+
+
+def test_first_value_comes_after_the_comments_about_the_file(path: Path) -> None:
+    path.write_text("# mine\n\n# about lab\n[providers.lab]\nbase_url = 'http://h'\n")
+    set_value(path, ("model",), "lab")
+    assert path.read_text().startswith('# mine\n\nmodel = "lab"\n\n# about lab\n[providers.lab]\n')
 
 
 def test_change_of_nothing_leaves_every_byte(path: Path) -> None:

@@ -12,6 +12,8 @@ from provider_core.errors import InvalidInputError
 from provider_core.settings import validators
 from provider_core.types import Provider
 
+SECRET = "0123456789abcdefABCDEF"
+
 pieces = st.sampled_from(
     ["http", "https", "HTTPS", "://", ":", "/", "//", "host", "LOCALHOST", "127.0.0.1", "[::1]", "[", "@", "#", "?",
      "a=b", "key=x", "&", "v1", "/chat/completions", "/models", ".", "..", "%20", " ", "\t", "\n", "ü", "\\", "{x}",
@@ -124,3 +126,36 @@ def test_secrets_are_recognized_by_name_and_form(harmless: bool, values: list[st
     for each in values:
         name, _, value = each.partition("=")
         assert validators.is_harmless(name, value) is harmless, each
+
+
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        ("npx -y server --port 80", None),
+        (f"x --token {SECRET}", "after --token"),
+        (f"x --token={SECRET}", "after --token"),
+        (f"x --token= --mode {SECRET}", None),
+        ("x --token keyring:lab", None),
+        (f"x --verbose ghp_{SECRET}", "after --verbose"),
+        (f"x ghp_{SECRET}", ""),
+        (f"x --token env:A ghp_{SECRET}", ""),
+        (f"ghp_{SECRET}", None),
+    ],
+)
+def test_secret_in_a_command_is_found_with_its_place(command: str, place: str | None) -> None:
+    assert validators.find_secret(command.split()) == place
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://Api.X.com:443/v1", "https://api.x.com"),
+        ("http://h:80", "http://h"),
+        ("http://h:443/v1", "http://h:443"),
+        ("https://h.:8443/v1?a=b", "https://h:8443"),
+        ("http://[0:0::1]:8080/v1", "http://[::1]:8080"),
+        ("https://bücher.example/v1", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_origin_has_one_spelling(url: str, origin: str) -> None:
+    assert validators.origin(url) == origin
