@@ -356,8 +356,8 @@ class Variables(PydanticBaseSettingsSource):
 
     def _spelling(self, group: str, part: str, tables: Mapping[str, Any]) -> str:
         """The name of a table as it is written elsewhere, which the part of a variable's name means."""
-        written = [*(tables.get(group) or ()), *(self.values.get(group) or ())]
-        same = [name for name in written if str(name).casefold().replace("-", "_") == part]
+        found = [each for each in (tables.get(group), self.values.get(group)) if isinstance(each, dict)]
+        same = [name for table in found for name in table if name.casefold().replace("-", "_") == part]
         return same[0] if same else part if group == "aliases" else part.replace("_", "-")
 
 
@@ -424,7 +424,9 @@ def check(
                 entry = place[:2] if place[0] in ENTRIES else place[:1]
                 if ".".join(entry) in before:  # not found by this name: pydantic replaces surrogates in it
                     entry = entry[:1]
-                problem = _refused(place, each["type"], each["msg"], variables, path)
+                written = data.get(entry[0]) if entry[1:] else data
+                in_file = path if isinstance(written, dict) and entry[-1] in written else None
+                problem = _refused(place, each["type"], each["msg"], variables, in_file)
                 problems.setdefault(".".join(entry), problem)
                 _remove_entry(entry, data, overrides)
 
@@ -515,7 +517,9 @@ def _place(location: tuple[int | str, ...]) -> list[str]:
     ]
 
 
-def _refused(place: list[str], kind: str, words: str, variables: Variables, path: Path) -> SettingsError:
+def _refused(
+    place: list[str], kind: str, words: str, variables: Variables, path: Path | None
+) -> SettingsError:
     variable = variables.name_of(place)
     name, where = (variable, None) if variable else (".".join(place), path)
     if kind == "extra_forbidden":

@@ -332,6 +332,7 @@ def test_environment_overrides_the_file_table_by_table(tmp_path: Path) -> None:
         ("PROVIDERS", '{"all": {}}', "TELEX_PROVIDERS.all: the name 'all' is reserved"),
         ("PROVIDERS", "[]", "TELEX_PROVIDERS: must be a table"),
         ("LOCAL_THREADS", "many", "TELEX_LOCAL_THREADS: must be a whole number"),
+        ("ALIASES__NEW__SYSTEM", "x", "aliases.new.targets: is required"),
         ("MCP", '{"x\\ud800": {"command": ["x"]}}', "is not a valid name"),
         ("PROVIDERS", '{"x\\ud800": {}}', "is not a valid name"),
     ],
@@ -365,6 +366,23 @@ def test_problem_in_the_file_is_not_blamed_on_the_variable(tmp_path: Path) -> No
     (error,) = load(paths, variables).problems.values()
     assert error.message.startswith("providers.lab.speed is not a setting")
     assert error.path == paths.settings_file
+
+
+@pytest.mark.parametrize(
+    ("text", "variables"),
+    [
+        ("providers = 5\n", {}),
+        ("", {"TELEX_PROVIDERS": "5"}),
+        ("providers = [1]\n", {"TELEX_PROVIDERS": "[2]"}),
+    ],
+)
+def test_nested_variable_adds_to_a_group_that_is_not_a_table(
+    tmp_path: Path, text: str, variables: dict[str, str]
+) -> None:
+    nested = {"TELEX_PROVIDERS__LAB__BASE_URL": LAB_URL, "TELEX_PROVIDERS__BAD__RETRIES": "x"}
+    found = load(home(tmp_path, text), {**variables, **nested})
+    assert [each.base_url for each in found.providers.values()] == [LAB_URL]
+    assert "TELEX_PROVIDERS__BAD__RETRIES: must be a whole number" in found.problems["providers.bad"].message
 
 
 LAB_URL = "http://127.0.0.1:9/v9"
