@@ -123,7 +123,7 @@ class Price(Struct):
         ):
             if count and each is None:
                 return None
-            if count and each is not None:
+            if each is not None:
                 total += (each * count).scaleb(-6)
         return total
 

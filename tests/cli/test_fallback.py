@@ -214,7 +214,9 @@ def test_unusable_model_is_reported_once(telex: Inside, server: Scripted, other:
     text = telex.settings.read_text().replace('["a/m", "b/m"]', '["a/m", "nowhere/m", "b/m", "a/small"]')
     telex.configure(text)
     server.will(refused(429, "slow down"))
-    telex("chat", "-m", "fast", "hi")
+    first = telex("chat", "-m", "fast", "--jsonl", "hi").text.splitlines()
+    rests = {line["failed"]: bool(line["rest"]) for line in map(json.loads, first) if "failed" in line}
+    assert rests == {"a/m": True, "nowhere/m": False}
     other.will(refused(503, "busy"))
     ran = telex("chat", "-m", "fast", "--json", "hi")  # a/m rests, and is asked last
     assert [model for model, _ in attempts(ran)] == ["nowhere/m", "b/m", "a/small", "a/m"]

@@ -17,9 +17,10 @@ from provider_core import presets
 from provider_core.catalog._parse import parse_models
 from provider_core.errors import SettingsError
 from provider_core.presets import BatchApi
-from provider_core.presets.preset import LEVELS
+from provider_core.presets.preset import LEVELS, LOOPBACK
 from provider_core.presets.user import check
 from provider_core.structs import replace
+from provider_core.types import Network, Provider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,6 +131,22 @@ def test_local_servers_need_no_key_and_may_load_for_half_an_hour() -> None:
     for network in (preset_of(id).network for id in local):
         assert (network.connect_timeout, network.first_byte_timeout, network.idle_timeout) == (5, 1800, 600)
     assert preset_of("ollama").key_env == ()  # the variable is for Ollama's cloud
+    assert (preset_of("litellm").network, preset_of("openai").network) == (LOOPBACK, Network())
+
+
+@pytest.mark.parametrize(
+    ("id", "url", "serves"),
+    [
+        ("openai", "https://api.openai.com/v2", True),
+        ("openai", "https://api-openai.com/v1", False),
+        ("openai", "https://api.openai.com.evil.example/v1", False),
+        ("openai", "nonsense", False),
+        ("azure", "https://mine.openai.azure.com/openai/v1", True),
+        ("azure", "https://a.b.openai.azure.com/openai/v1", False),
+    ],
+)
+def test_keys_of_a_preset_are_for_its_own_hosts(id: str, url: str, serves: bool) -> None:
+    assert preset_of(id).serves(url) is serves
 
 
 @pytest.mark.parametrize(
@@ -211,6 +228,7 @@ base_url = "https://llm.acme.example/{team}/v1"
 variables = [{ name = "team", env = ["ACME_TEAM"] }]
 key_env = ["ACME_API_KEY"]
 also = ["internal"]
+docs_url = "https://acme.example/DOCS"
 models_path = "/catalog"
 price_fields = ["cost.in", "cost.out", "", ""]
 price_unit = 3
@@ -221,7 +239,7 @@ models = [
   "acme-small", { id = "acme-old", reasoning = false },
   { id = "acme-large", context = 256, max_output = 20000000, reasoning = true, reasoning_levels = ["low"] }
 ]
-"""
+""".replace("DOCS", "d" * 491)  # 512 characters in all, the most of a text
 
 
 def folder_with(tmp_path: Path, **texts: str) -> Path:
@@ -256,6 +274,8 @@ def test_users_presets_are_found_as_the_built_in_ones(tmp_path: Path) -> None:
     assert presets.search("internal", folder) == (acme,)
     assert presets.close_matches("acmee", folder) == ("acme",)
     assert presets.get("acme") is None
+    assert presets.of(Provider(name="mine", preset="acme", presets=folder)) is acme
+    assert presets.of(Provider(name="acme")) is None
     assert list(presets.problems(folder)) == ["bad"]
     (folder / "acme.toml").write_text(ACME.replace("Acme", "Acme two").replace('"/catalog"', "false"))
     changed = presets.get("acme", folder)
@@ -294,6 +314,7 @@ def test_users_presets_are_found_as_the_built_in_ones(tmp_path: Path) -> None:
         ('quirks = { json_schema = "x" }', "quirks.json_schema must be one of"),
         ("quirks = { effort = 1 }", "effort is not a field of quirks"),
         ('name = "\\u001b[2J"', "name must be one line"),
+        (f'name = "{"x" * 513}"', "name must be one line of at most 512"),
         ('keys_url = "javascript:1"', "keys_url is not an https address"),
         ('models_path = "catalog"', "must begin with a slash"),
         ('price_fields = ["a"]', "price_fields must have 4 values"),
