@@ -155,7 +155,10 @@ def test_what_models_put_around_a_command_is_removed(
         (proposal("ls \u202e-l"), "hidden characters: U+202E RIGHT-TO-LEFT OVERRIDE"),
         (proposal("ls \x1b[2K"), "hidden characters: U+001B"),
         (proposal("  ", "No program does that."), "proposed no command\n  No program does that."),
-        (answer("I would use ls."), "is not valid JSON"),
+        (
+            answer("I would use ls."),
+            "proposed no command: the answer is not valid JSON (line 1, column 1: Expecting value)\n  Try",
+        ),
     ],
 )
 def test_unusable_proposal_prints_nothing_and_exits_6(

@@ -288,10 +288,15 @@ class Proposal:
         self, plan: Plan, chat: ChatPlan, renderer: Renderer
     ) -> tuple[Answer, tuple[Message, ...] | None]:
         """The answer, and the conversation with it; raises ``Stop`` if it is incomplete."""
+        from provider_core.errors import SchemaMismatchError
         from telex.chat.run import Turn, report_outcome
 
         turn = Turn(self._app, plan, chat, renderer, recorder=plan.models[0].recorder)
         answer = turn.run(self._interrupts)
+        if isinstance(answer.error, SchemaMismatchError):  # of a schema that is not the user's
+            why = f"the model proposed no command: {answer.error.message}"
+            self._app.console.error(why, "Try again, or use a larger model: -m MODEL")
+            raise Stop(ExitCode.PROVIDER)
         report_outcome(self._app, answer)
         return answer, turn.messages
 
