@@ -145,7 +145,7 @@ def command(
 
     In a pipe, telex prints the command and nothing else. The request is about piped text, if there is any.
 
-    Commands that delete, overwrite or rewrite something, or fetch and run code, are marked. A command without a mark
+    Common commands that delete, overwrite or rewrite something, or fetch and run code, are marked. One without a mark
     may still do harm: read it. A command with hidden characters is refused.
 
     The request contains the name and version of your shell, the system, and the names of common tools that are
