@@ -185,6 +185,17 @@ def test_csv_is_flat_and_quoted(lab: Lab) -> None:
     assert (second["output_tokens"], second["cost"], second["error"]) == ("2", "0.01", "")
 
 
+@pytest.mark.parametrize("name", ["out.csv", "out.tsv"])
+def test_a_carriage_return_in_a_cell_does_not_end_its_line(lab: Lab, name: str) -> None:
+    rows = b'{"id": "a\\rb", "prompt": "x\\ry"}\n{"id": 2, "prompt": "z"}\n'
+    for before in ("2 rows complete", "2 were done before"):
+        ran = lab.batch("-o", name, "--ordered", stdin=rows)
+        assert (ran.code, before in ran.err) == (0, True), ran.err
+    with Path(name).open(newline="") as file:
+        found = list(csv.DictReader(file, delimiter="," if name == "out.csv" else "\t", strict=True))
+    assert [(row["id"], row["text"]) for row in found] == [("a\rb", "x\ry"), ("2", "z")]
+
+
 def test_cells_and_columns_that_are_formulas_are_counted_or_made_safe(lab: Lab) -> None:
     rows = b'{"id": "=x", "=a": "@x", "prompt": "-5"}\n{"prompt": "+1"}\n'
     columns = ("--columns", "=a", "--ordered")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import io
 import json
 import os
 import re
@@ -29,6 +30,7 @@ from running import Ran
 from scripted import DONE, Answer, Scripted, answer, delta, sse
 
 from provider_core import errors
+from provider_core.batches import FORMATS, Result, Row, RowReader, planner
 from provider_core.catalog import _parse
 from provider_core.keys import MemoryStore
 from provider_core.presets import all_presets
@@ -41,8 +43,10 @@ from provider_core.settings import mcp_import as other_clients
 from provider_core.settings import values as setting_values
 from provider_core.stream.failures import ErrorReader
 from provider_core.structured import matching_json, retry_message, schema_from, short_form
-from provider_core.templates import fill, parse, variables
+from provider_core.templates import fill, inline, parse, variables
 from provider_core.types import Message, Provider, Request, Usage
+from provider_core.types import Target as ModelOf
+from telex.batch.output import ResultLayout
 from telex.commands.shell.dangers import hidden_characters, marks, revealed
 from telex.error_hints import code_and_hint
 from telex.exit_codes import ExitCode
@@ -439,6 +443,27 @@ def case_file(data: bytes) -> None:
                         assert all(each.isprintable() for each in failures(case.expected, answer))
 
 
+def batch_rows(data: bytes) -> None:
+    """Whatever the input, each row has a result, which each format writes so that it is known again."""
+    for input_format in (None, *FORMATS):
+        rows: list[Row] = []
+        with contextlib.suppress(errors.InvalidInputError):
+            rows.extend(RowReader(io.BufferedReader(io.BytesIO(data)), input_format))  # type: ignore[arg-type]
+        for row in rows:
+            with contextlib.suppress(errors.InvalidInputError):
+                _PLANNER.model(row)
+                _PLANNER.plan(row, ModelOf(provider=LAB, model="m"))
+        error = errors.CoreError("no answer")
+        for output_format in ("jsonl", "csv", "tsv"):
+            layout = ResultLayout(output_format, _PLANNER.row_hash, safe=output_format != "jsonl")
+            lines = [layout.line(Result(row=row, error=row.error or error)) for row in rows]
+            whole = io.BytesIO(layout.header + b"".join(lines))
+            found = list(layout.entries(io.BufferedReader(whole)))  # type: ignore[arg-type]
+            known = [(row.key.encode("utf-8", "replace").decode(), _PLANNER.row_hash(row)) for row in rows]
+            assert [(entry.key, entry.row_hash) for entry in found] == known
+            assert [entry.length for entry in found] == [len(line) for line in lines]
+
+
 def proposed_command(data: bytes) -> None:
     """A command can be shown as it is, or its hidden characters are known; and it is checked in little time."""
     command = text_of(data)
@@ -618,6 +643,13 @@ _HTTP_WORDS = (
     b"Content-Encoding: gzip\r\n", b"Location: http://[\r\n", b"Retry-After: 1e9\r\n", b"Content-Type: \xff\r\n",
     b"Set-Cookie: a=b\r\n", b"ffffffffffffffff\r\n",
 )  # fmt: skip
+_PLANNER = planner(
+    prompt=inline("{{ a }} {{ b_c | d }}", "the prompt"), request=Request(model="", messages=())
+)
+_ROWS = _bytes(
+    'id,a,b c\n1,"x\ny",=1\n"-2",é,\n', "id\ta\n=1\tx\n", "one\ntwo\n",
+    '{"id": 1, "a": "x", "max_tokens": 5, "params": {"top_p": 1}}\n"text"\n{"a": [1], "messages": [{"role": "user"}]}\n',
+)  # fmt: skip
 _COMMANDS = tuple("\n".join(line.split(" ")).encode() for line in _LINES)
 
 TARGETS = {
@@ -666,6 +698,11 @@ TARGETS = {
                '{"prompt": "x", "expect": {"equals": "y", "schema": {"type": "array"}, "max_cost": 0.1}}\n{"name": 1}\n'),
         _bytes(".a[", "[]", '."', "(?", "{{"),
         slow=True,
+    ),
+    "batch-rows": Target(
+        batch_rows,
+        _ROWS,
+        _bytes('\\ud800', "NaN", "1e999", "\r", '"""', "[" * 250, "\ufeff", '"temperature":', '"model":', "10" * 40),
     ),
     "proposed-command": Target(
         proposed_command,

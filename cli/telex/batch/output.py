@@ -218,8 +218,9 @@ class ResultLayout:
     def _cells(self, cells: Sequence[Json]) -> bytes:
         line = io.StringIO()
         delimiter = "," if self.format == "csv" else "\t"
-        csv.writer(line, delimiter=delimiter, lineterminator="\n").writerow(cells)
-        return line.getvalue().encode("utf-8", "replace")
+        # Python before 3.13 does not quote a carriage return unless it ends lines.
+        csv.writer(line, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
+        return f"{line.getvalue()[:-2]}\n".encode("utf-8", "replace")
 
     def _cell_entries(self, file: io.BufferedReader) -> Iterator[Entry]:
         start = end = 0
