@@ -357,7 +357,7 @@ def _stdin() -> io.BufferedReader:
     except (OSError, ValueError):
         return io.BufferedReader(sys.stdin.buffer)  # type: ignore[arg-type]
     try:
-        # A copy: at exit, Python waits for the lock of its own stdin, which a thread may hold that reads.
+        # A copy: at exit, Python waits for the lock of its own stdin, which a reading thread may hold.
         return os.fdopen(os.dup(descriptor), "rb")
     except OSError as error:
         raise click.UsageError(f"stdin cannot be read: {error.strerror}") from None

@@ -262,7 +262,7 @@ def check_fit(app: App, chat: ChatPlan, prompt: Prompt) -> None:
     parts = [
         part
         for message in request.messages
-        # A model that reads no images is only told that there were some in the results of tools.
+        # A model that reads no images is only informed that there were some in the results of tools.
         if message.role == "user" and not isinstance(message.content, str)
         for part in message.content
         if not isinstance(part, TextPart)

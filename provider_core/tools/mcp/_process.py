@@ -141,7 +141,7 @@ class Process:
         if stdin is not None and stdin.transport.get_write_buffer_size():
             stdin.transport.abort()  # what will not be read keeps the pipe open
         self._reader.cancel()
-        # Has no public way: a process left behind may hold the pipes open.
+        # asyncio has no public way to do this: a process left behind may hold the pipes open.
         self._process._transport.close()  # type: ignore[attr-defined]
         self.closed = True
         await asyncio.sleep(0)  # pipes are closed by callbacks
