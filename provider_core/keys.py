@@ -295,7 +295,7 @@ def clean(text: str, source: str) -> str:
 
 
 def ending(key: str) -> str:
-    """The last 4 characters of a long key, to recognize it by."""
+    """The last 4 characters of a long key, to recognise it by."""
     return f"…{key[-4:]}" if len(key) >= 16 else "…"
 
 

@@ -585,7 +585,7 @@ class FieldIgnored(Struct):
 
 
 class CallAsText(Struct):
-    """The answer seems to be a tool call that the server did not recognize and sent as text; it is not run.
+    """The answer seems to be a tool call that the server did not recognise and sent as text; it is not run.
 
     ``tool`` is the tool that seems to be called, as ``toolbox/tool``; "" if unknown.
     """

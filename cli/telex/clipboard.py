@@ -112,7 +112,7 @@ def _copy_by(
     """The note about the first program that took the text; what went wrong is appended to ``failures``."""
     for program in programs:
         name = os.path.basename(program[0])  # noqa: PTH119
-        # clip.exe recognizes UTF-16 by its byte order mark.
+        # clip.exe recognises UTF-16 by its byte order mark.
         encoding = "utf-16" if name == "clip.exe" else "utf-8"
         _, failure = _run(program, environ, text.encode(encoding, "replace"))
         if failure is None:

@@ -287,7 +287,9 @@ def _request_hint(error: e.CoreError, provider: Provider | None) -> str | None:
         case e.ContextOverflowError():
             return larger
         case e.BadRequestError(words=words) if re.search(r"HTTP request .{0,40}HTTPS (?:port|server)", words):
-            return _use_https(provider)  # nginx and Go answer like this when plain HTTP arrives at a port for TLS
+            return _use_https(
+                provider
+            )  # nginx and Go answer like this when plain HTTP arrives at a port for TLS
         case e.BadRequestError(status=413):
             return "Shorten the prompt or the attachments."
         case e.WrongEndpointError():

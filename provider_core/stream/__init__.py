@@ -506,7 +506,7 @@ def _is_json(line: str) -> bool:
 
 
 class ChunkTemplate:
-    """Recognizes chunks that differ from an earlier one only in their text, so that they need not be parsed.
+    """Recognises chunks that differ from an earlier one only in their text, so that they need not be parsed.
 
     Nearly all chunks of a stream are equal but for one string. Once one was parsed, a frame with the same characters
     before and after that string is the same chunk with another text, provided that the string has no escapes. OpenAI

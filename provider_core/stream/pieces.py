@@ -294,7 +294,7 @@ class _ReasoningTags:
                 self._channel = header.split(" ", 1)[0].strip()
                 self._fresh = self._channel == "analysis"
                 if not self._fresh and (recipient := _RECIPIENT.search(header)):
-                    # A tool call that the server did not recognize: show which tool.
+                    # A tool call that the server did not recognise: show which tool.
                     self._say(f"{recipient[0]} ")
             case "end" | "return" | "call":
                 self._channel, self._header = "", None

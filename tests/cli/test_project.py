@@ -107,7 +107,10 @@ def test_trust_is_for_a_path_and_can_be_listed_and_removed(project: Project, ser
     assert model_asked(server) == "usual", "the same content at another path"
     os.chdir(moved.rename(project.root))
     assert project.telex("trust", "--remove").err == f"{project.file} is no longer trusted.\n"
-    assert project.telex("trust", "--list").text == ""
+    ran = project.telex("trust", "--list")
+    assert (ran.code, ran.text, ran.err) == (0, "", "You trust no project's file.\n")
+    for options in ("--list --show", "--list ."):
+        assert "cannot be used together" in project.telex("trust", *options.split()).err
     project.chat()
     assert model_asked(server) == "usual"
 

@@ -40,18 +40,26 @@ def command(app: App, *, path: Path | None, show: bool, remove: bool, list_: boo
     from provider_core import trust
     from provider_core.settings import project
 
-    given = [name for name, wanted in (("--show", show), ("--remove", remove), ("--list", list_)) if wanted]
-    if len(given) > 1 or (list_ and path is not None):
-        raise click.UsageError(f"{' and '.join(given or ['--list'])} cannot be used together with the others")
+    options = (
+        ("--show", show),
+        ("--remove", remove),
+        ("--list", list_),
+        ("PATH", list_ and path is not None),
+    )
+    given = [name for name, wanted in options if wanted]
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)} cannot be used together")
     records = app.runtime.paths.trust
     if list_:
-        for each in project.known(records):
-            app.console.out(f"{each}\n")
+        known = project.known(records)
+        app.console.out("".join(f"{each}\n" for each in known))
+        if not known:
+            app.console.note("You trust no project's file.")
         return
     found = _file(app, path)
     if remove:
-        known = trust.forget(found, records)
-        app.console.note(f"{found} is no longer trusted." if known else f"{found} was not trusted.")
+        forgotten = trust.forget(found, records)
+        app.console.note(f"{found} is no longer trusted." if forgotten else f"{found} was not trusted.")
     elif show:
         _show(app, found)
     else:
