@@ -39,6 +39,8 @@ _LONE: Final = ("</think>", "[/THINK]", "</seed:think>", "◁/think▷")
 """Closing tags that come without an opening one if the chat template put that into the prompt."""
 _STARTS: Final = (*_PAIRS, *_HARMONY, *_LONE)
 _LONE_TAG = pattern("|".join(map(re.escape, _LONE)))
+_TAGS: Final = (*(opener for opener, closer in _PAIRS.items() if closer in _LONE), *_LONE)
+_TAG = pattern("|".join(map(re.escape, _TAGS)))
 _LINE_END = pattern(r"[ \t\r]{0,64}(\n|\Z)?")
 _RECIPIENT = pattern(r"\bto=\S+")
 _HARMONY_TOKEN = pattern(r"<\|(start|channel|message|end|return|call|constrain)\|>")
@@ -153,7 +155,7 @@ class _ReasoningTags:
     """Separates the reasoning between tags from the text of one answer, and passes both to ``put``.
 
     A closing tag without an opening one means that everything before it was reasoning, provided that it begins or
-    ends a line: within a line, an answer is about the tag. The first one outside of code decides. Text that was shown
+    ends a line: within a line, an answer is about the tag. The first tag outside of code decides. Text that was shown
     already stays text, and only the tag is dropped; a reply that comes in one piece is separated correctly.
     """
 
@@ -244,12 +246,12 @@ class _ReasoningTags:
     def _in_text(self) -> bool:
         text = self._held
         if self._lone_possible and not self.reasoned:
-            # The first closing tag outside of code decides.
-            tags = _LONE_TAG.finditer(text)
+            # The first tag outside of code decides: an opening one within the text is part of it, and so is its end.
+            tags = _TAG.finditer(text)
             hit = next((hit for hit in tags if not (self._ticks + text.count("`", 0, hit.start())) % 2), None)
             if hit is None:
-                text = text[: len(text) - (0 if self._complete else _begun_tag(text, _LONE))]
-            elif (alone := self._is_alone(text, hit)) is None:
+                text = text[: len(text) - (0 if self._complete else _begun_tag(text, _TAGS))]
+            elif (alone := hit[0] in _LONE and self._is_alone(text, hit)) is None:
                 text = text[: hit.start()]
             elif alone:
                 before, self._held, self.reasoned = text[: hit.start()], text[hit.end() :], True

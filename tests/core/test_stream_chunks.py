@@ -323,6 +323,8 @@ def test_a_closing_tag_alone_is_dropped_from_a_stream_and_separates_a_reply(text
         "Write `</think>` at the end:\n```\n</think>\n```\n",
         # an opening tag later than at the beginning, or only the beginning of one
         "The tag <think> opens.",
+        "Use <think>\nthoughts\n</think>\nand then answer.",
+        "Use [THINK]a[/THINK]",
         "```\n<think>\n```",
         "x</ think>",
         "a < b",
