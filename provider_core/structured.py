@@ -82,6 +82,7 @@ def _validated(schema: dict[str, Json], name: str) -> dict[str, Json]:
     from jsonschema.exceptions import SchemaError as InvalidSchema
 
     try:
+        json.dumps(schema, allow_nan=False)  # a mapping from TOML may have dates, inf and nan
         validator = _validator(schema)
         validator.check_schema(schema)
         _check_references(schema, name)

@@ -118,6 +118,8 @@ MISTAKES = [
     ("cases = []", "cases: list should have at least 1 item"),
     (case("prompt = "), "cases.toml: "),
     (f"x = {'9' * 5000}", "cases.toml: "),
+    ("params = { a = 2026-05-31 }\n" + case("prompt = 'a'"), "params: must be JSON, without dates"),
+    (case("prompt = 'a'\nparams = { a = [nan] }"), "case 1 params: must be JSON, without dates"),
     (f"x = {'[' * 3000}", "nested too deeply"),
     ("prompt = 'only a template'", "cases.toml: cases: is missing"),
 ]

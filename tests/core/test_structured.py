@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,11 @@ def test_openais_wrapper_around_a_schema_is_removed() -> None:
 )  # fmt: skip
 def test_an_invalid_schema_is_refused_with_the_place(text: str, words: str) -> None:
     assert words in refused(text)
+
+
+@pytest.mark.parametrize("value", [date(2026, 5, 31), float("nan")])
+def test_a_mapping_that_is_not_json_is_refused(value: Any) -> None:
+    assert "the schema is not a valid JSON schema: " in refused({"const": value})
 
 
 def test_a_file_that_is_not_a_schema_is_named(tmp_path: Path) -> None:

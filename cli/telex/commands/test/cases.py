@@ -46,6 +46,14 @@ def _path(value: str) -> str:
     return value
 
 
+def _json(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ValueError("must be JSON, without dates, inf and nan") from None
+    return value
+
+
 def _value(value: object) -> object:
     if not isinstance(value, str | int | float | bool):
         raise ValueError("must be a text, a number, true or false")  # noqa: TRY004 - for pydantic
@@ -87,7 +95,7 @@ class Defaults(_Strict):
     temperature: float | None = Field(None, ge=0, allow_inf_nan=False)
     max_tokens: int | None = Field(None, ge=1)
     reasoning_effort: str | None = None
-    params: dict[str, Any] = {}
+    params: Annotated[dict[str, Any], AfterValidator(_json)] = {}
     expect: Expect = Field(default_factory=lambda: Expect.model_validate({}))
 
 
