@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -17,7 +18,7 @@ from provider_core import errors
 from provider_core import errors as e
 from provider_core.types import Network, Provider
 from telex.app import App
-from telex.error_hints import code_and_hint
+from telex.error_hints import code_and_hint, install_command, upgrade_command
 from telex.exit_codes import ExitCode
 from telex.main import COMMANDS, CommandWithVerbs, reported, root
 
@@ -83,6 +84,7 @@ CASES = [
     (e.QuotaError("x", words="or fewer max_tokens"), LAB, 5, "--max-tokens 500"),
     (e.NotFoundError("x"), LAB, 6, "telex providers edit lab --base-url"),
     (e.NotFoundError("x"), replace(LAB, base_url="http://h.test"), 6, "http://h.test/v1"),
+    (e.NotFoundError("x", suggested_base="http://b/v2"), LAB, 6, "telex providers edit lab --base-url http://b/v2"),
     (e.NotFoundError("x"), replace(LAB, base_url="http://h.test/v1/v1"), 6, "twice"),
     (e.ModelNotFoundError("x"), replace(LAB, preset="ollama"), 3, "ollama pull MODEL"),
     (e.TLSError("x", cause="issuer", other_bundle=("REQUESTS_CA_BUNDLE", "/etc/my ca.pem")), LAB, 7,
@@ -270,3 +272,23 @@ def test_a_command_that_does_not_exist_would_be_noticed() -> None:
     assert complaint("providers nonsense x")
     assert complaint("chat --nonsense")
     assert complaint("providers edit lab --base-url URL") is None
+
+
+@pytest.mark.parametrize(
+    ("mark", "install", "upgrade"),
+    [
+        ("pipx_metadata.json", "pipx runpip telex install 'telex[mcp]'", "pipx upgrade telex"),
+        (
+            "uv-receipt.toml",
+            f"uv pip install --python {sys.executable} 'telex[mcp]'",
+            "uv tool upgrade telex",
+        ),
+    ],
+)
+def test_extras_are_installed_with_the_program_that_installed_telex(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str, install: str, upgrade: str
+) -> None:
+    (tmp_path / "telex").mkdir()
+    (tmp_path / "telex" / mark).touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "telex"))
+    assert (install_command("telex[mcp]"), upgrade_command()) == (install, upgrade)
