@@ -310,6 +310,8 @@ def _run(task: str, name: str, data: bytes, *arguments: object) -> bytes:
     why = f"reading it takes more than {limits.EXTRACT_MEMORY >> 20} MB of memory"
     if code == 0:
         why = f"its text has more than {limits.EXTRACTED // 1_000_000} MB"
+    elif code in (1, 120):  # Python's own, mostly for a result that cannot be written
+        why = f"the process that reads it failed; check that the disk of {tempfile.gettempdir()} is not full"
     elif code == 4:
         why = found.decode("utf-8", "replace")[:400]
     raise refusal(name, f"cannot be used: {why}")

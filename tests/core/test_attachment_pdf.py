@@ -148,6 +148,20 @@ def test_text_of_a_pdf_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "its text has more than 0 MB" in refused(pdf(words_of_page("word " * 50))).message
 
 
+@pytest.mark.parametrize("size", [3, 100_000])
+def test_text_of_a_pdf_that_fills_the_disk_is_an_error(size: int) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))  # of each file, as a full disk
+    try:
+        assert (
+            "the process that reads it failed; check that the disk"
+            in refused(pdf(words_of_page("x" * size))).message
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_too_large_pdf_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "x.pdf"
     path.write_bytes(THREE)
