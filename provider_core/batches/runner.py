@@ -213,7 +213,9 @@ class BatchRun(Run):
         self._exhausted = False
         self._dropped = False  # whether a row that was taken has no result
         self._shared = list(lanes)
-        self._unfinished: dict[int, None] = {}
+        self._taken = 0  # rows, counted for the window
+        self._unfinished: dict[int, int] = {}
+        """For each row that was taken, by its number, how many had been before."""
         self._errors = 0  # rows that failed, counted when they end
         self._priced = 0  # requests whose cost is known
         self._output_tokens = 0.0  # of an average answer
@@ -318,7 +320,8 @@ class BatchRun(Run):
                     return None
                 if self._window is not None:
                     with self._changed:
-                        self._unfinished[row.number] = None
+                        self._unfinished[row.number] = self._taken
+                        self._taken += 1
             if row.error is None:
                 try:
                     return self._planned(row)
@@ -332,9 +335,8 @@ class BatchRun(Run):
         """Wait until the caller has taken enough results; False if the batch has ended."""
         with self._changed:
             while not self.ended_by:
-                started = [*self._unfinished]
-                has_room = not started or started[-1] - started[0] < (self._window or inf)
-                if has_room and self._results.qsize() < _AHEAD:
+                oldest = next(iter(self._unfinished.values()), self._taken)
+                if self._taken - oldest < (self._window or inf) and self._results.qsize() < _AHEAD:
                     return True
                 self._changed.wait(1.0)
         return False

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from inprocess import Inside
+from running import within
 from scripted import Answer, Asked, Scripted, answer
 from servers import refusal
 
@@ -229,6 +230,26 @@ def test_results_come_in_the_order_of_the_input_if_wanted(lab: Lab) -> None:
         ran = lab.batch("--ordered", "-j", "4", *arguments, stdin=rows)
         text = Path("out.jsonl").read_text() if arguments else ran.text
         assert [each["row"] for each in lines(text)] == list(range(1, 31))
+
+
+def test_an_ordered_stream_does_not_run_far_ahead_of_a_slow_row(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("telex.batch.run._WINDOW", 5)
+    ahead = 0
+
+    def serve(asked: Asked) -> Answer:
+        nonlocal ahead
+        if b"row 0" in asked.raw:
+            assert within(30, lambda: len(lab.server.asked) >= 5)
+            within(0.5, lambda: len(lab.server.asked) > 20)
+            ahead = len(lab.server.asked)
+        return echo(asked)
+
+    lab.server.will(serve)
+    ran = lab.batch("--ordered", "-j", "4", stdin="".join(f"row {n}\n" for n in range(60)).encode())
+    assert [each["row"] for each in lines(ran.text)] == list(range(1, 61))
+    assert 5 <= ahead <= 10
 
 
 def test_bad_rows_and_repeated_ids_are_reported_and_the_others_done(lab: Lab) -> None:
@@ -537,6 +558,26 @@ def test_dry_run_counts_and_sends_nothing(lab: Lab) -> None:
     Path("a.md").write_text("x")
     assert lab.batch("--each-file", "a.md", "Go.", "--output-dir", "en", "--dry-run").code == 0
     assert not Path("en").exists()
+
+
+def test_dry_run_estimates_the_cost_and_says_what_it_lacks(lab: Lab) -> None:
+    models = [{"id": "m", "price_in": 1000000, "price_out": 1000000}]
+    lab.provider("priced", lab.server.url, models=models)
+    lacks = "The estimate does not include the answers"
+    for more, model, output in (((), "priced", 0), (("--max-tokens", "7"), "priced", 14), ((), "lab", None)):
+        ran = lab("batch", "-", "{{ body }}", "-m", model, "--dry-run", *more, stdin=ROWS)
+        found = json.loads(ran.text)
+        cost = None if output is None else found["input_tokens_estimate"] + output
+        assert (found["cost_estimate"], lacks in ran.err) == (cost, output == 0)
+        assert found["models"] == [f"{model}/m"]
+    rows = b"1\n2\n" + b"\xff\n" * 7
+    assert lab.batch("--dry-run", stdin=rows).err.count("it is not UTF-8") == 5, "the others are only counted"
+
+
+def test_a_limit_on_unknown_costs_is_reported(lab: Lab) -> None:
+    words = "The price of lab/m is unknown: --max-cost counts only what the server reports."
+    assert words in lab.batch("--max-cost", "1", stdin=b"x\n").err
+    assert words not in lab.batch("--max-cost", "1", "-q", stdin=b"x\n").err
 
 
 MISTAKES = [
