@@ -430,19 +430,16 @@ def outcome_of(app: App, answer: Answer, *, had_tools: bool = False) -> tuple[Ex
         if answer.verdict is Verdict.LENGTH:
             return code, "The answer was cut off at the token limit; --max-tokens N raises it.", None
         return code, f"the answer is {answer.verdict.value}", None
+    note = ""
+    if answer.tool_calls and not had_tools:
+        names = ", ".join(dict.fromkeys(call.name or "?" for call in answer.tool_calls))
+        note = f"The model called a tool ({names}), but this chat has no tools. Offer tools with --tools."
     if answer.raw_finish:
         from provider_core.stream import standard_reason
 
         if standard_reason(answer.raw_finish) is None:
-            return (ExitCode.OK, f"Unknown finish reason: {answer.raw_finish}; treated as complete.", None)
-    if answer.tool_calls and not had_tools:
-        names = ", ".join(dict.fromkeys(call.name or "?" for call in answer.tool_calls))
-        return (
-            ExitCode.OK,
-            f"The model called a tool ({names}), but this chat has no tools. Offer tools with --tools.",
-            None,
-        )
-    return ExitCode.OK, "", None
+            note = f"Unknown finish reason: {answer.raw_finish}; treated as complete."
+    return ExitCode.OK, note, None
 
 
 def _render_failure(app: App, options: Options, error: BaseException) -> None:
