@@ -64,12 +64,39 @@ def test_a_setting_overrides_an_alias_until_it_is_removed(talk: Dialogue, server
     assert [asked.body["temperature"] for asked in server.asked] == [0.5, 0.9]
 
 
+def test_an_option_applies_again_when_the_change_is_removed(talk: Dialogue, server: Scripted) -> None:
+    lines = ["/set temperature 0.5", "/set system Rhyme.", "/set model lab/m2", "Which?"]
+    talk(
+        "-t",
+        "0.25",
+        "-s",
+        "Sing.",
+        "-m",
+        "lab/m",
+        lines=[*lines, "/set temperature -", "/set system -", "/set model -", "Which now?"],
+    )
+    assert [asked.body["temperature"] for asked in server.asked] == [0.5, 0.25]
+    assert [asked.body["model"] for asked in server.asked] == ["m2", "m"]
+    assert [asked.body["messages"][0]["content"] for asked in server.asked] == ["Rhyme.", "Sing."]
+
+
 def test_settings_of_the_screen_override_options(talk: Dialogue, server: Scripted) -> None:
     rows = talk("--usage", lines=["Which?", "/set usage none", "And now?"])
     assert sum(" · " in row for row in rows[1:]) == 1
     rows = talk(lines=["/set system Be brief.", "Which?", "/set reasoning hide", "/set reasoning"])
     assert body(server)["messages"][0] == {"role": "system", "content": "Be brief."}
     assert any(row.split() == ["reasoning", "hide", "this", "conversation"] for row in rows)
+
+
+def test_settings_are_listed_with_what_overrides_them(talk: Dialogue) -> None:
+    rows = talk("-t", "0", "-p", "top_k=3", "--plain", "-u", lines=["/set max_tokens 7", "/set"])
+    assert [row.split(maxsplit=1) for row in rows[4:-1]] == [
+        ["SETTING", "VALUE         SOURCE"], ["model", "lab/m"], ["system"], ["temperature", "0.0           option"],
+        ["max_tokens", "7             this conversation"], ["reasoning_effort"], ["stream"],
+        ["params", '{"top_k": 3}  option'], ["markdown", "false         option"], ["reasoning", "show"],
+        ["usage", "full          option"], ["code_theme"], ["editing", "emacs"], ["history", "true"], ["budget.day"],
+        ["budget.month"],
+    ]  # fmt: skip
 
 
 def test_the_file_is_changed_only_if_asked(talk: Dialogue, telex: Telex) -> None:

@@ -164,20 +164,16 @@ def _checked(session: Session, name: str, words: Sequence[str]) -> tuple[Place, 
 
 
 def _apply(session: Session, name: str, value: Any) -> None:
-    """Use the value from the next prompt on; None is that of the settings."""
-    runtime = session.app.runtime
+    """Use the value from the next prompt on; None is that of the options, else that of the settings."""
+    runtime, given = session.app.runtime, session.given
     if name == "model":
-        name_of_model = value or runtime.settings.model
-        if name_of_model is None:
-            raise CommandError("the settings have no model", "To switch: /model ID")
-        if warning := session.change_model(name_of_model):
+        if warning := session.change_model(value or given["model"]):
             session.app.console.note(f"Warning: {warning}")
     elif name == "system":
-        session.system = value or ""
-    elif name == "params":
-        session.change_options(params=tuple((value or {}).items()))
+        session.system = given["system"] if value is None else value
     elif name in _OF_THE_CHAT:
-        session.change_options(**{name: value})
+        new = tuple(value.items()) if isinstance(value, dict) else value
+        session.change_options(**{name: given[name] if value is None else new})
     else:
         from provider_core.settings.values import as_text
 
@@ -187,7 +183,7 @@ def _apply(session: Session, name: str, value: Any) -> None:
         # A variable is the strongest layer of the settings.
         runtime.environ = without if value is None else without | {variable: as_text(value)}
         runtime.reload()
-        option = False if name == "usage" else None
+        option = given.get(name) if value is None else False if name == "usage" else None
         try:
             session.change_options(**({name: option} if name in ("markdown", "reasoning", "usage") else {}))
         except BaseException:
@@ -202,7 +198,8 @@ def _list_settings(session: Session, names: Sequence[str]) -> None:
     from provider_core.settings.values import as_text
     from telex.render import tables
 
-    settings, given = session.app.runtime.settings, session.options
+    settings, given = session.app.runtime.settings, dict(session.options)
+    given["usage"] = "full" if given["usage"] else None
     rows = []
     for name in names:
         group, _, field = name.partition(".")
@@ -210,7 +207,7 @@ def _list_settings(session: Session, names: Sequence[str]) -> None:
         source = ""
         if name in session.changed:
             value, source = session.changed[name], "this conversation"
-        elif name in (*_OF_THE_CHAT, *_SHOWN) and given.get(name):
+        elif name in (*_OF_THE_CHAT, *_SHOWN) and given.get(name) not in (None, ()):
             value, source = dict(given[name]) if name == "params" else given[name], "option"
         if name in ("model", "system"):
             value = str(session.target) if name == "model" else session.system or None

@@ -128,6 +128,8 @@ class Session:
         names = plan.options.models
         self._name = names[0] if names else earlier.model if earlier is not None else None
         """The name that the user gave for the model, such as an alias; None for the default."""
+        self.given = {**vars(plan.options), "model": self._name, "system": self.system}
+        """The options, and what they led to, before ``/set`` changed any."""
         self._spent: Decimal | None = None
         self._stack = stack
         self._provider = stack.enter_context(ProviderSession(app.runtime.open_provider))
@@ -217,7 +219,7 @@ class Session:
         self.compacted = 0
         self.unanswered = None
 
-    def change_model(self, name: str) -> str | None:
+    def change_model(self, name: str | None) -> str | None:
         """Use the model ``name`` from now on, with the options of its alias; raises as ``App.target`` does.
 
         Returns a warning if the provider's models are known and this is not one of them.
