@@ -226,6 +226,8 @@ def _key_hint(error: e.CoreError, provider: Provider | None) -> str | None:
             store = f"set-secret {secret.partition(':')[2]}" if secret else f"set-key {name}"
             trust = f"If you trust this address, send it there: {edit} --trust"
             return f"{trust}\nStore one for this address: telex providers {store}"
+        case e.InvalidKeyError():
+            return "Enter it there again, on one line, as the provider shows it."
         case e.KeyStoreError(code="key_command"):
             return "Run the command yourself to see why."
         case e.KeyStoreError(state=state):

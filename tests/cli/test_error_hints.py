@@ -70,6 +70,7 @@ CASES = [
      "telex providers edit lab --allow-http"),
     (e.MissingKeyError("x", secret="env:GW"), LAB, 4, "Set GW"),
     (e.MissingKeyError("x", secret="keyring:gw"), LAB, 4, "telex providers set-secret gw"),
+    (e.InvalidKeyError("x"), QWEN, 4, "Enter it there again, on one line, as the provider shows it."),
     (e.KeyStoreError("x", provider="q"), QWEN, 4, "telex providers set-key q --key-env"),
     (e.KeyStoreError("x", provider="q"), None, 4, "telex providers add q --key-env"),
     (e.KeyStoreError("x", state="locked"), QWEN, 4, "Unlock the keyring"),
