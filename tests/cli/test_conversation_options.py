@@ -88,6 +88,15 @@ def test_settings_of_the_screen_override_options(talk: Dialogue, server: Scripte
     assert any(row.split() == ["reasoning", "hide", "this", "conversation"] for row in rows)
 
 
+def test_a_variable_applies_again_when_the_change_is_removed(telex: Telex, talk: Dialogue) -> None:
+    telex.env |= {"TELEX_USAGE": "full"}
+    rows = Dialogue(telex)(lines=["/set usage none", "/set usage", "/set usage -"])
+    assert [row.split() for row in rows if row.startswith("usage  ")] == [
+        ["usage", "none", "this", "conversation"],
+        ["usage", "full"],
+    ]
+
+
 def test_settings_are_listed_with_what_overrides_them(talk: Dialogue) -> None:
     rows = talk("-t", "0", "-p", "top_k=3", "--plain", "-u", lines=["/set max_tokens 7", "/set"])
     assert [row.split(maxsplit=1) for row in rows[4:-1]] == [
@@ -131,6 +140,13 @@ def test_a_budget_holds_from_then_on(talk: Dialogue, telex: Telex, server: Scrip
     rows = talk(lines=["Which?", "/set budget.day 1", "And now?"])
     assert len(server.asked) == 1
     assert any("budget" in row for row in rows if row.startswith("telex: "))
+
+
+def test_max_cost_is_for_the_whole_conversation(talk: Dialogue, server: Scripted) -> None:
+    server.will(answer("Blue.", usage={"prompt_tokens": 9, "completion_tokens": 9, "cost": 0.4}))
+    rows = talk("--max-cost", "1", lines=["One?", "Two?", "Three?", "Four?"])
+    assert len(server.asked) == 3
+    assert "  Raise --max-cost to allow more." in rows
 
 
 def test_a_conversation_that_is_not_saved_stays_unsaved(talk: Dialogue) -> None:

@@ -181,7 +181,8 @@ def _apply(session: Session, name: str, value: Any) -> None:
         before = runtime.environ
         without = {each: text for each, text in before.items() if each != variable}
         # A variable is the strongest layer of the settings.
-        runtime.environ = without if value is None else without | {variable: as_text(value)}
+        new = session.environ.get(variable) if value is None else as_text(value)
+        runtime.environ = without if new is None else without | {variable: new}
         runtime.reload()
         option = given.get(name) if value is None else False if name == "usage" else None
         try:

@@ -130,6 +130,8 @@ class Session:
         """The name that the user gave for the model, such as an alias; None for the default."""
         self.given = {**vars(plan.options), "model": self._name, "system": self.system}
         """The options, and what they led to, before ``/set`` changed any."""
+        self.environ = app.runtime.environ
+        """The variables before ``/set`` changed any."""
         self._spent: Decimal | None = None
         self._stack = stack
         self._provider = stack.enter_context(ProviderSession(app.runtime.open_provider))
