@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -80,7 +81,8 @@ CASES = [
     (e.RateLimitError("x", retry_after=40), LAB, 5, "in 40 s"),
     (e.RateLimitError("x", retry_after=7200), LAB, 5, "in 2 hours"),
     (e.RateLimitError("x"), LAB, 5, "--retries"),
-    (e.QuotaError("x"), QWEN, 5, "credit"),
+    (e.QuotaError("x"), QWEN, 5, "credit and limits: https://modelstudio"),
+    (e.QuotaError("x"), LAB, 5, "credit and limits at the provider"),
     (e.QuotaError("x", words="You can afford 3919."), LAB, 5, "--max-tokens 3919"),
     (e.QuotaError("x", words="or fewer max_tokens"), LAB, 5, "--max-tokens 500"),
     (e.NotFoundError("x"), LAB, 6, "telex providers edit lab --base-url"),
@@ -281,7 +283,7 @@ def test_a_command_that_does_not_exist_would_be_noticed() -> None:
         ("pipx_metadata.json", "pipx runpip telex install 'telex[mcp]'", "pipx upgrade telex"),
         (
             "uv-receipt.toml",
-            f"uv pip install --python {sys.executable} 'telex[mcp]'",
+            f"uv pip install --python {shlex.quote(sys.executable)} 'telex[mcp]'",
             "uv tool upgrade telex",
         ),
     ],
