@@ -118,6 +118,20 @@ def test_batches_and_tests_end_too(lab: Inside, server: Scripted, tmp_path: Path
     assert (ran.code, "the budget for today is spent: $" in ran.err) == (5, True)
 
 
+@pytest.mark.parametrize("command", ["batch", "test"])
+def test_a_ledger_that_cannot_be_written_costs_a_warning_and_no_answer(
+    lab: Inside, tmp_path: Path, command: str
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(f'{{"prompt": "{number}"}}\n' for number in range(3)))
+    lab.paths.history.parent.mkdir(parents=True, exist_ok=True)
+    lab.paths.history.write_bytes(b"damaged " * 1000)
+    ran = lab(command, str(rows), "-j", "1")
+    assert ran.code == 0, ran.err
+    assert ran.err.count(f"Warning: the tokens of this {command} are not counted: ") == 1
+    assert len(ran.text.splitlines()) == 3
+
+
 # --- --max-cost ----------------------------------------------------------------------------------------------
 
 
