@@ -35,6 +35,8 @@ SETTINGS: Final = (
 TEXT: Final = ("prompt", "text", "stdin")
 """Variables for the text of a row that is not an object. In an object, ``prompt`` or else ``text`` is its text."""
 
+_OWN: Final = frozenset((*SETTINGS, *TEXT))
+_encoded: Final = json.JSONEncoder(sort_keys=True, default=str).encode
 _ROLES: Final = ("system", "developer", "user", "assistant")
 
 
@@ -66,10 +68,12 @@ class RowPlanner(Struct):
 
     def row_hash(self, row: Row) -> str:
         """A hash of what the request of a row depends on: another one means that the row was edited."""
-        used = {*SETTINGS, *TEXT, *self.used}
-        own = {name: row.columns[name] for name in row.columns if name in used or as_variable(name) in used}
-        content = json.dumps([row.text, own], sort_keys=True, default=str).encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(content, digest_size=4).hexdigest()
+        own = {
+            name: value
+            for name, value in row.columns.items()
+            if name in _OWN or name in self.used or as_variable(name) in self.used
+        }
+        return hashlib.blake2b(_encoded([row.text, own]).encode(), digest_size=4).hexdigest()
 
     def plan(self, row: Row, target: Target, request: Request | None = None) -> ChatPlan:
         """The chat of a row; ``request`` has the options for this model, if they differ from the usual ones.

@@ -269,7 +269,7 @@ class Journal:
         self._append(line)
         self.known.add(
             Entry(
-                key=row.key, row_hash=self._layout.row_hash(row), number=row.number, ok=result.ok,
+                key=row.key, row_hash="", number=row.number, ok=result.ok,  # no later row of this run has the key
                 offset=self._end - len(line), length=len(line),
             )
         )  # fmt: skip
