@@ -80,7 +80,7 @@ CASES = [
     (e.PermissionDeniedError("x"), LAB, 4, "use another model: telex models list --provider lab"),
     (e.RateLimitError("x", retry_after=40), LAB, 5, "in 40 s"),
     (e.RateLimitError("x", retry_after=7200), LAB, 5, "in 2 hours"),
-    (e.RateLimitError("x"), LAB, 5, "--retries"),
+    (e.RateLimitError("x"), LAB, 5, "--retries 5"),
     (e.QuotaError("x"), QWEN, 5, "credit and limits: https://modelstudio"),
     (e.QuotaError("x"), LAB, 5, "credit and limits at the provider"),
     (e.QuotaError("x", words="You can afford 3919."), LAB, 5, "--max-tokens 3919"),
