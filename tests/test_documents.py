@@ -131,6 +131,10 @@ def test_every_extra_is_described_and_no_other_is_named() -> None:
     )
     text = (ROOT / "docs" / "installation.md").read_text("utf-8")
     assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == extras
+    installed = re.findall(
+        r"`(\w+)`", text.partition("telex with the extras")[2].partition("settings or keys")[0]
+    )
+    assert f"ARG EXTRAS={','.join(installed)}\n" in (ROOT / "Containerfile").read_text("utf-8")
     for path in (*map(ROOT.joinpath, PAGES), *ROOT.glob("cli/telex/help/topics/*.md")):
         named = re.findall(r"\bextra\s+`(\w+)`|\bthe extra\s+(\w+)", path.read_text("utf-8"))
         assert {a or b for a, b in named} <= extras, path.name
