@@ -83,8 +83,8 @@ def test_an_option_applies_again_when_the_change_is_removed(talk: Dialogue, serv
 def test_settings_of_the_screen_override_options(talk: Dialogue, server: Scripted) -> None:
     rows = talk("--usage", lines=["Which?", "/set usage none", "And now?"])
     assert sum(" · " in row for row in rows[1:]) == 1
-    rows = talk(lines=["/set system Be brief.", "Which?", "/set reasoning hide", "/set reasoning"])
-    assert body(server)["messages"][0] == {"role": "system", "content": "Be brief."}
+    rows = talk(lines=["/set system It's late: be brief.", "Which?", "/set reasoning hide", "/set reasoning"])
+    assert body(server)["messages"][0] == {"role": "system", "content": "It's late: be brief."}
     assert any(row.split() == ["reasoning", "hide", "this", "conversation"] for row in rows)
 
 
@@ -122,6 +122,7 @@ def test_the_file_is_changed_only_if_asked(talk: Dialogue, telex: Telex) -> None
         ("/set temperature warm", "telex: temperature: must be a number"),
         ("/set usage all", "telex: usage: must be 'auto', 'none', 'short' or 'full'"),
         ("/set --save", "telex: /set --save takes a setting and a value"),
+        ("/set --save usage", "telex: /set --save takes a setting and a value"),
         ("/set budget.day -1", "telex: budget.day"),
     ],
 )

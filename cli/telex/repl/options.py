@@ -97,15 +97,15 @@ def complete_tools(app: App, argument: str) -> Sequence[str]:
 
 def set_(session: Session, argument: str) -> None:
     """List the settings, show one, change it for this conversation, and with ``--save`` in the file, too."""
-    words = split_words(argument)
-    saves = _SAVE in words
-    words = [word for word in words if word != _SAVE]
-    if not words:
-        if saves:
-            raise CommandError(f"/set {_SAVE} takes a setting and a value")
+    name, _, rest = argument.partition(" ")
+    if saves := name == _SAVE:
+        name, _, rest = rest.strip().partition(" ")
+    values = split_words(rest)
+    if saves and not values:
+        raise CommandError(f"/set {_SAVE} takes a setting and a value")
+    if not name:
         _list_settings(session, SETTINGS)
         return
-    name, *values = words
     if name not in SETTINGS:
         raise _unknown(name)
     if not values:
