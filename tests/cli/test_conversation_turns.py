@@ -133,6 +133,14 @@ def test_template_is_sent_with_its_variables(talk: Dialogue, server: Scripted) -
     assert len(server.asked) == 1
 
 
+def test_text_after_a_template_may_have_quotes(talk: Dialogue, server: Scripted) -> None:
+    server.will(answer("Blau."))
+    talk(lines=["""/template translate to='Old  German' It's "late",  isn't it?"""])
+    system, user = sent(server)
+    assert "Old  German" in system
+    assert user == """user: It's "late",  isn't it?"""
+
+
 def test_template_without_a_prompt_sets_the_system_message(talk: Dialogue, server: Scripted) -> None:
     server.will(answer("Blau."))
     talk(lines=["/template translate to=German", "Blue."])
@@ -165,9 +173,10 @@ def test_file_is_attached(talk: Dialogue, server: Scripted, tmp_path: Path) -> N
 
 
 def test_fork_leaves_the_original_unchanged(talk: Dialogue, server: Scripted) -> None:
-    server.will(answer("Blue."), answer("Red."), answer("Green."))
-    rows = talk(lines=["/fork", "First?", "/fork", "Second?", "/undo", "Third?"])
-    assert "telex: this conversation is not saved, so there is nothing to copy" in rows
+    server.will(answer("Blue."), answer("Blue."), answer("Red."), answer("Green."))
+    lines = ["/fork", "First?", "/undo", "/fork", "First?", "/fork", "Second?", "/undo", "Third?"]
+    rows = talk(lines=lines)
+    assert rows.count("telex: this conversation is not saved, so there is nothing to copy") == 2
     assert sent(server) == ["user: First?", "assistant: Blue.", "user: Third?"]
     assert sorted(conversations(talk).values()) == [["First?"], ["First?", "Third?"]]
     assert any(row.startswith("Continuing in a copy. The original is unchanged: /load ") for row in rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import re
 from functools import partial
@@ -28,6 +27,8 @@ _REMOVE = "-"
 """The argument that removes a system message or attachments."""
 _CONVERSATIONS_SHOWN = 50
 """The most recently used conversations, which Tab completes."""
+_VARIABLE = re.compile(r"""\s*([A-Za-z_]\w*=(?:"[^"]*"|'[^']*'|[^\s"'])*)(?:\s+|$)""")
+"""A variable of a template, before the prompt, which is text and may have quotes of its own."""
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 
 
@@ -142,15 +143,17 @@ def _template(session: Session, argument: str) -> None:
     from provider_core import templates
     from telex.chat.input import template_values
 
-    words = split_words(argument)
-    if not words:
+    name, _, typed = argument.partition(" ")
+    if not name:
         folder = session.app.runtime.paths.templates
         session.app.console.note(f"Templates: {', '.join(sorted(templates.all_names(folder)))}")
         return
-    found = session.app.runtime.template(words[0])
-    variables = list(itertools.takewhile(re.compile(r"[A-Za-z_]\w*=").match, words[1:]))
-    typed = " ".join(words[1 + len(variables) :])
-    filled = templates.fill(found, typed=typed, values=template_values(variables))
+    found = session.app.runtime.template(name)
+    variables = []
+    while variable := _VARIABLE.match(typed):
+        variables += split_words(variable[1])
+        typed = typed[variable.end() :]
+    filled = templates.fill(found, typed=typed.strip(), values=template_values(variables))
     if filled.system:
         session.system = filled.system
     if not (filled.prompt.strip() or session.attached.attachments):

@@ -367,7 +367,7 @@ class Session:
     def fork(self) -> str:
         """Continue in a copy of the conversation; returns the original's id. Raises ``CommandError``."""
         recorder = self.recorder
-        if recorder is None or not recorder.saves or recorder.conversation is None:
+        if recorder is None or not recorder.saves or recorder.conversation is None or self.last is None:
             raise CommandError("this conversation is not saved, so there is nothing to copy")
         original = recorder.conversation
         recorder.conversation, turns = self.app.runtime.history.fork(original)
