@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import time
 import zlib
 from typing import TYPE_CHECKING, Final
@@ -126,7 +125,7 @@ class Rests:
         return {
             key: float(until)
             for key, until in (content.items() if isinstance(content, dict) else ())
-            if type(until) in (int, float) and math.isfinite(until) and now < until <= now + _LONGEST_REST
+            if type(until) in (int, float) and now < until <= now + _LONGEST_REST
         }
 
 

@@ -166,7 +166,9 @@ def test_a_failed_model_rests(telex: Inside, server: Scripted, other: Scripted) 
     assert telex.paths.rests.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("content", [b"[]", b'{"x": "y", "z": 1e999}', b"[" * 10_000])
+@pytest.mark.parametrize(
+    "content", [b"[]", b'{"x": "y", "z": 1e999}', b"[" * 10_000, b'{"x": 1' + b"0" * 400 + b"}"]
+)
 def test_damaged_rests_are_ignored(telex: Inside, server: Scripted, other: Scripted, content: bytes) -> None:
     telex.paths.rests.parent.mkdir(parents=True, exist_ok=True)
     telex.paths.rests.write_bytes(content)

@@ -126,6 +126,14 @@ def test_invalid_file_imports_nothing(other: Inside, tmp_path: Path, text: bytes
         assert other("providers", "import", str(path), words).code == 0
 
 
+def test_export_leaves_out_a_provider_that_cannot_be_used(telex: Inside) -> None:
+    good = "[providers.good]\nbase_url = 'http://127.0.0.1:1/v1'\nkey = 'none'\n"
+    telex.configure(f"{good}[providers.bad]\nbase_url = 'http://127.0.0.1:1/v1'\nheaders = 5\nproxy = 7\n")
+    ran = telex("providers", "export")
+    assert (ran.code, "good" in ran.text, "bad" in ran.text) == (0, True, False)
+    assert "ignoring providers.bad" in ran.err
+
+
 def test_export_does_not_follow_a_dangling_link(telex: Inside, tmp_path: Path) -> None:
     (tmp_path / "out.toml").symlink_to(tmp_path / "planted")
     ran = telex("providers", "export", str(tmp_path / "out.toml"))

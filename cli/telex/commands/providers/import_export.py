@@ -59,7 +59,10 @@ def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], repl
     """
     from provider_core.settings import edit
 
-    entries = edit.entries(app.runtime.paths.settings_file)
+    usable = app.runtime.settings.providers
+    entries = {
+        name: entry for name, entry in edit.entries(app.runtime.paths.settings_file).items() if name in usable
+    }
     missing = [name for name in only if name not in entries]
     if missing:
         provider_commands.configured_provider(app, missing[0])
