@@ -181,12 +181,15 @@ def test_redirects_are_limited(web: Web) -> None:
     assert len(web.asked) == 11
 
 
-def test_error_of_the_server_is_an_error(web: Web) -> None:
-    web.pages["/"] = Answer(status=404)
+@pytest.mark.parametrize(
+    ("status", "headers"), [(404, {"location": "/"}), (302, {}), (304, {"location": "/"})]
+)
+def test_error_of_the_server_is_an_error(web: Web, status: int, headers: dict[str, str]) -> None:
+    web.pages["/"] = Answer(status=status, headers=headers)
     error = refused(web.at())
     assert isinstance(error, AttachmentError)
     assert (error.code, error.message) == (
-        "status", f"{web.at()} cannot be fetched: the server answered with status 404",
+        "status", f"{web.at()} cannot be fetched: the server answered with status {status}",
     )  # fmt: skip
 
 
