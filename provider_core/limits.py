@@ -73,7 +73,7 @@ ATTACHED: Final = 2_000_000
 is an error with the numbers, and nothing is sent."""
 
 FOLDER_ENTRIES: Final = 200_000
-"""Files and folders: in a folder for --file, without those that are ignored. More is an error, and nothing is sent."""
+"""Files and folders: in a folder for --file, except in ignored folders. More is an error, and nothing is sent."""
 
 PAGE: Final = 10_000_000
 """Bytes: a web page for --file. More is an error."""

@@ -315,7 +315,7 @@ def _rules_above(root: str) -> tuple[_IgnoreRule, ...]:
     itself: the user has named it.
     """
     above = [Path(root), *Path(root).parents]
-    here = Path.cwd()
+    here = Path.cwd().resolve()  # as the root: on Windows, it may be in a folder with another name
     top = next((at for at, folder in enumerate(above) if os.path.lexists(folder / ".git")), None)
     if top is None:
         top = above.index(here) if here in above else 0
