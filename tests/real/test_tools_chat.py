@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from conversing import Talk
 from running import COMMAND, Telex, within
-from scripted import Answer, Asked, Scripted, answer
+from scripted import Answer, Asked, Pause, Scripted, answer
 from terminal import Pty
 from toolboxes import call, calling
 from toolchat import editor, lab, odd, results, roles, running
@@ -72,6 +73,19 @@ def test_a_call_is_shown_and_runs_when_it_is_approved(desk: Telex, server: Scrip
         assert pty.rows[5].startswith("lab/echo (1): 8 bytes in ")
         assert pty.rows[6] == "It is done."
     assert results(server.asked[1]) == ['{"n": 1}']
+
+
+def test_what_was_typed_before_the_question_does_not_answer_it(desk: Telex, server: Scripted) -> None:
+    typed = threading.Event()
+    server.will(Answer([Pause(typed), *ECHO]), DONE_NOW)
+    with chat(desk) as pty:
+        assert within(60, lambda: len(server.asked) == 1)
+        pty.type("y\n")
+        typed.set()
+        pty.wait_for(QUESTION)
+        pty.type("n no\n")
+        assert pty.wait() == 8
+    assert results(server.asked[1]) == ["the user refused: no"]
 
 
 def test_the_question_is_asked_again_after_ctrl_z(desk: Telex, server: Scripted) -> None:
