@@ -147,6 +147,20 @@ def test_a_folder_that_cannot_be_used_is_an_error_before_the_request(
     assert ran.err.startswith(f"telex: cannot write to {tmp_path}/file (--save-images): File exists\n")
 
 
+def test_an_image_that_fills_the_disk_leaves_no_file(lab: Inside, server: Scripted, tmp_path: Path) -> None:
+    server.will(sse(delta("", images=[{"type": "image_url", "image_url": {"url": URL}}]), STOP, DONE))
+    chat(lab)
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))  # of each file, as a full disk
+    try:
+        ran = lab("history", "show", "--save-images", str(tmp_path / "images"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert ran.code == 1
+    assert list((tmp_path / "images").iterdir()) == []
+
+
 def test_links_and_broken_images_are_reported(lab: Inside, server: Scripted) -> None:
     images = ["https://x.test/\x1b[31ma.png", {"image_url": {"url": "data:image/png;base64,!!!!"}}]
     server.will(sse(delta("Here.", images=images), STOP, DONE))
