@@ -167,6 +167,14 @@ def test_invalid_change_is_refused_and_changes_nothing(
     assert telex.settings.read_text() == SETTINGS
 
 
+@pytest.mark.parametrize("command", ["add", "edit", "remove"])
+def test_provider_of_a_variable_is_changed_there(telex: Inside, command: str) -> None:
+    arguments = () if command == "remove" else ("--tools",)
+    env = {"TELEX_PROVIDERS__BOX__BASE_URL": "http://127.0.0.1:9/v1"}
+    ran = telex("models", command, "box/m", *arguments, env=env)
+    assert (ran.code, "box is set up by TELEX_PROVIDERS: change it there" in ran.err) == (2, True)
+
+
 def test_show_prints_each_option_with_its_source(telex: Inside) -> None:
     telex("providers", "edit", "lab", "-t", "0.1", "-p", "seed=1")
     telex("models", "edit", "lab/m", "-p", "top_k=20", "--header", "X-Api-Key:env:LAB", "--timeout", "9")

@@ -56,7 +56,9 @@ def _split(app: App, model: str, id_: str | None) -> tuple[str, str]:
     if not rest.strip() or not rest.isprintable() or rest != rest.strip() or len(rest) > _MAX_LENGTH:
         words = f"{rest[:80]!r} is not a valid model id: use one line without blanks around it"
         raise click.UsageError(words if rest.strip() else "the model id is empty")
-    return provider_commands.find_provider_name(app, provider) or provider, rest
+    name = provider_commands.find_provider_name(app, provider) or provider
+    provider_commands.require_in_file(app, name)
+    return name, rest
 
 
 def _entry(app: App, provider: str, model: str) -> dict[str, Any]:
