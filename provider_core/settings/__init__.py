@@ -535,8 +535,8 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
     """The provider of a checked table; its preset fills in what the table does not set."""
     get = entry.get
     preset = presets.get(entry["preset"], paths.presets) if "preset" in entry else None
-    base_url, *replicas = (*filter(None, (get("base_url"),)), *get("base_urls", ())) or ("",)
-    base_url = base_url or (preset.base_url if preset else "")
+    addresses = [url for url in (get("base_url"), *get("base_urls", ())) if url]
+    base_url = addresses[0] if addresses else preset.base_url if preset else ""
     for variable, value in get("variables", {}).items():
         base_url = base_url.replace(f"{{{variable}}}", value)
     gguf = Path(entry["gguf"]) if "gguf" in entry else None
@@ -550,11 +550,9 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         problem = f"its address needs variables.{missing[1]}"
     if problem:
         raise SettingsError(f"providers.{name}: {problem}", path=paths.settings_file)
-    # A preset's variables are for its own hosts.
-    for_preset = preset is not None and preset.key_env and "key_env" not in entry
-    key_env_for = (
-        validators.origin(preset.base_url) if preset and for_preset and not preset.serves(base_url) else ""
-    )
+    key_env_for = ""
+    if preset and preset.key_env and "key_env" not in entry and not preset.serves(base_url):
+        key_env_for = validators.origin(preset.base_url)  # a preset's variables are for its own hosts
     # A server without a preset that is nearby may have to load its model first.
     usual = presets.LOCAL if validators.is_private_host(base_url) else Network()
     default_network = preset.network if preset else usual
@@ -587,7 +585,7 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         embedded=gguf is not None,
         network=replace(default_network, **network) if network else default_network,
         quirks=preset.quirks if preset else Quirks(),
-        base_urls=tuple(replicas),
+        base_urls=tuple(addresses[1:]),
         rpm=get("rpm"),
         tpm=get("tpm"),
         options={name: entry[name] for name in REQUEST_OPTIONS if name in entry},
