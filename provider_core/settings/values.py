@@ -151,7 +151,7 @@ def locate(name: str, written: Mapping[str, Any]) -> Place:
     try:
         return tree.locate(schema.File, parts)
     except tree.UnknownKeyError as error:
-        known, above = error.known, f"{tree.dotted(error.keys[:-1])}." if len(error.keys) > 1 else ""
+        known, above = error.known, f"{tree.dotted(error.keys[:-1])}."
         if error.keys[0] not in schema.File.model_fields:
             error.keys[:] = [".".join(error.keys)]
             known, above = list(schema.File.model_fields), ""

@@ -164,6 +164,14 @@ def test_keys_of_a_preset_are_for_its_own_hosts(id: str, url: str, serves: bool)
         ("openrouter", "anthropic/claude-opus-5", "max", {"reasoning": {"effort": "max"}}),
         ("together", "zai-org/GLM-5.3", "none", {"reasoning": {"enabled": False}}),
         ("vllm", "/models/gpt-oss-20b", "low", {"reasoning_effort": "low"}),
+        (
+            "vllm",
+            "Qwen/Qwen3-8B",
+            "none",
+            {"chat_template_kwargs": {"enable_thinking": False, "thinking": False}},
+        ),
+        ("siliconflow", "Qwen/Qwen3-8B", "none", {"enable_thinking": False}),
+        ("nvidia", "qwen/qwen3-8b", "none", {"chat_template_kwargs": {"enable_thinking": False}}),
     ],
 )
 def test_reasoning_effort_is_sent_as_the_vendor_documents(

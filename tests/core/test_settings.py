@@ -145,10 +145,16 @@ def test_every_row_of_a_provider_is_a_setting(tmp_path: Path) -> None:
         "pairs": {"A": "b"}, "models": [{"id": "m", "price_in": 0}], "rate": 60, "addresses": ["http://127.0.0.1:2/v1"],
         "number": 0.5, "tokens": 5, "params": {"top_k": 1},
     }  # fmt: skip
-    special = {"preset": "deepseek", "base_url": "http://127.0.0.1:1", "key_env": "LAB", "proxy": "none"}
+    special = {
+        "display_name": "x" * 128,
+        "preset": "deepseek",
+        "base_url": "http://127.0.0.1:1",
+        "key_env": "LAB",
+        "proxy": "none",
+    }
     fields = {row.name: special.get(row.name, values[row.type]) for row in PROVIDER_FIELDS}
     provider = preview("lab", fields, Paths.find({"TELEX_HOME": str(tmp_path)}))
-    assert (provider.display_name, provider.headers["A"], provider.enabled) == ("lab", "b", False)
+    assert (provider.display_name, provider.headers["A"], provider.enabled) == ("x" * 128, "b", False)
     assert (provider.rpm, provider.base_urls) == (60, ("http://127.0.0.1:2/v1",))
     assert [(each.id, each.price) for each in provider.models] == [
         ("m", {"input": "0", "source": "settings"})
