@@ -311,6 +311,7 @@ CALL = '{"name": "fs__read", "arguments": {"path": "a"}}'
     [
         f"<tool_call>\n{CALL}\n</tool_call>",
         f"I will look.\n<tool_call>{CALL}",
+        '{"name": "fs__read", "arguments": {"path": "a\nb"}}',
         "<tool_call>\n<function=fs__read>\n<parameter=path>\na\n</parameter>\n</function>\n</tool_call>",
         "<tool_call>fs__read\n<arg_key>path</arg_key>\n<arg_value>a</arg_value>\n</tool_call>",
         f"[TOOL_CALLS][{CALL}]",
