@@ -131,21 +131,21 @@ def _run(program: list[str], environ: Mapping[str, str], data: bytes = b"") -> t
     env = {**environ, "LC_CTYPE": "UTF-8"} if _SYSTEM == "darwin" else dict(environ)
     # xclip and wl-copy leave a process behind, which keeps the clipboard and whatever pipe it has: so files, no pipes,
     # and a session of its own, in which a later Ctrl-C does not reach it.
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        try:
+    try:
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             ran = subprocess.run(
                 program, input=data, stdout=output, stderr=errors, env=env, timeout=_SECONDS,
                 start_new_session=True, check=False,
             )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return b"", f"{name} did not end within {_SECONDS:.0f} seconds"
-        except OSError as error:
-            return b"", f"{name} cannot be started: {error.strerror}"
-        output.seek(0)
-        errors.seek(0)
-        if ran.returncode == 0:
-            return output.read(_MOST + 1), None
-        words = errors.read(2000).decode("utf-8", "replace").strip().splitlines()
+            output.seek(0)
+            errors.seek(0)
+            if ran.returncode == 0:
+                return output.read(_MOST + 1), None
+            words = errors.read(2000).decode("utf-8", "replace").strip().splitlines()
+    except subprocess.TimeoutExpired:
+        return b"", f"{name} did not end within {_SECONDS:.0f} seconds"
+    except OSError as error:
+        return b"", f"{name} cannot be started: {error.strerror}"
     return b"", f"{name}: {words[0]}" if words else f"{name} exited with code {ran.returncode}"
 
 

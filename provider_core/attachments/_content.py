@@ -290,17 +290,19 @@ def _run(task: str, name: str, data: bytes, *arguments: object) -> bytes:
     bounds = (limits.EXTRACT_MEMORY, int(limits.EXTRACT_TIME) + 5, limits.EXTRACTED)
     script = str(Path(__file__).with_name("_child.py"))
     words = [sys.executable, "-P", script, task, *map(str, (*arguments, *bounds))]
-    with tempfile.TemporaryFile() as result:
-        try:
+    try:
+        with tempfile.TemporaryFile() as result:
             code = subprocess.run(
                 words, input=data, stdout=result, stderr=subprocess.DEVNULL, env=environ,
                 timeout=limits.EXTRACT_TIME, check=False,
             ).returncode  # fmt: skip
-        except subprocess.TimeoutExpired:
-            why = f"reading it takes more than {limits.EXTRACT_TIME:.0f} seconds"
-            raise refusal(name, f"cannot be used: {why}") from None
-        result.seek(0)
-        found = result.read(limits.EXTRACTED + 1)
+            result.seek(0)
+            found = result.read(limits.EXTRACTED + 1)
+    except subprocess.TimeoutExpired:
+        why = f"reading it takes more than {limits.EXTRACT_TIME:.0f} seconds"
+        raise refusal(name, f"cannot be used: {why}") from None
+    except OSError as error:
+        raise refusal(name, f"cannot be read: {error.strerror}") from None
     if code == 3:
         package, extra = ("html-to-markdown", "no_web") if task == "html" else ("pypdf", "no_pypdf")
         why = f"cannot be read, because the package {package} is not installed"

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -111,6 +112,17 @@ def test_program_that_hangs_is_stopped(programs: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(clipboard, "_SECONDS", 0.3)
     with no_terminal(programs, **X11) as console, pytest.raises(ClipboardError, match="did not end"):
         paste(console)
+
+
+def test_system_without_a_folder_for_temporary_files_is_an_error(
+    programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(programs, "xclip")
+    monkeypatch.setattr(tempfile, "tempdir", str(programs / "missing"))
+    with no_terminal(programs, **X11) as console:
+        for act in (lambda: copy(console, TEXT), lambda: paste(console)):
+            with pytest.raises(ClipboardError, match="xclip cannot be started: No such file"):
+                act()
 
 
 def test_too_long_text_is_not_sent_to_the_terminal(programs: Path) -> None:

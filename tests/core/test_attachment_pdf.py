@@ -7,6 +7,7 @@ import io
 import os
 import re
 import sys
+import tempfile
 import time
 import wave
 from pathlib import Path
@@ -160,6 +161,13 @@ def test_text_of_a_pdf_that_fills_the_disk_is_an_error(size: int) -> None:
         )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_system_without_a_folder_for_temporary_files_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    assert refused(THREE).message == "x.pdf cannot be read: No such file or directory"
 
 
 def test_too_large_pdf_is_refused_unread(tmp_path: Path) -> None:
