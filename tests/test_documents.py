@@ -73,7 +73,7 @@ def test_every_path_that_is_named_is_there() -> None:
 
 def test_the_tour_names_what_its_files_define() -> None:
     tour = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    named = re.findall(r"`(\w+/[\w/]+\.py)`,\s+`([\w.]+)`|`(\w+)`\s+(?:in|\()\s*`(\w+/[\w/]+\.py)`", tour)
+    named = re.findall(r"`(\w+/[\w/]+\.py)`,\s+`([\w.]+)`|`(\w+)`\s+(?:in|of|\()\s*`(\w+/[\w/]+\.py)`", tour)
     assert len(named) > 20
     for one, its, other, of in named:
         text, names = (ROOT / (one or of)).read_text("utf-8"), (its or other).split(".")
