@@ -453,6 +453,7 @@ def test_a_line_that_telex_did_not_write_is_reported_and_unchanged(lab: Lab, nam
         csv.writer(cells).writerow(bad.values())
         forged.append(json.dumps(bad) if name == "out.jsonl" else cells.getvalue().strip())
     if name == "out.csv":
+        forged += [f"{written.splitlines()[1]},more", '2,"x"y,\n']
         Path(name).write_text(f"no{written}")
         assert f"{name} has other columns" in lab.batch("-o", name, stdin=b"x\n").err
     for line in forged:

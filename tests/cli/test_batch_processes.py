@@ -122,6 +122,15 @@ def test_a_second_ctrl_c_or_sigterm_stops_at_once_and_keeps_what_is_done(
     assert len(written(out)) == 10
 
 
+def test_ctrl_c_does_not_stop_a_batch_in_the_background(lab: Telex, server: Scripted, tmp_path: Path) -> None:
+    def ignore() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for "telex batch ... &"
+
+    process = lab.start(*command(tmp_path, "--limit", "40"), preexec_fn=ignore)
+    ran, _ = stopped(process, server, signal.SIGINT)
+    assert (ran.code, len(ran.out.splitlines())) == (0, 40)
+
+
 def test_two_batches_do_not_write_one_file(lab: Telex, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     with Path(f"{out}.state").open("wb") as state:
