@@ -144,6 +144,8 @@ KEY = "sk-proj-4fQ81kLmZ0"
         (f"providers {KEY}", "do not pass a key as an argument"),
         (f"providers add {KEY}", "[redacted]"),
         (f"mcp add lab --token {KEY}", "telex mcp set-secret NAME"),
+        ("--temperature 1 --token=abcDEF123 hi", "telex chat --temperature 1 --token=[redacted] hi"),
+        ("--temperature 1 --token abcDEF123 hi", "telex chat --temperature 1 --token [redacted] hi"),
     ],
 )  # fmt: skip
 def test_a_key_on_the_command_line_is_not_repeated(tmp_path: Path, typed: str, said: str) -> None:
