@@ -92,7 +92,8 @@ def given_fields(
             case "models" | "addresses":
                 value = list(value)
             case "names":
-                value = [name.strip() for each in value for name in _split(row, each) if name.strip()]
+                separator = "\n" if row.name == "allow" else ","
+                value = [name.strip() for each in value for name in each.split(separator) if name.strip()]
             case "params":
                 value = {**_table(entry, row.name), **dict(value)}
             case "pairs":
@@ -100,10 +101,6 @@ def given_fields(
                 value = {**_table(entry, row.name), **dict(map(parse, value))}
         fields[row.name] = value
     return fields
-
-
-def _split(row: ProviderField, text: str) -> list[str]:
-    return [text] if row.name == "allow" else text.split(",")
 
 
 def _table(entry: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -127,7 +127,7 @@ class ErrorReader:
         location = headers.get("location", "") if outcome is not None and 300 <= outcome < 400 else ""
         if location:
             words = clean(f"redirected to {location.partition('?')[0]}", self.secrets)
-        spoken = words or _phrase(outcome)
+        spoken = words or next((known.phrase for known in HTTPStatus if known == outcome), "")
         shown = f" ({number})" if number is not None else ""
         message = f"{self.server} {_SAYS[kind]}{shown}" + (f": {one_line(spoken)}" if spoken else "")
         if said.param and kind is errors.BadRequestError and said.param not in words:
@@ -161,10 +161,6 @@ def _sign_in(value: Json, secrets: tuple[str, ...], depth: int = 3) -> str:
         if isinstance(item, str) and re.fullmatch(_SIGN_IN, key, re.IGNORECASE) and re.fullmatch(_WEB, item):
             return clean(item, secrets, 300)
     return next((found for item in value.values() if (found := _sign_in(item, secrets, depth - 1))), "")
-
-
-def _phrase(status: int | None) -> str:
-    return next((known.phrase for known in HTTPStatus if known == status), "")
 
 
 def _decoded(body: bytes) -> str:

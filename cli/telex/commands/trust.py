@@ -40,13 +40,8 @@ def command(app: App, *, path: Path | None, show: bool, remove: bool, list_: boo
     from provider_core import trust
     from provider_core.settings import project
 
-    options = (
-        ("--show", show),
-        ("--remove", remove),
-        ("--list", list_),
-        ("PATH", list_ and path is not None),
-    )
-    given = [name for name, wanted in options if wanted]
+    wanted = {"--show": show, "--remove": remove, "--list": list_, "PATH": list_ and path is not None}
+    given = [name for name, value in wanted.items() if value]
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)} cannot be used together")
     records = app.runtime.paths.trust
