@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 
 import pytest
 from rich.cells import cell_len
@@ -10,6 +11,7 @@ from terminal import TerminalStream
 
 from provider_core.history import SavedConversation
 from provider_core.types import Verdict
+from telex import humanize
 from telex.console import Console
 from telex.render.history import listing
 from telex.render.tables import cell, render
@@ -54,3 +56,26 @@ def test_colours_are_those_that_the_terminal_has(
     shown = render(Console(environ={"TERM": term}), cell("failed", "red"))
     assert ("\x1b[38;5;167mfailed" in shown) is colours
     assert colours or shown == "failed\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (humanize.plural(1, "model"), "1 model"),
+        (humanize.plural(1000, "entry", "entries"), "1,000 entries"),
+        (humanize.number(None), "?"),
+        (humanize.number(12345), "12,345"),
+        ([humanize.short_number(n) for n in (999, 1000, 8192, 131_072, 999_600)], ["999", "1k", "8.19k", "131k", "1M"]),
+        ([humanize.size(n) for n in (1, 999, 1000, 2_000_000)], ["1 byte", "999 bytes", "1.0 kB", "2.0 MB"]),
+        ([humanize.dollars(Decimal(n)) for n in ("1234.5", "1", "0.5", "0.0123", "0.00123", "0")],
+         ["$1,234.50", "$1.00", "$0.5", "$0.0123", "$0.0012", "$0"]),
+        ([humanize.elapsed(n) for n in (0.12, 1.0)], ["120 ms", "1.0 s"]),
+        ([humanize.age(n) for n in (59, 60, 3600, 172_800)], ["a moment", "1 minute", "1 hour", "2 days"]),
+        ([humanize.duration(n) for n in (0.5, 1, 89, 90, 5400, 172_800, 1e12)],
+         ["a second", "1 s", "89 s", "2 minutes", "2 hours", "2 days", "9999 days"]),
+        ([humanize.shown(each) for each in (["a", 1], "a\n b", 0.5, True, {"a": "ü"})],
+         ["a, 1", "a b", "0.5", "true", '{"a": "ü"}']),
+    ],
+)  # fmt: skip
+def test_numbers_sizes_and_times_are_written_for_people(text: object, expected: object) -> None:
+    assert text == expected
