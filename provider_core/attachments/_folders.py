@@ -167,7 +167,7 @@ def _read_file(path: Path, name: str, room: int, skipped: _Skipped) -> TextFile 
             if not stat.S_ISREG(status.st_mode):
                 skipped.counts["special"] += 1
                 return None
-            data = file.read(_HEAD)
+            data = file.read(_HEAD) or b""  # None from a device or a file of /proc that has nothing yet
             if b"\0" not in data and not kind_of(data).name:
                 if status.st_size > room:
                     return TextFile(name=name, text="", size=status.st_size)
