@@ -228,6 +228,7 @@ _TOO_LONG = (
     r"|request too large|reduce the length|string too long|current length is .{0,80}while limit is"
     r"|input too long: .{0,80}limit is|max_tokens must be at least 1, got -"
     r"|longer than the model's context length|available context size"
+    r"|inputs`? tokens \+ `?max_new_tokens`? must be"  # Text Generation Inference, and Together with 403
 )
 _TOO_MUCH = r"max_(?:completion_)?tokens[\"'`]? is too large|tokens per (?:min|day)|\bTP[MD]\b"
 _NAMES_MODEL = r"(?<![/\w])(?:models?|deployment|function '|endpoints found)"

@@ -406,6 +406,7 @@ def test_the_address_to_sign_in_at_is_read_from_a_401(value: Any, address: str) 
         "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
         "Request too large for model: reduce the length", "max_tokens must be at least 1, got -55",
         "The input (9000 tokens) is longer than the model's context length (8192 tokens).",
+        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4097. Given: 5000 `inputs` tokens",
         "Input too long: 9000 tokens, the limit is 8192",
         "Prompt contains 9000 tokens; current length is 9000 while limit is 8192",
         "too many tokens: size limit exceeded by 5 tokens",

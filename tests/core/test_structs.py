@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import pickle
 import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from provider_core.structs import Struct, field, pattern, replace
+from provider_core.structs import Struct, checked, field, pattern, replace
+from provider_core.types import Json
 
 
 class Point(Struct):
@@ -86,3 +91,38 @@ def test_a_pattern_is_compiled_when_it_is_used() -> None:
     words = pattern(r"\w+", re.ASCII)
     assert words.findall("für die Katz") == ["f", "r", "die", "Katz"]
     assert (words.sub("x", "a b"), words.pattern) == ("x x", r"\w+")
+
+
+class Stored(Struct):
+    name: str = ""
+    count: int | None = None
+    at: float = 0.0
+    cost: Decimal | None = None
+    on: bool = False
+    more: Mapping[str, Json] = field(default_factory=dict)
+    others: tuple[object, ...] = ()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {}, {"count": -(2**63)}, {"count": 2**63 - 1}, {"at": 5}, {"at": 253_402_300_799}, {"cost": Decimal(0)},
+        {"cost": Decimal("1E+30")}, {"cost": Decimal("1E-99")}, {"more": {"a": 1}}, {"others": 5},
+    ],
+)  # fmt: skip
+def test_values_from_a_file_that_fit_are_returned(values: dict[str, Any]) -> None:
+    stored = Stored(**values)
+    assert checked(stored) is stored
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"name": None}, {"name": b"x"}, {"count": 1.0}, {"count": 2**63}, {"count": -(2**63) - 1}, {"at": None},
+        {"at": -0.5}, {"at": 253_402_300_800}, {"at": math.nan}, {"cost": Decimal("NaN")}, {"cost": Decimal(-1)},
+        {"cost": Decimal("1.1E+30")}, {"cost": Decimal("1E-100")}, {"on": 1}, {"more": []},
+    ],
+)  # fmt: skip
+def test_values_from_a_file_that_do_not_fit_are_an_error(values: dict[str, Any]) -> None:
+    with pytest.raises((TypeError, ValueError, ArithmeticError)):
+        checked(Stored(**values))
