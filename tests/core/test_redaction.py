@@ -79,9 +79,10 @@ def test_several_secrets_are_redacted_the_longest_first() -> None:
     assert redact("abcdefgh12 and abcdefgh", ("abcdefgh", "abcdefgh12")) == "[redacted] and [redacted]"
 
 
-@pytest.mark.parametrize("secret", ["", " ", "x", "no"])
+@pytest.mark.parametrize("secret", ["", " ", "x", "no", "key"])
 def test_short_placeholders_are_not_redacted(secret: str) -> None:
     assert redact("no key, no next text", (secret,)) == "no key, no next text"
+    assert redact("no next text", ("next",)) == "no [redacted] text"
 
 
 def test_a_key_with_control_characters_inside_is_redacted() -> None:
