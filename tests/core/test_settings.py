@@ -333,6 +333,7 @@ def test_environment_overrides_the_file_table_by_table(tmp_path: Path) -> None:
     [
         ("PROVIDERS", "nonsense", "TELEX_PROVIDERS is not valid JSON"),
         ("PROVIDERS", '{"lab": {"speed": 1}}', "TELEX_PROVIDERS.lab.speed is not a setting"),
+        ("PROVIDERS__LAB", '{"speed": 1}', "TELEX_PROVIDERS__LAB.speed is not a setting"),
         ("PROVIDERS", '{"lab": {"base_url": "x"}}', "TELEX_PROVIDERS.lab.base_url: the base URL must begin"),
         ("PROVIDERS", '{"lab": {"models": ["a", {"id": ""}]}}', "TELEX_PROVIDERS.lab.models.1.id: "),
         ("PROVIDERS", '{"all": {}}', "TELEX_PROVIDERS.all: the name 'all' is reserved"),
