@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import time
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 # The same examples each time, however slow the machine is; --hypothesis-profile=default tries others.
 settings.register_profile("telex", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 settings.load_profile("telex")
+
+# Neither settings nor keys of whoever runs the tests.
+for variable in [name for name in os.environ if name.startswith("TELEX_") or name.endswith("_API_KEY")]:
+    del os.environ[variable]
 
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0", "/")  # "/" is a Unix socket's path
 
