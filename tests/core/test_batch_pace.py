@@ -46,7 +46,7 @@ def test_a_rate_limit_halves_once_for_the_requests_of_its_moment_and_recovers() 
     for _ in range(5):
         made.refused(10.0, 9.0, None)
     assert made.limit == 16
-    made.refused(12.0, 11.0, None)
+    made.refused(11.0, 10.0, None)
     assert made.limit == 8
     answered(made, 2, now=13.0)
     assert 8 < made.limit <= 14
