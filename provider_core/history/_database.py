@@ -301,9 +301,9 @@ class Database:
         code, path = _code(error), self.path
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return HistoryError(f"the history {path} is locked by another program", path=path, code="busy")
-        # Python cannot decode the text of a column, and reports no code.
-        undecodable = isinstance(error, sqlite3.OperationalError) and not code
-        if undecodable or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        # These have no code of their own.
+        is_forged = str(error).startswith(("no such table", "no such column", "Could not decode"))
+        if is_forged or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return HistoryError(f"the history {path} is damaged ({error})", path=path, code="corrupt")
         if path.is_dir():
             return HistoryError(f"the history {path} is a folder", path=path, code="corrupt")
