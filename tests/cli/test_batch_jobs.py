@@ -112,7 +112,7 @@ def test_ctrl_c_leaves_the_job_running_and_the_command_comes_back_to_it(
 
 def test_cancel_ends_a_job_and_fresh_starts_over(inside: Inside, api: BatchApi) -> None:
     api.stays = "in_progress"
-    assert inside(*COMMAND, "--deadline", "2s").code == 7
+    assert inside(*COMMAND, "--deadline", "3s").code == 7
     ran = inside("batch", "cancel", "out.jsonl")
     assert (ran.code, ran.text) == (0, "batch0  lab/m  cancelling  0 of 2 rows done\n")
     assert "telex batch command to fetch what was done" in ran.err
@@ -131,7 +131,7 @@ def test_cancel_says_why_a_job_cannot_be_cancelled(inside: Inside, api: BatchApi
         ran = inside("batch", "cancel", name)
         assert (ran.code, words in ran.err) == (2, True), ran.err
     api.stays = "in_progress"
-    assert inside(*COMMAND, "--deadline", "1s").code == 7
+    assert inside(*COMMAND, "--deadline", "3s").code == 7
     before = inside.settings.read_text()
     inside.configure(before.replace("/v1", "/v2"))
     ran = inside("batch", "cancel", "out.jsonl")
@@ -154,7 +154,7 @@ def test_a_job_without_results_belongs_to_the_prompt_that_it_was_made_with(
 ) -> None:
     Path("in.jsonl").write_text('{"id": "a", "body": "one"}\n')
     api.stays = "in_progress"
-    assert inside(*COMMAND, "--deadline", "1s").code == 7
+    assert inside(*COMMAND, "--deadline", "3s").code == 7
     assert rows() == []
     api.stays = ""
     ran = inside("batch", "in.jsonl", "Sing {{ body }}", *COMMAND[3:])
