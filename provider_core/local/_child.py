@@ -70,10 +70,13 @@ def _end_with_parent() -> None:
     if sys.platform != "win32":
         import contextlib
         import fcntl
+        import select
 
         with contextlib.suppress(OSError):
             fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
             fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+            if select.select([0], [], [], 0)[0]:  # it closed before
+                os._exit(0)
 
 
 if __name__ == "__main__":

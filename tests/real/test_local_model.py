@@ -23,6 +23,7 @@ import pytest
 from running import alive, ending, idle, within
 
 from provider_core.errors import ConnectionLostError, LocalModelError
+from provider_core.local import _child
 from provider_core.local.server import Endpoint, serve
 
 if TYPE_CHECKING:
@@ -197,6 +198,25 @@ def test_server_ends_with_a_killed_process(model_path, moment):
     process.kill()
     assert within(60, lambda: not alive(server))
     process.communicate()
+
+
+@linux
+def test_server_of_a_process_that_was_killed_at_once_ends(model_path):
+    asks = {"path": str(model_path), "alias": "a", "key": "k", "context": 512, "threads": 1, "fit": False}
+    process = ending(
+        subprocess.Popen(
+            [sys.executable, "-P", _child.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdin.write(json.dumps(asks).encode() + b"\n")
+    process.stdin.close()
+    assert process.wait(60) == 0
 
 
 @linux
