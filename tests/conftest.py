@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 settings.register_profile("telex", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 settings.load_profile("telex")
 
-# Neither settings nor keys of whoever runs the tests.
-for variable in [name for name in os.environ if name.startswith("TELEX_") or name.endswith("_API_KEY")]:
-    del os.environ[variable]
+# Neither settings nor keys of whoever runs the tests; TELEX_TEST_... is for them.
+for variable in list(os.environ):
+    if variable.endswith("_API_KEY") or (
+        variable.startswith("TELEX_") and not variable.startswith("TELEX_TEST_")
+    ):
+        del os.environ[variable]
 
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0", "/")  # "/" is a Unix socket's path
 

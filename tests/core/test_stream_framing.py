@@ -157,9 +157,9 @@ def test_an_answer_with_an_unreadable_chunk_is_partial(finish: str) -> None:
 def test_a_line_of_many_megabytes_is_read_in_linear_time() -> None:
     def seconds(megabytes: int) -> float:
         data = body(delta("x" * (megabytes << 20)), STOP)
-        start = time.perf_counter()
+        start = time.thread_time()
         assert len(read(data, size=1024).text) == megabytes << 20
-        return time.perf_counter() - start
+        return time.thread_time() - start
 
     seconds(1)
     assert seconds(32) < 32 * max(seconds(4), 0.02)

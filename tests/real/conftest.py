@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 import pytest
 
 from provider_core.local.server import ensure_default_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +22,16 @@ def model_path() -> Path:
     if ready:
         return Path(ready)
     return ensure_default_model(Path(platformdirs.user_cache_dir("telex-tests")))
+
+
+@pytest.fixture(autouse=True)
+def _one_core_for_a_model(request: pytest.FixtureRequest) -> Iterator[None]:
+    """llama.cpp takes as many threads as there are cores, and each waits busily for those that other tests delay."""
+    if "model_path" not in request.fixturenames or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    os.sched_setaffinity(0, {sorted(before)[worker % len(before)]})
+    yield
+    os.sched_setaffinity(0, before)

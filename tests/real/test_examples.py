@@ -129,7 +129,7 @@ def prepared(reader: Reader, words: tuple[str, ...], line: str) -> str:
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_every_example_does_what_it_says(reader: Reader) -> None:
     wrong = []
     for words, line in EXAMPLES:

@@ -48,7 +48,7 @@ def reader(tmp_path: Path, model_path: Path) -> Iterator[Reader]:
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_every_command_runs_as_it_is_written(page: Path, reader: Reader) -> None:
     section, ran = "", 0

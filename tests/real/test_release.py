@@ -36,7 +36,7 @@ from telex.man import pages
 if TYPE_CHECKING:
     from scripted import Scripted
 
-pytestmark = [pytest.mark.release, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.release, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
