@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 settings.register_profile("telex", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 settings.load_profile("telex")
 
-# Neither settings nor keys of whoever runs the tests; TELEX_TEST_... is for them.
+# Neither settings, keys nor the terminal of whoever runs the tests; TELEX_TEST_... is for them.
 for variable in list(os.environ):
-    if variable.endswith("_API_KEY") or (
-        variable.startswith("TELEX_") and not variable.startswith("TELEX_TEST_")
+    if (
+        variable in ("COLUMNS", "LINES")
+        or variable.endswith("_API_KEY")
+        or (variable.startswith("TELEX_") and not variable.startswith("TELEX_TEST_"))
     ):
         del os.environ[variable]
 

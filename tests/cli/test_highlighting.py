@@ -34,7 +34,9 @@ def code_of(shown: str) -> str:
 
 
 # An interruption in a callback of the garbage collector (hypothesis has one) is reported and comes again.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
 @pytest.mark.parametrize("width", [60, 400, SIZE])
 @pytest.mark.parametrize(("language", "unit"), HOSTILE)
 def test_24_kb_of_any_language_take_little_time_and_stay_unchanged(
