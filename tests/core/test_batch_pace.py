@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from provider_core.batches.lanes import FIRST, MOST, Lane, Lanes, Throttle, model_of, seconds
+from provider_core.batches.lanes import FIRST, MOST, Lane, Lanes, Throttle, model_of, replicas, seconds
 from provider_core.chat.fallback import Fallback
 from provider_core.client import Client, OpenProvider
 from provider_core.errors import ConnectError, MissingKeyError, ModelError, RateLimitError
@@ -220,3 +220,16 @@ def test_a_server_that_never_answered_is_given_up_after_some_rows() -> None:
     other.succeeded(0.0)
     assert not any(other.failed() for _ in range(100))
     assert not isinstance(made.dead, RateLimitError)
+
+
+def test_the_variables_of_a_preset_are_for_its_own_hosts() -> None:
+    urls = ("https://a.example/v2", "https://b.example/v1")
+    for fields, expected in (
+        ({"preset": "x"}, [None, None, "https://a.example"]),
+        ({}, [None, None, None]),
+        ({"preset": "x", "key_env_for": "https://c.example"}, ["https://c.example"] * 3),
+    ):
+        given: Any = fields
+        made = provider("a", "https://a.example/v1", base_urls=urls, **given)
+        found = replicas(Target(provider=made, model="m"))
+        assert [each.provider.key_env_for or None for each in found] == expected
