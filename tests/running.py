@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from scripted import Scripted
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "telex"
+QUOTED = shlex.quote(str(COMMAND))  # for shells
 
 # A child has no pytest around it: this makes it refuse what the guard in conftest refuses.
 GUARD = Path(__file__).parent / "guard"

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 from inprocess import Inside
-from running import COMMAND, idle, took, unread, within
+from running import QUOTED, idle, took, unread, within
 from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def content(server: Scripted) -> object:
 def shell(process: Telex, words: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
     """Run ``telex chat`` in bash, with pipes and redirections."""
     return subprocess.run(
-        ["bash", "-c", words.replace("telex", str(COMMAND), 1)],
+        ["bash", "-c", words.replace("telex", QUOTED, 1)],
         env=process.env, stdin=options.get("stdin", subprocess.DEVNULL), capture_output=True, check=False, timeout=60,
     )  # fmt: skip
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from telex.render.live import MarkdownStream, render
 from telex.render.styles import Colour, Look
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LOOK = Look(colour=Colour.MANY)
 SIZE = 24_000
@@ -33,8 +38,12 @@ def code_of(shown: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", shown)
 
 
-# An interruption in a callback of the garbage collector (hypothesis has one) is reported and comes again.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.fixture(autouse=True)
+def _no_garbage_collection() -> Iterator[None]:
+    """Hypothesis has a callback in it: an interruption there is reported as an error, and comes again."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.mark.parametrize("width", [60, 400, SIZE])

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import COMMAND, ending, idle, took, unread, within
+from running import COMMAND, QUOTED, ending, idle, took, unread, within
 from scripted import DONE, Pause, Scripted, answer, delta, sse
 
 from telex.exit_codes import Interrupts, Terminated
@@ -150,7 +150,7 @@ def test_a_reader_that_goes_away_got_the_beginning_of_what_is_saved(
 ) -> None:
     server.will([*sse(*[delta("größe✓ " * 100)] * 100), Pause(0.3), *sse(*[delta("y" * 1000)] * 100), DONE])
     done = subprocess.run(
-        ["bash", "-c", f"{COMMAND} chat hi | head -c {count}; echo ${{PIPESTATUS[0]}}"],
+        ["bash", "-c", f"{QUOTED} chat hi | head -c {count}; echo ${{PIPESTATUS[0]}}"],
         env=lab.env, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.stdout[count:] == b"141\n"
@@ -229,7 +229,7 @@ def test_a_signal_that_the_parent_ignores_stays_ignored(lab: Telex, server: Scri
     goes_on = threading.Event()
     server.will([*sse(delta("one")), Pause(goes_on), *answer(" two")])
     process = ending(subprocess.Popen(
-        ["bash", "-c", f"trap '' {name}; exec {COMMAND} chat hi"],
+        ["bash", "-c", f"trap '' {name}; exec {QUOTED} chat hi"],
         env=lab.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
     ))  # fmt: skip
     assert process.stdout is not None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from inprocess import Inside
-from running import COMMAND, took, within
+from running import COMMAND, QUOTED, took, within
 from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
 from terminal import Pty
 
@@ -162,7 +162,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file(process: Telex, server: Script
     out.write_bytes(OLDER)
     server.will(answer("x" * 200_000))
     for form in ("--plain", "--json"):
-        done = bash(process, f"ulimit -f 64; exec {COMMAND} chat {form} --no-save -o {out} hi")
+        done = bash(process, f"ulimit -f 64; exec {QUOTED} chat {form} --no-save -o {out} hi")
         assert done.returncode == 1
         assert b"the output cannot be written: File too large" in done.stderr
         assert (out.read_bytes(), names(out)) == (OLDER, ["answer.txt", "answer.txt.partial"])
@@ -216,7 +216,7 @@ def test_a_write_protected_file_or_folder_is_left_alone(lab: Inside, server: Scr
 def test_a_new_file_has_the_mode_that_the_umask_gives(
     process: Telex, out: Path, umask: str, mode: int
 ) -> None:
-    assert bash(process, f"umask {umask}; exec {COMMAND} chat -o {out} hi").returncode == 0
+    assert bash(process, f"umask {umask}; exec {QUOTED} chat -o {out} hi").returncode == 0
     assert stat.S_IMODE(out.stat().st_mode) == mode
 
 
@@ -289,7 +289,7 @@ def test_devices_pipes_and_process_substitution_work(process: Telex, out: Path) 
     running.communicate(timeout=60)
     assert (running.returncode, stat.S_ISFIFO(out.stat().st_mode)) == (0, True)
     upper = out.with_name("upper")
-    bash(process, f"{COMMAND} chat -o >(tr a-z A-Z > {upper}) hi")
+    bash(process, f"{QUOTED} chat -o >(tr a-z A-Z > {upper}) hi")
     assert within(60, lambda: upper.exists() and upper.read_bytes() == b"THE SKY IS BLUE.\n")
 
 
@@ -301,7 +301,7 @@ def test_an_open_descriptor_is_written_to_and_not_replaced(
     process: Telex, out: Path, name: str, redirection: str
 ) -> None:
     third = "3>&1" if "3" in name else ""
-    script = f"{{ echo before; {COMMAND} chat -o {name} hi {third}; echo after; }}"
+    script = f"{{ echo before; {QUOTED} chat -o {name} hi {third}; echo after; }}"
     ran = bash(process, f"{script} {redirection.removeprefix('3>&1 ')} {out}", cwd=out.parent)
     assert (ran.returncode, ran.stderr) == (0, b"")
     assert out.read_bytes() == b"before\nThe sky is blue.\nafter\n"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from inprocess import Inside
-from running import COMMAND, took, within
+from running import QUOTED, took, within
 from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
 
 from provider_core.errors import ToolError
@@ -273,7 +273,7 @@ def test_each_line_is_written_when_it_happens(process: Telex, server: Scripted) 
 def test_a_closed_pipe_exits_141_and_a_full_disk_1(process: Telex, server: Scripted, form: str) -> None:
     server.will([*sse(*[delta("x" * 100_000)] * 3), Pause(0.2), *answer("y" * 200_000)])
     done = subprocess.run(
-        ["bash", "-c", f"{COMMAND} chat {form} hi{'x' * 70_000} | head -c 1; echo ${{PIPESTATUS[0]}}"],
+        ["bash", "-c", f"{QUOTED} chat {form} hi{'x' * 70_000} | head -c 1; echo ${{PIPESTATUS[0]}}"],
         env=process.env, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.stdout[1:] == b"141\n"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from inprocess import Inside
-from running import COMMAND, idle, took, within
+from running import QUOTED, idle, took, within
 from scripted import DONE, Answer, Asked, Cut, Pause, Scripted, answer, delta, sse
 
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ def test_ctrl_c_before_the_requests_interrupts_each(process: Telex, server: Scri
 def test_a_closed_pipe_ends_all(process: Telex, server: Scripted, form: str) -> None:
     more = [*sse(*[delta("x" * 100_000)] * 3), Pause(0.2), *answer("y" * 200_000)]
     server.will(by_model(a=more, b=more))
-    script = f"{COMMAND} chat {form} -m lab/a -m moon/b hi | head -c 1; echo ${{PIPESTATUS[0]}}"
+    script = f"{QUOTED} chat {form} -m lab/a -m moon/b hi | head -c 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], env=process.env, stdin=subprocess.DEVNULL,
                           capture_output=True, check=False, timeout=60)  # fmt: skip
     assert (done.stdout[1:], done.stderr) == (b"141\n", b"")

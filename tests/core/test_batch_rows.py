@@ -189,7 +189,7 @@ def test_memory_does_not_grow_with_the_rows() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert count == 19_998
-    assert peak < 200_000
+    assert peak < 3_000_000, "all rows take 10 MB"
 
 
 def test_each_file_is_a_row_and_one_that_cannot_be_read_is_a_bad_row(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ try:
 except ImportError:
     pytest.skip("Windows has no pseudo-terminals", allow_module_level=True)
 
-from running import COMMAND, Telex, took, within
+from running import COMMAND, QUOTED, Telex, took, within
 from scripted import DONE, Answer, Pause, Scripted, answer, delta, sse
 from terminal import Pty
 
@@ -102,7 +102,7 @@ def test_suspended_and_resumed_it_loses_nothing(telex: Telex, server: Scripted) 
     server.will([*pieces, *answer("line.\n\n", LINES[7], "\n\n", LINES[8])])
     with Pty(["bash", "--norc", "-i"], env={**telex.env, "PS1": "$ "}) as terminal:
         terminal.wait_for(r"\$")
-        terminal.type(f"{COMMAND} chat -q hi\n")
+        terminal.type(f"{QUOTED} chat -q hi\n")
         terminal.wait_for("An open")
         terminal.type("\x1a")
         terminal.wait_for("Stopped")

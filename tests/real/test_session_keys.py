@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import pytest
 from conversing import Talk
-from running import COMMAND, Telex
+from running import COMMAND, QUOTED, Telex
 from scripted import DONE, Pause, Scripted, answer, delta, sse
 from terminal import Pty
 
@@ -137,7 +137,7 @@ def test_a_terminal_that_is_closed_ends_it(talk: Begin) -> None:
 def test_line_survives_suspend_and_resume(telex: Telex, talk: Begin, server: Scripted) -> None:
     with Pty(["bash", "--norc", "-i"], env={**telex.env, "PS1": "$ "}) as terminal:
         terminal.wait_for(r"^\$")
-        terminal.type(f"{COMMAND} chat -m lab/m\r")
+        terminal.type(f"{QUOTED} chat -m lab/m\r")
         terminal.wait_for(r"^>$")
         terminal.type("half a")
         terminal.wait_for("^> half a$")
@@ -158,7 +158,7 @@ def test_answer_continues_after_suspend(telex: Telex, talk: Begin, server: Scrip
     server.will([*sse(delta("One.\n\n")), Pause(go), *answer("Two.")], answer("Three."))
     with Pty(["bash", "--norc", "-i"], env={**telex.env, "PS1": "$ "}) as terminal:
         terminal.wait_for(r"^\$")
-        terminal.type(f"{COMMAND} chat -m lab/m\r")
+        terminal.type(f"{QUOTED} chat -m lab/m\r")
         terminal.wait_for(r"^>$")
         terminal.type("first\r")
         terminal.wait_for("^One")
