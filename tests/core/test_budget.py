@@ -104,9 +104,9 @@ def test_first_request_is_not_sent_if_its_input_alone_is_too_expensive() -> None
     assert ended_by(run_of(DONE, max_cost="0.2", prompt="word " * 1000)) is None
 
 
-def test_earlier_turns_and_descriptions_of_tools_count() -> None:
+def test_earlier_turns_and_descriptions_of_tools_count(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ended_by(run_of(DONE, max_cost="0.5", spent=Decimal("0.5"))) is not None
-    weather.__doc__ = "Tell the weather. " * 500
+    monkeypatch.setattr(weather, "__doc__", "Tell the weather. " * 500)
     run = run_of(DONE, max_cost="0.1", toolboxes=[FunctionTools([weather])])
     assert ended_by(run) is not None
 
