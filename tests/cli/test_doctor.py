@@ -464,6 +464,7 @@ def visitor() -> Iterator[Doctor]:
         Path(place).chmod(0o755)
         doctor = Doctor(Path(place) / "home")
         doctor.configure()
+        doctor.paths.config.parent.chmod(0o755)  # whatever the umask is
         doctor("folders")  # imports everything: another user may not read the virtual environment
         is_root = os.geteuid() == 0
         if is_root:
