@@ -36,6 +36,7 @@ autoload -Uz compinit && compinit -u -D
 _FISH = r"""
 function fish_prompt; echo '$ '; end
 function fish_greeting; end
+set -g fish_autosuggestion_enabled 0  # a command of an earlier test would be shown
 function telex; printf '<%s>' $argv; printf '|\n'; end
 """
 
