@@ -55,12 +55,20 @@ class Talk(Pty):
 
     def prompt(self) -> None:
         """Wait for an empty prompt, and for the editor to read its keys."""
-        self.until(lambda: self.rows[-1:] == [">"] and (self._is_dumb or self._reads_keys))
+        self.until(lambda: (self._is_dumb or self._reads_keys) and self.rows[-1:] == [">"])
 
     @property
     def _reads_keys(self) -> bool:
-        """Whether the line editor reads single keys, and the terminal no lines."""
-        return not termios.tcgetattr(self._follower)[3] & termios.ICANON
+        """Whether the line editor reads single keys, and the terminal no lines.
+
+        For a moment before that, when it looks for earlier keys, the terminal reads no lines either: then pastes are
+        not marked yet.
+        """
+        if termios.tcgetattr(self._follower)[3] & termios.ICANON:
+            return False
+        while self.read(0):
+            pass
+        return self.raw.rfind(b"\x1b[?2004h") > self.raw.rfind(b"\x1b[?2004l")
 
     def typed(self, keys: str) -> None:
         """Type, and wait until it stands there."""
