@@ -39,8 +39,8 @@ def main() -> None:
     else:
         report(url=server.listening_address)
         sys.stdin.buffer.read()
-    # Shutting the server down would wait for its threads, as long as an answer takes.
-    os._exit(0)
+        # Shutting the server down would wait for its threads, as long as an answer takes.
+        os._exit(0)
 
 
 def _params(xllamacpp: Any, wanted: dict[str, Any]) -> Any:

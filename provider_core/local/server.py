@@ -142,6 +142,7 @@ def _start(path: Path) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
 def _started(child: subprocess.Popen[bytes], wanted: dict[str, object], path: Path, log: IO[bytes]) -> str:
     """Send the child its parameters and wait until it serves; returns the base URL."""
     import json
+    import subprocess
 
     to_child, from_child = cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)
     with suppress(BrokenPipeError):  # it has died already, see below
@@ -152,6 +153,9 @@ def _started(child: subprocess.Popen[bytes], wanted: dict[str, object], path: Pa
         case {"missing": str(words)}:
             raise LocalModelError(f"xllamacpp is installed and cannot be imported: {words}", path=path)
         case {"failed": str(words)}:
+            # llama.cpp logs in a thread, which writes the last lines when the process ends.
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(10)
             lines = _log_lines(log)
             words = lines[0].partition("error loading model: ")[2] or lines[0] if lines else words
             if any("failed to load model" in line for line in lines):
